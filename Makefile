@@ -1,0 +1,45 @@
+# Daily life: make run, make test, make check. Each makes what it needs on a fresh machine.
+
+PYTHON ?= python3
+PORT ?= 8000
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: run reset test check lock
+.DEFAULT_GOAL := run
+
+run: $(VENV)/.run
+	@SMARTAUTH_MODE=sandbox PORT=$(PORT) $(BIN)/python manage.py sandbox
+
+reset: $(VENV)/.run
+	@SMARTAUTH_MODE=sandbox $(BIN)/python manage.py sandbox --reset
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	SMARTAUTH_MODE=sandbox SMARTAUTH_VAR=var/check $(BIN)/python manage.py check --fail-level WARNING
+	SMARTAUTH_MODE=sandbox SMARTAUTH_VAR=var/check $(BIN)/python manage.py makemigrations --check --dry-run
+
+lock: $(VENV)/.dev
+	$(BIN)/pip-compile $(LOCK_OPTIONS) --extra sandbox -o requirements.lock pyproject.toml
+	$(BIN)/pip-compile $(LOCK_OPTIONS) --extra sandbox --extra dev -c requirements.lock -o requirements-dev.lock pyproject.toml
+
+LOCK_OPTIONS := --quiet --generate-hashes --no-header --strip-extras --allow-unsafe \
+	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON.")'
+	$(PYTHON) -m venv $(VENV)
+
+# The lock files name every package with its hash, so pip resolves nothing and takes nothing else.
+$(VENV)/.run: requirements.lock | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.lock $(VENV)/.run
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-dev.lock
+	@touch $@
