@@ -1,0 +1,1 @@
+"""The Django project and the authorization server: what was granted to whom."""

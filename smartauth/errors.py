@@ -1,0 +1,157 @@
+"""Refusals as facts: what went wrong and why. How they are delivered is decided in `responses.py`, once."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why, for those entitled to know.
+
+    `rule` is stable and names the check (tests, receipts, audit). `reason`, `expected`, `seen` and `fix` are shown to
+    the owner of the client and must be a function of request, client, token and policy only. `officer` holds facts
+    about other parties or about the upstream, for the security officer alone.
+    Codes, tokens, secrets and signatures never enter a refusal.
+    """
+
+    rule: str  # "assertion.aud"
+    reason: str  # one sentence
+    expected: str = ""
+    seen: str = ""
+    fix: str = ""
+    officer: str = field(default="", repr=False)
+
+
+class OAuthError(Exception):
+    """A refusal the protocol has a name for.
+
+    `description` reaches the client: fixed ASCII text, never request data.
+    `refusal` reaches the receipt only.  Source: RFC 6749 §4.1.2.1 and §5.2.
+    """
+
+    code = "invalid_request"
+    status = 400
+    default_description = ""
+
+    def __init__(self, refusal: Refusal, description: str = "") -> None:
+        super().__init__(refusal.reason)
+        self.refusal = refusal
+        self.description = description or self.default_description
+
+
+class InvalidRequest(OAuthError):
+    """The request is malformed: a parameter is missing, repeated or unreadable."""
+
+    default_description = "The request is malformed"
+
+
+class InvalidClient(OAuthError):
+    """Client authentication failed; the public answer says no more than that.
+
+    `basic`: the client used the Authorization header, so the answer names the scheme (RFC 6749 §5.2).
+    """
+
+    code, status = "invalid_client", 401
+    default_description = "Client authentication failed"
+
+    def __init__(self, refusal: Refusal, *, basic: bool = False) -> None:
+        super().__init__(refusal)
+        self.basic = basic
+
+
+class InvalidGrant(OAuthError):
+    """The authorization code or refresh token is not good for this client."""
+
+    code = "invalid_grant"
+    default_description = "The grant is not valid"
+
+
+class UnauthorizedClient(OAuthError):
+    """The client is known but may not do this."""
+
+    code = "unauthorized_client"
+    default_description = "The client may not make this request"
+
+
+class UnsupportedGrantType(OAuthError):
+    """The `grant_type` is not one of ours."""
+
+    code = "unsupported_grant_type"
+    default_description = "The grant type is not supported"
+
+
+class UnsupportedTokenType(OAuthError):
+    """The kind of token cannot be revoked here (RFC 7009 §2.2.1)."""
+
+    code = "unsupported_token_type"
+    default_description = "The token type is not supported"
+
+
+class InvalidScope(OAuthError):
+    """A scope is unreadable, unknown or outside what the client may have."""
+
+    code = "invalid_scope"
+    default_description = "No requested scope can be granted"
+
+
+class InvalidTarget(OAuthError):
+    """`resource` or `aud` does not name one FHIR base the client may use (RFC 8707 §2)."""
+
+    code = "invalid_target"
+    default_description = "The requested resource is not available to this client"
+
+
+class InvalidToken(OAuthError):
+    """The bearer token is missing, malformed, unknown, expired, revoked or for another audience (RFC 6750 §3.1).
+
+    `presented`: whether a token was sent at all; without one the challenge carries no error code.
+    """
+
+    code, status = "invalid_token", 401
+    default_description = "The access token is not valid"
+
+    def __init__(self, refusal: Refusal, *, presented: bool = True) -> None:
+        super().__init__(refusal)
+        self.presented = presented
+
+
+class InsufficientScope(OAuthError):
+    """The token is good but does not reach this. `scope`: the smallest that would do, or empty (RFC 6750 §3.1)."""
+
+    code, status = "insufficient_scope", 403
+    default_description = "The granted scopes do not cover this request"
+
+    def __init__(self, refusal: Refusal, *, scope: str = "") -> None:
+        super().__init__(refusal)
+        self.scope = scope
+
+
+class NotFound(OAuthError):
+    """There is nothing at this URL, for instance because the tenant does not exist."""
+
+    code, status = "not_found", 404
+    default_description = "There is nothing here"
+
+
+class MethodNotAllowed(OAuthError):
+    """The endpoint does not take this HTTP method. `allow`: the value of the Allow header."""
+
+    code, status = "invalid_request", 405
+    default_description = "The HTTP method is not allowed here"
+
+    def __init__(self, refusal: Refusal, *, allow: str) -> None:
+        super().__init__(refusal)
+        self.allow = allow
+
+
+class ContentTooLarge(OAuthError):
+    """The body is larger than the endpoint reads."""
+
+    status = 413
+    default_description = "The request is too large"
+
+
+class TemporarilyUnavailable(OAuthError):
+    """We cannot decide now, for instance because the database is away: no access (RFC 6749 §4.1.2.1)."""
+
+    code, status = "temporarily_unavailable", 503
+    default_description = "The service is temporarily unavailable"

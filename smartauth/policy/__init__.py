@@ -1,0 +1,1 @@
+"""Pure policy: what may be granted. No I/O, no clock, no framework."""
