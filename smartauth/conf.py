@@ -1,0 +1,45 @@
+"""Our settings as one frozen value: `settings.py` builds it from the environment, everything else reads it here."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from typing import Literal, cast
+
+from django.conf import settings
+
+# SMART 2.2 client-confidential-asymmetric asks for RS384 and ES384; partners in the field sign with the others.
+ASSERTION_ALGORITHMS = ("RS384", "ES384", "RS256", "ES256", "PS256", "PS384")
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Everything an operator may set. URLs are absolute and have no trailing slash."""
+
+    mode: Literal["production", "sandbox"]
+    base_url: str
+    default_tenant: str | None
+    encryption_keys: tuple[str, ...]  # Fernet keys; the first encrypts, all decrypt
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
+    jwks_allowed_hosts: frozenset[str] = frozenset()  # "host" or "host:port"; may be private
+    var: Path = Path("var")
+
+    assertion_algorithms: tuple[str, ...] = ASSERTION_ALGORITHMS
+    assertion_lifetime: timedelta = timedelta(seconds=300)
+    clock_leeway: timedelta = timedelta(seconds=60)
+    access_token_lifetime: timedelta = timedelta(seconds=3600)
+    service_token_lifetime: timedelta = timedelta(seconds=300)
+    access_token_format: Literal["jwt", "opaque"] = "jwt"
+    receipt_lifetime: timedelta = timedelta(days=30)
+    # "before" stores the audit record of a read before it is forwarded; "buffered" within 200 ms of it.
+    audit_reads: Literal["buffered", "before"] = "buffered"
+
+    @property
+    def is_sandbox(self) -> bool:
+        """Return True in the mode that relaxes what is only safe on one developer's machine."""
+        return self.mode == "sandbox"
+
+
+def config() -> Config:
+    """Return the settings of this process."""
+    return cast(Config, settings.SMARTAUTH)

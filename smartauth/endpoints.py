@@ -1,0 +1,67 @@
+"""Every public URL, computed once from the configured base: discovery, /metadata and audience checks agree by import.
+
+Nothing here looks at a request: a URL taken from the Host header is a URL an attacker chose (RFC 9700 §4.13).
+"""
+
+import re
+
+from smartauth.conf import config
+
+TENANT_SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
+# Names that are, or may become, paths of their own next to a tenant's.
+RESERVED_SLUGS = frozenset(
+    {"authorize", "token", "introspect", "revoke", "userinfo", "logout", "par", "register", "launch", "style"}
+)
+
+
+def issuer() -> str:
+    """Return the issuer identifier: one for all tenants."""
+    return config().base_url
+
+
+def jwks_uri() -> str:
+    """Return where our public keys are."""
+    return f"{config().base_url}/.well-known/jwks.json"
+
+
+def fhir_base(tenant: str) -> str:
+    """Return the FHIR base URL of a tenant: `aud` of its tokens and `iss` of its launches."""
+    return f"{config().base_url}/fhir/{tenant}/r4"
+
+
+def oauth(tenant: str | None, name: str) -> str:
+    """Return the URL of an OAuth endpoint such as "token": a tenant's own, or the short one for None."""
+    return f"{config().base_url}/auth/{f'{tenant}/' if tenant else ''}{name}"
+
+
+def tenant_of_fhir_base(url: str) -> str | None:
+    """Return the slug whose FHIR base `url` is, with or without one trailing slash, else None.
+
+    The slug may belong to no tenant. Comparison is exact: no case folding, no prefix (SMART 2.2 app-launch, `aud`).
+    """
+    prefix, suffix = f"{config().base_url}/fhir/", "/r4"
+    bare = url.removesuffix("/")
+    if not (bare.startswith(prefix) and bare.endswith(suffix)):
+        return None
+    slug = bare[len(prefix) : -len(suffix)]
+    return slug if TENANT_SLUG.fullmatch(slug) else None
+
+
+def assertion_audiences(tenant: str | None) -> frozenset[str]:
+    """Return the `aud` values a client assertion may carry when `tenant` is addressed (RFC 7523 §3).
+
+    Another tenant's token URL is not among them.
+    """
+    audiences = {issuer(), oauth(None, "token")}
+    if tenant:
+        audiences.add(oauth(tenant, "token"))
+    return frozenset(audiences)
+
+
+def advertised(tenant: str) -> dict[str, str]:
+    """Return the OAuth endpoints of a tenant that exist, by the name discovery documents give them (RFC 8414 §2)."""
+    return {
+        "token_endpoint": oauth(tenant, "token"),
+        "introspection_endpoint": oauth(tenant, "introspect"),
+        "revocation_endpoint": oauth(tenant, "revoke"),
+    }

@@ -1,0 +1,107 @@
+"""The environment as typed values. A bad value stops the start with one sentence that says which and why."""
+
+import ipaddress
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from cryptography.fernet import Fernet
+from django.core.exceptions import ImproperlyConfigured
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """A reader over environment variables. Every method raises ImproperlyConfigured, naming the variable."""
+
+    values: Mapping[str, str] = field(default_factory=lambda: os.environ)
+
+    def text(self, name: str, default: str = "") -> str:
+        """Return the value of `name`, without surrounding blanks; an empty value counts as unset."""
+        return self.values.get(name, "").strip() or default
+
+    def secret(self, name: str) -> str:
+        """Return a secret given as `name`, or in the file that `name`_FILE names; empty when neither is set."""
+        path = self.text(f"{name}_FILE")
+        if path and self.text(name):
+            raise ImproperlyConfigured(f"{name} and {name}_FILE are both set; set one of them.")
+        if not path:
+            return self.text(name)
+        try:
+            return Path(path).read_text().strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ImproperlyConfigured(f"{name}_FILE cannot be read: {error}.") from None
+
+    def choice(self, name: str, options: tuple[str, ...], default: str) -> str:
+        """Return one of `options`."""
+        value = self.text(name, default)
+        if value not in options:
+            raise ImproperlyConfigured(f"{name} is {value!r}; it must be one of {', '.join(options)}.")
+        return value
+
+    def port(self, name: str, default: int) -> int:
+        """Return a TCP port."""
+        text = self.text(name, str(default))
+        if not text.isascii() or not text.isdigit() or not 0 < int(text) < 65536:
+            raise ImproperlyConfigured(f"{name} is {text!r}; it must be a port between 1 and 65535.")
+        return int(text)
+
+    def base_url(self, name: str, default: str) -> str:
+        """Return an absolute http(s) URL without trailing slash, query, fragment or user."""
+        text = self.text(name, default).removesuffix("/")
+        if not text:
+            raise ImproperlyConfigured(f"{name} is not set; it is the public https URL of this server.")
+        try:
+            parts = urlsplit(text)
+            port = parts.port
+        except ValueError as error:
+            raise ImproperlyConfigured(f"{name} is {text!r}, which is not a URL: {error}.") from None
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or port == 0:
+            raise ImproperlyConfigured(f"{name} is {text!r}; it must be an absolute http or https URL without a query.")
+        if parts.username is not None or text != text.strip() or parts.netloc != parts.netloc.lower():
+            raise ImproperlyConfigured(f"{name} is {text!r}; it must name a lower-case host and no user.")
+        if parts.path:
+            raise ImproperlyConfigured(f"{name} is {text!r}; it must be an origin, without a path.")
+        return text
+
+    def networks(self, name: str) -> tuple[Network, ...]:
+        """Return a comma list of CIDRs."""
+        found = []
+        for part in self._list(name):
+            try:
+                found.append(ipaddress.ip_network(part))
+            except ValueError as error:
+                raise ImproperlyConfigured(f"{name} holds {part!r}, which is not a CIDR: {error}.") from None
+        return tuple(found)
+
+    def hosts(self, name: str) -> frozenset[str]:
+        """Return a comma list of `host` or `host:port`."""
+        found = set()
+        for part in self._list(name):
+            try:
+                parts = urlsplit(f"//{part}")
+                good = parts.hostname and parts.netloc == part and (parts.port is None or parts.port > 0)
+            except ValueError:
+                good = False
+            if not good or "@" in part:
+                raise ImproperlyConfigured(f"{name} holds {part!r}; each entry must be host or host:port.")
+            found.add(part.lower())
+        return frozenset(found)
+
+    def fernet_keys(self, name: str) -> tuple[str, ...]:
+        """Return a comma list of Fernet keys; the first encrypts."""
+        keys = tuple(part.strip() for part in self.secret(name).split(",") if part.strip())
+        for number, key in enumerate(keys, 1):
+            try:
+                Fernet(key)
+            except ValueError:
+                raise ImproperlyConfigured(
+                    f"{name}: key {number} is not a Fernet key (32 bytes, base64url)."
+                ) from None
+        return keys
+
+    def _list(self, name: str) -> list[str]:
+        return [part.strip() for part in self.text(name).split(",") if part.strip()]

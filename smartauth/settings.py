@@ -1,0 +1,236 @@
+"""Composition: the environment becomes settings here, and nowhere else is the environment read."""
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from cryptography.fernet import Fernet
+from django.core.exceptions import ImproperlyConfigured
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.errors import ProgrammingError
+
+from smartauth.conf import Config
+from smartauth.digests import new_secret
+from smartauth.environment import Environment
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+env = Environment()
+MODE = env.choice("SMARTAUTH_MODE", ("production", "sandbox"), "production")
+SANDBOX = MODE == "sandbox"
+VAR = Path(env.text("SMARTAUTH_VAR", str(BASE_DIR / "var")))
+if SANDBOX:
+    from smartauth.sandbox import running
+
+    env = Environment(running.joined(VAR, env.values))
+PORT = env.port("PORT", 8000)
+
+
+def sandbox_secret(name: str, make: str) -> str:
+    """Return the sandbox's own secret called `name`, made once and kept under var/ until `make reset`."""
+    path = VAR / name
+    if not path.exists():
+        VAR.mkdir(parents=True, exist_ok=True)
+        running.write_private(path, make)
+    return path.read_text().strip()
+
+
+def database(url: str) -> dict[str, object]:
+    """Return Django's database settings for a PostgreSQL connection URL."""
+    try:
+        parts = conninfo_to_dict(url)
+    except ProgrammingError as error:
+        raise ImproperlyConfigured(f"DATABASE_URL is not a PostgreSQL connection URL: {error}.") from None
+    if not url.startswith(("postgres://", "postgresql://")) or not parts.get("dbname"):
+        raise ImproperlyConfigured("DATABASE_URL must look like postgresql://user:password@host:5432/database.")
+    named = {"NAME": "dbname", "USER": "user", "PASSWORD": "password", "HOST": "host", "PORT": "port"}
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        **{key: parts.pop(word, "") or "" for key, word in named.items()},
+        "OPTIONS": {"application_name": "smartauth", **parts},
+        # One persistent connection per thread; a statement that finds it broken reconnects once per request.
+        "CONN_MAX_AGE": None,
+        "CONN_HEALTH_CHECKS": True,
+    }
+
+
+BASE_URL = env.base_url("SMARTAUTH_BASE_URL", f"http://127.0.0.1:{PORT}" if SANDBOX else "")
+BASE_HOST = urlsplit(BASE_URL).hostname or ""
+HTTPS = BASE_URL.startswith("https://")
+if not SANDBOX and not HTTPS:
+    raise ImproperlyConfigured(f"SMARTAUTH_BASE_URL is {BASE_URL!r}; outside the sandbox it must be https.")
+
+SECRET_KEY = env.secret("SMARTAUTH_SECRET_KEY") or (sandbox_secret("secret_key", new_secret()) if SANDBOX else "")
+if len(SECRET_KEY) < 32:
+    raise ImproperlyConfigured("SMARTAUTH_SECRET_KEY must be set to at least 32 random characters.")
+ENCRYPTION_KEYS = env.fernet_keys("SMARTAUTH_KEY_ENCRYPTION_KEYS")
+if not ENCRYPTION_KEYS and SANDBOX:
+    ENCRYPTION_KEYS = (sandbox_secret("encryption_key", Fernet.generate_key().decode()),)
+if not ENCRYPTION_KEYS:
+    raise ImproperlyConfigured("SMARTAUTH_KEY_ENCRYPTION_KEYS must be set to at least one Fernet key.")
+
+DATABASE_URL = env.secret("DATABASE_URL")
+EMBEDDED_DATABASE = SANDBOX and not DATABASE_URL
+if EMBEDDED_DATABASE:
+    from smartauth.sandbox import postgres
+
+    try:
+        DATABASE_URL = postgres.locate(VAR).url()
+    except postgres.PostgresUnavailable as error:
+        raise ImproperlyConfigured(str(error)) from None
+if not DATABASE_URL:
+    raise ImproperlyConfigured("DATABASE_URL must be set to a PostgreSQL connection URL.")
+DATABASES = {"default": database(DATABASE_URL)}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+SMARTAUTH = Config(
+    mode="sandbox" if SANDBOX else "production",
+    base_url=BASE_URL,
+    default_tenant=env.text("SMARTAUTH_DEFAULT_TENANT", "sandbox" if SANDBOX else "") or None,
+    encryption_keys=ENCRYPTION_KEYS,
+    trusted_proxies=env.networks("SMARTAUTH_TRUSTED_PROXIES"),
+    jwks_allowed_hosts=env.hosts("SMARTAUTH_JWKS_ALLOWED_HOSTS"),
+    var=VAR,
+)
+
+DEBUG = False
+ALLOWED_HOSTS = [BASE_HOST] if BASE_HOST not in ("::1",) else ["[::1]"]
+if SANDBOX:
+    ALLOWED_HOSTS = [*{*ALLOWED_HOSTS, "localhost", "127.0.0.1", "[::1]"}]
+USE_TZ = True
+TIME_ZONE = "UTC"
+LANGUAGE_CODE = "en"
+APPEND_SLASH = False
+ROOT_URLCONF = "smartauth.urls"
+WSGI_APPLICATION = "smartauth.wsgi.application"
+DATA_UPLOAD_MAX_MEMORY_SIZE = 10 * 1024 * 1024  # The proxy's limit; OAuth endpoints have a smaller one of their own.
+
+INSTALLED_APPS = [
+    "smartauth",
+    "smartauth.marks",
+    "smartauth.receipts",
+    "smartauth.audit",
+    "smartauth.people",
+    "clients",
+    "fhirproxy",
+    "oauth2_provider",
+    "rest_framework",
+    "allauth",
+    "allauth.account",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.postgres",
+    *(["smartauth.sandbox"] if SANDBOX else []),
+]
+MIDDLEWARE = [
+    "smartauth.middleware.trace",
+    "smartauth.middleware.security_headers",
+    "smartauth.middleware.protocol_lane",
+    # From here on: what only pages with a signed-in person need. Protocol endpoints hold no session and set no cookie.
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "smartauth.pages.site",
+            ]
+        },
+    }
+]
+STATIC_URL = "/static/"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+# Files are served from where they are, so an operator has nothing to collect.
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_AUTOREFRESH = False
+
+AUTH_USER_MODEL = "people.User"
+AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+LOGIN_URL = "/account/login/"
+LOGIN_REDIRECT_URL = "/"
+ACCOUNT_LOGIN_METHODS = {"username"}
+ACCOUNT_SIGNUP_FIELDS = ["username*", "password1*"]
+ACCOUNT_ADAPTER = "smartauth.people.adapter.ClosedAccounts"
+ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_LOGOUT_ON_GET = False
+ACCOUNT_SESSION_REMEMBER = False
+
+SESSION_COOKIE_AGE = 8 * 3600
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_SECURE = HTTPS
+CSRF_COOKIE_SECURE = HTTPS
+CSRF_COOKIE_SAMESITE = "Lax"
+CSRF_TRUSTED_ORIGINS = [BASE_URL]
+
+OAUTH2_PROVIDER_APPLICATION_MODEL = "clients.Client"
+OAUTH2_PROVIDER_GRANT_MODEL = "smartauth.AuthorizationCode"
+OAUTH2_PROVIDER_ACCESS_TOKEN_MODEL = "smartauth.AccessToken"
+OAUTH2_PROVIDER_REFRESH_TOKEN_MODEL = "smartauth.RefreshToken"
+OAUTH2_PROVIDER_ID_TOKEN_MODEL = "smartauth.IDToken"
+OAUTH2_PROVIDER = {
+    # The toolkit's own grants are not mounted; its deploy checks still see that its settings say what we do.
+    "COMPLIANT_BCP_RFC9700_IMPLICIT_GRANT": True,
+    "COMPLIANT_BCP_RFC9700_PASSWORD_GRANT": True,
+    "COMPLIANT_BCP_RFC9700_PKCE_METHOD": True,
+    "COMPLIANT_BCP_RFC9700_ACCESS_TOKEN_TRANSPORT": True,
+    "COMPLIANT_BCP_RFC9700_TOKEN_STORAGE": True,
+    "COMPLIANT_BCP_RFC9700_REFRESH_TOKEN": True,
+    "COMPLIANT_BCP_RFC9700_REDIRECT_URI_MATCHING": True,
+    "COMPLIANT_BCP_RFC9700_PKCE_REQUIRED": True,
+    "REFRESH_TOKEN_REUSE_PROTECTION": True,
+    "PKCE_REQUIRED": True,
+    "ALLOW_URI_WILDCARDS": False,
+    "ALLOWED_REDIRECT_URI_SCHEMES": ["https", "http"],
+    "OIDC_ENABLED": False,
+    "APPLICATION_ADMIN_CLASS": "clients.admin.ClientAdmin",
+    "ACCESS_TOKEN_ADMIN_CLASS": "smartauth.admin.AccessTokenAdmin",
+    "REFRESH_TOKEN_ADMIN_CLASS": "smartauth.admin.RefreshTokenAdmin",
+    "GRANT_ADMIN_CLASS": "smartauth.admin.AuthorizationCodeAdmin",
+    "ID_TOKEN_ADMIN_CLASS": "smartauth.admin.IDTokenAdmin",
+}
+# RFC 9207 `iss` on the callback is off on purpose: SMART clients read a callback's `iss` as the FHIR base of a launch.
+SILENCED_SYSTEM_CHECKS = ["oauth2_provider.W005", "oauth2_provider.W008"]
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["oauth2_provider.contrib.rest_framework.OAuth2Authentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+}
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": "INFO"},
+    # Refusals are receipts, not log lines; a request line in a log could carry what must not be stored.
+    "loggers": {
+        "django.request": {"level": "ERROR"},
+        "django.security": {"level": "ERROR"},
+        "oauth2_provider": {"level": "WARNING"},
+        "oauthlib": {"level": "WARNING"},
+    },
+}
