@@ -1,0 +1,1 @@
+"""Receipts: why a request was refused, under its trace id, for those entitled to know."""

@@ -1,0 +1,39 @@
+"""The two views of a receipt, as data."""
+
+from typing import Literal
+from uuid import UUID
+
+from smartauth.receipts.models import Receipt
+
+View = Literal["officer", "partner"]
+
+# What the owner of the client may see: a function of request, client, token and policy only, never of upstream data.
+PARTNER = (
+    "trace_id",
+    "at",
+    "endpoint",
+    "status",
+    "error",
+    "rule",
+    "reason",
+    "expected",
+    "seen",
+    "fix",
+    "client_id",
+    "tenant",
+)
+OFFICER = (*PARTNER, "officer", "method", "remote_address", "correlation_id")
+
+
+def find_receipt(trace_id: UUID) -> Receipt | None:
+    """Return the receipt of one request, or None: allowed requests and old refusals have none."""
+    return Receipt.objects.filter(trace_id=trace_id).first()
+
+
+def describe(receipt: Receipt, view: View) -> dict[str, str | int]:
+    """Return the members of `receipt` that `view` may see, JSON-ready, in a fixed order."""
+    described: dict[str, str | int] = {}
+    for name in OFFICER if view == "officer" else PARTNER:
+        value = getattr(receipt, name)
+        described[name] = value if isinstance(value, int) else value.isoformat() if name == "at" else str(value)
+    return described
