@@ -1,0 +1,155 @@
+"""Writing audit records: at once for grants and writes, through a bounded buffer for reads.
+
+Reads are flushed within 200 ms. A full buffer slows readers down; a buffer that cannot be written stops them, because
+an unrecorded read must not happen unnoticed.
+"""
+
+import atexit
+import logging
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from uuid import UUID
+
+from django.db import Error, connection
+
+from smartauth.audit.models import AuditRecord
+from smartauth.conf import config
+from smartauth.context import RequestContext
+
+FLUSH_EVERY = 0.15  # seconds; with the write itself a record is stored within 200 ms
+CAPACITY = 10_000  # records waiting
+PATIENCE = 2.0  # seconds a reader waits for room, and a failing store is tolerated
+
+
+class AuditUnavailable(Exception):
+    """The audit trail cannot keep up or cannot be written; the request must not go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEvent:
+    """What happened. `details` are counts and names: upstream_calls, checked, removed, interaction, …"""
+
+    action: str
+    rule: str = ""
+    client_id: str = ""
+    tenant: str = ""
+    user: int | None = None
+    patient: str = ""
+    authorization: UUID | None = None
+    resource_type: str = ""
+    resource_id: str = ""
+    query: str = ""
+    details: Mapping[str, str | int] = field(default_factory=dict)
+
+
+def record_now(context: RequestContext, event: AuditEvent) -> None:
+    """Store `event` in the current transaction, or by itself where there is none."""
+    _row(context, event).save(force_insert=True)
+
+
+def record_read(context: RequestContext, event: AuditEvent) -> None:
+    """Put `event` into the buffer, or store it at once where the operator wants reads recorded before they happen.
+
+    Raises AuditUnavailable when it cannot be kept.
+    """
+    if config().audit_reads == "buffered":
+        _buffer.add(_row(context, event))
+        return
+    try:
+        record_now(context, event)
+    except Error as error:
+        raise AuditUnavailable("the audit trail cannot be written") from error
+
+
+def flush() -> None:
+    """Write what waits now. Raises django.db.Error; what was not written keeps waiting."""
+    _buffer.flush()
+
+
+def _row(context: RequestContext, event: AuditEvent) -> AuditRecord:
+    return AuditRecord(
+        at=datetime.now(UTC),
+        trace_id=context.trace_id,
+        action=event.action,
+        rule=event.rule,
+        client_id=event.client_id,
+        tenant=event.tenant,
+        user_id=event.user,
+        patient=event.patient[:64],
+        authorization=event.authorization,
+        resource_type=event.resource_type,
+        resource_id=event.resource_id,
+        query=event.query,
+        details=dict(event.details),
+        remote_address=context.remote_address,
+    )
+
+
+class _Buffer:
+    def __init__(self) -> None:
+        self._waiting: deque[AuditRecord] = deque()
+        self._room = threading.Condition()
+        self._writing = threading.Lock()
+        self._wake = threading.Event()
+        self._process: int | None = None
+        self._failing_since: float | None = None
+
+    def add(self, row: AuditRecord) -> None:
+        if self._process != os.getpid():
+            self._start()
+        if self._failing_since is not None and time.monotonic() - self._failing_since > PATIENCE:
+            raise AuditUnavailable("the audit trail is not being written")
+        with self._room:
+            if not self._room.wait_for(lambda: len(self._waiting) < CAPACITY, timeout=PATIENCE):
+                raise AuditUnavailable("the audit trail has no room")
+            self._waiting.append(row)
+        self._wake.set()
+
+    def flush(self) -> None:
+        with self._writing:
+            rows = list(self._waiting)
+            if not rows:
+                return
+            AuditRecord.objects.bulk_create(rows)
+            with self._room:
+                for _ in rows:
+                    self._waiting.popleft()
+                self._room.notify_all()
+
+    def _start(self) -> None:
+        with self._room:
+            if self._process == os.getpid():
+                return
+            self._process = os.getpid()
+            self._waiting.clear()  # In a forked child, what waited belongs to the parent.
+            self._failing_since = None
+        threading.Thread(target=self._run, name="audit", daemon=True).start()
+        atexit.register(self._last_flush)
+
+    def _run(self) -> None:
+        while True:
+            self._wake.wait()
+            time.sleep(FLUSH_EVERY)
+            self._wake.clear()
+            try:
+                self.flush()
+                self._failing_since = None
+            except Error as error:
+                self._failing_since = self._failing_since or time.monotonic()
+                logging.getLogger(__name__).error("audit records cannot be written: %s", type(error).__name__)
+                connection.close()
+                self._wake.set()
+
+    def _last_flush(self) -> None:
+        try:
+            self.flush()
+        except Error as error:
+            logging.getLogger(__name__).error("%d audit records were lost: %s", len(self._waiting), error)
+
+
+_buffer = _Buffer()
