@@ -1,0 +1,61 @@
+"""Users, what FHIR resource each one is at a tenant, and for whom else a user may act."""
+
+import uuid
+
+from django.contrib.auth.models import AbstractUser
+from django.db import models
+from django.db.models import Q
+
+# Person only where no other fits; Organization, Device and the rest never sign in (SMART 2.2, "Scopes for requesting
+# identity data").
+FHIR_USER = r"^(Patient|Practitioner|PractitionerRole|RelatedPerson|Person)/[A-Za-z0-9.-]{1,64}$"
+
+
+class User(AbstractUser):
+    """Someone who can sign in. `subject` is the `sub` apps see: random, stable, never reassigned, not an e-mail."""
+
+    subject = models.UUIDField(default=uuid.uuid4, editable=False)
+
+    class Meta(AbstractUser.Meta):
+        constraints = [models.UniqueConstraint(fields=["subject"], name="user_subject_is_unique")]
+
+
+class FhirUser(models.Model):
+    """The FHIR resource that a user is at one tenant, relative to the tenant's FHIR base."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="fhir_users", db_index=False)
+    tenant = models.ForeignKey("clients.Tenant", on_delete=models.CASCADE, related_name="+")
+    reference = models.CharField(max_length=96, help_text="For example Practitioner/dr-grey")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["user", "tenant"], name="fhir_user_once_per_tenant"),
+            models.CheckConstraint(name="fhir_user_grammar", condition=Q(reference__regex=FHIR_USER)),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user} is {self.reference}"
+
+
+class ProxyRelation(models.Model):
+    """A user may act for a patient who is somebody else: a parent, a guardian, a caregiver."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="relations", db_index=False)
+    tenant = models.ForeignKey("clients.Tenant", on_delete=models.CASCADE, related_name="+")
+    patient = models.CharField(max_length=64, help_text="Logical id of the Patient")
+    relation = models.CharField(max_length=64, blank=True, default="")
+    starts_at = models.DateTimeField()
+    ends_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["user", "tenant", "patient"], name="proxy_relation_once_per_patient"),
+            models.CheckConstraint(
+                name="proxy_relation_ends_after_it_starts",
+                condition=Q(ends_at__isnull=True) | Q(ends_at__gt=models.F("starts_at")),
+            ),
+            models.CheckConstraint(name="proxy_relation_patient_id", condition=Q(patient__regex=r"^[A-Za-z0-9.-]{1,64}$")),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user} for Patient/{self.patient}"
