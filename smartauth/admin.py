@@ -1,0 +1,133 @@
+"""Authorizations, tokens and keys in the admin: to look at and to end, never to make or to read a value.
+
+The toolkit registers the classes named in its settings for the five swapped models; its own "revoke" deletes rows,
+which would make a revoked token look unknown.
+"""
+
+from typing import Any
+
+from allauth.account.decorators import secure_admin_login
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+
+from smartauth import keys, tokens
+from smartauth.models import AccessToken, Authorization, AuthorizationCode, RefreshToken, SigningKey
+
+admin.site.site_header = "Smartauth administration"
+admin.site.site_title = "Smartauth"
+admin.site.index_title = "Administration"
+admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
+
+
+class ReadOnlyAdmin(admin.ModelAdmin):
+    """Rows that only the protocol writes."""
+
+    actions: Any = ()
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_revoke_permission(self, request: HttpRequest) -> bool:
+        """Return True for those who may end what a client was granted."""
+        return request.user.has_perm("smartauth.change_authorization")
+
+
+@admin.register(Authorization)
+class AuthorizationAdmin(ReadOnlyAdmin):
+    """What was granted to whom."""
+
+    list_display = ("id", "kind", "client", "tenant", "user", "created_at", "expires_at", "revoked_at", "revoked_by")
+    list_filter = ("kind", "tenant", ("revoked_at", admin.EmptyFieldListFilter))
+    search_fields = ("id", "client__client_id", "user__username")
+    list_select_related = ("client", "tenant", "user")
+    actions = ("revoke",)
+
+    @admin.action(description="Revoke, with every token", permissions=["revoke"])
+    def revoke(self, request: HttpRequest, queryset: QuerySet[Authorization]) -> None:
+        now = timezone.now()
+        for authorization in queryset:
+            tokens.revoke_authorization(authorization.pk, by="administrator", now=now)
+        self.message_user(request, "Revoked; the tokens stop working within a second.")
+
+
+class AccessTokenAdmin(ReadOnlyAdmin):
+    """Access tokens by what they allow; the value is not stored, so it cannot be shown."""
+
+    list_display = ("id", "application", "authorization", "scope", "created", "expires", "revoked_at")
+    list_filter = (("revoked_at", admin.EmptyFieldListFilter), "expires")
+    search_fields = ("application__client_id", "authorization__id")
+    list_select_related = ("application", "authorization")
+    exclude = ("token_checksum",)
+    actions = ("revoke",)
+
+    @admin.action(description="Revoke", permissions=["revoke"])
+    def revoke(self, request: HttpRequest, queryset: QuerySet[AccessToken]) -> None:
+        now = timezone.now()
+        for token in queryset:
+            tokens.revoke_access_token(token.token_checksum, now=now)
+        self.message_user(request, "Revoked; the tokens stop working within a second.")
+
+
+class RefreshTokenAdmin(ReadOnlyAdmin):
+    """Refresh tokens; ending one ends its whole Authorization."""
+
+    list_display = ("id", "application", "authorization", "created", "expires", "rotated_at", "revoked")
+    search_fields = ("application__client_id", "authorization__id")
+    list_select_related = ("application", "authorization")
+    exclude = ("token_checksum",)
+    actions = ("revoke",)
+
+    @admin.action(description="Revoke, with the whole authorization", permissions=["revoke"])
+    def revoke(self, request: HttpRequest, queryset: QuerySet[RefreshToken]) -> None:
+        for token in queryset:
+            token.revoke()
+        self.message_user(request, "Revoked; the tokens stop working within a second.")
+
+
+class AuthorizationCodeAdmin(ReadOnlyAdmin):
+    """Authorization codes, spent or not, without the code."""
+
+    list_display = ("id", "application", "authorization", "created", "expires", "spent_at")
+    list_select_related = ("application", "authorization")
+    exclude = ("code", "code_challenge", "nonce", "claims")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[AuthorizationCode]:
+        return super().get_queryset(request).defer("code_challenge", "nonce")
+
+
+class IDTokenAdmin(ReadOnlyAdmin):
+    """Empty on purpose: ID tokens are signed and forgotten."""
+
+    list_display = ("id", "application", "created")
+
+
+@admin.register(SigningKey)
+class SigningKeyAdmin(ReadOnlyAdmin):
+    """Our signing keys; the private part never leaves its seal."""
+
+    list_display = ("kid", "purpose", "alg", "state", "created_at", "activated_at", "retired_at")
+    list_filter = ("purpose", "state")
+    exclude = ("sealed_private_key",)
+    actions = ("rotate",)
+
+    def has_rotate_permission(self, request: HttpRequest) -> bool:
+        """Return True for those who may change which key signs."""
+        return request.user.has_perm("smartauth.change_signingkey")
+
+    @admin.action(description="Move this purpose's keys on by one step", permissions=["rotate"])
+    def rotate(self, request: HttpRequest, queryset: QuerySet[SigningKey]) -> None:
+        for purpose in set(queryset.values_list("purpose", flat=True)):
+            try:
+                row = keys.rotate(purpose, now=timezone.now())
+            except ValueError as error:
+                self.message_user(request, f"{purpose}: {error}.", level="warning")
+            else:
+                self.message_user(request, f"{purpose}: {row.kid} is now {row.state}.")

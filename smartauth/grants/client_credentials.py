@@ -1,0 +1,54 @@
+"""The client_credentials grant of backend services.
+
+Source: SMART 2.2 backend-services; RFC 6749 §4.4.
+"""
+
+from datetime import datetime
+
+from clients.registered import RegisteredClient
+from clients.tenants import TenantInfo
+from smartauth.context import RequestContext
+from smartauth.errors import InvalidScope, Refusal
+from smartauth.policy import granting
+from smartauth.tokens import Issued, issue_service_token
+
+
+def exchange(
+    client: RegisteredClient, params: dict[str, str], *, tenant: TenantInfo, context: RequestContext, now: datetime
+) -> Issued:
+    """Issue an access token for what the client asked and may have. No refresh token, no launch context.
+
+    Raises InvalidScope when `scope` is missing or nothing of it can be granted.
+    """
+    requested = params.get("scope", "")
+    if not requested.strip():
+        raise InvalidScope(
+            Refusal("scope.missing", "scope is missing", fix="Send the system/ scopes you need."),
+            "The parameter scope is missing",
+        )
+    permitted = granting.allowed(client.scope, client.activations[tenant.slug])
+    result = granting.grant_service_scopes(requested, permitted)
+    if not result.granted:
+        raise InvalidScope(_nothing_left(result))
+    return issue_service_token(
+        client_pk=client.pk,
+        client_id=client.client_id,
+        tenant_pk=tenant.pk,
+        tenant=tenant.slug,
+        scope=result.scope,
+        dropped=tuple(f"{one.scope} ({one.rule})" for one in result.dropped),
+        context=context,
+        now=now,
+    )
+
+
+def _nothing_left(result: granting.Granting) -> Refusal:
+    if len(result.dropped) == 1:
+        only = result.dropped[0]
+        return Refusal(only.rule, only.reason, seen=only.scope, fix="Ask for a scope the client is registered for.")
+    return Refusal(
+        "scope.nothing_granted",
+        "none of the requested scopes can be granted",
+        seen="; ".join(f"{one.scope}: {one.reason}" for one in result.dropped),
+        fix="Ask for scopes the client is registered for.",
+    )

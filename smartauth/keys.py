@@ -1,0 +1,120 @@
+"""Our signing keys: made, kept sealed, published, and used to sign. Parsed once per process.
+
+Source: RFC 7517, RFC 7638; OIDC Core §10.1.1 for rotation.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.db.models import Q
+from joserfc import jwt
+from joserfc.jwk import ECKey, Key, RSAKey
+
+from smartauth.conf import config
+from smartauth.marks import MarkedCache, keys_mark, mark
+from smartauth.models import SigningKey
+from smartauth.sealing import decrypt, encrypt
+
+PURPOSE = "signing key"
+ALGORITHMS = {SigningKey.Purpose.ACCESS_TOKEN: "ES256"}
+# A client may have read our JWKS just before a key was added and keep it for as long as the document's max-age.
+PUBLISHED_BEFORE_USE = timedelta(minutes=10)
+
+
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """An active key, ready to sign."""
+
+    kid: str
+    alg: str
+    key: Key
+
+    def sign(self, claims: dict[str, Any], *, typ: str) -> str:
+        """Return a compact JWS over `claims` with header `typ` and our `kid`."""
+        return jwt.encode({"alg": self.alg, "kid": self.kid, "typ": typ}, claims, self.key, algorithms=[self.alg])
+
+
+_signers: MarkedCache[str, Signer] = MarkedCache(max_size=8)
+_published: MarkedCache[None, tuple[dict[str, Any], ...]] = MarkedCache(max_size=1)
+
+
+def access_token_signer(now: datetime) -> Signer:
+    """Return the key that signs access tokens, making the very first one if there is none."""
+    purpose = SigningKey.Purpose.ACCESS_TOKEN
+    return _signers.get(purpose, lambda: _load_signer(purpose, now), tags=lambda _: (keys_mark(),))
+
+
+def published_keys(now: datetime) -> tuple[dict[str, Any], ...]:
+    """Return the public JWKs of every key that signs, will sign, or signed something still alive."""
+    access_token_signer(now)
+    return _published.get(None, lambda: _load_published(now), tags=lambda _: (keys_mark(),))
+
+
+def make_key(purpose: str) -> SigningKey:
+    """Return a new, unsaved key in state next."""
+    alg = ALGORITHMS[SigningKey.Purpose(purpose)]
+    key = ECKey.generate_key("P-256") if alg == "ES256" else RSAKey.generate_key(3072)
+    kid = key.thumbprint()
+    public = {**key.as_dict(private=False), "kid": kid, "use": "sig", "alg": alg}
+    sealed = encrypt(key.as_pem(private=True), purpose=PURPOSE)
+    return SigningKey(kid=kid, purpose=purpose, alg=alg, public_jwk=public, sealed_private_key=sealed)
+
+
+def rotate(purpose: str, *, now: datetime) -> SigningKey:
+    """Move the keys of one purpose on by a step and return the one that was made or activated.
+
+    With no next key, one is made and published; with one that was published long enough, it becomes active and the old
+    one retires. Raises ValueError when the next key is too young to sign.
+    """
+    with transaction.atomic():
+        rows = SigningKey.objects.select_for_update().filter(purpose=purpose)
+        waiting = rows.filter(state=SigningKey.State.NEXT).order_by("created_at").first()
+        if waiting is None:
+            waiting = make_key(purpose)
+            waiting.save()
+        else:
+            ready_at = waiting.created_at + PUBLISHED_BEFORE_USE
+            if now < ready_at:
+                raise ValueError(f"the next key may sign from {ready_at.isoformat()} on, when caches know it")
+            rows.filter(state=SigningKey.State.ACTIVE).update(state=SigningKey.State.RETIRED, retired_at=now)
+            waiting.state, waiting.activated_at = SigningKey.State.ACTIVE, now
+            waiting.save()
+        mark(keys_mark())
+    return waiting
+
+
+def longest_use() -> timedelta:
+    """Return how long a retired key may still be needed to verify something it signed."""
+    return config().access_token_lifetime + timedelta(minutes=5)
+
+
+def _load_signer(purpose: SigningKey.Purpose, now: datetime) -> Signer:
+    row = SigningKey.objects.filter(purpose=purpose, state=SigningKey.State.ACTIVE).first() or _first(purpose, now)
+    return Signer(row.kid, row.alg, _parse(row.alg, row.sealed_private_key, config().encryption_keys))
+
+
+def _first(purpose: SigningKey.Purpose, now: datetime) -> SigningKey:
+    """Make the first key of a new installation. Nobody can hold an older JWKS, so it signs at once."""
+    row = make_key(purpose)
+    row.state, row.activated_at = SigningKey.State.ACTIVE, now
+    try:
+        with transaction.atomic():
+            row.save(force_insert=True)
+            mark(keys_mark())
+    except IntegrityError:  # Another worker was first.
+        return SigningKey.objects.get(purpose=purpose, state=SigningKey.State.ACTIVE)
+    return row
+
+
+def _load_published(now: datetime) -> tuple[dict[str, Any], ...]:
+    alive = ~Q(state=SigningKey.State.RETIRED) | Q(retired_at__gt=now - longest_use())
+    return tuple(SigningKey.objects.filter(alive).order_by("-created_at").values_list("public_jwk", flat=True))
+
+
+@lru_cache(maxsize=16)
+def _parse(alg: str, sealed: str, _keys: tuple[str, ...]) -> Key:
+    pem = decrypt(sealed, purpose=PURPOSE)
+    return ECKey.import_key(pem) if alg.startswith("ES") else RSAKey.import_key(pem)

@@ -1,0 +1,7 @@
+"""The authorization server's rows: what was granted, the tokens that carry it, and the keys that sign them."""
+
+from smartauth.models.authorizations import Authorization
+from smartauth.models.keys import SigningKey
+from smartauth.models.tokens import AccessToken, AuthorizationCode, IDToken, RefreshToken
+
+__all__ = ["AccessToken", "Authorization", "AuthorizationCode", "IDToken", "RefreshToken", "SigningKey"]

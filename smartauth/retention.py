@@ -1,0 +1,52 @@
+"""What is kept for how long, and the deletion of the rest, in batches that never lock a table for long."""
+
+from datetime import datetime, timedelta
+
+from django.db.models import Model, Q, QuerySet
+
+from clients.models import AssertionId
+from smartauth import keys
+from smartauth.conf import config
+from smartauth.marks.models import Mark
+from smartauth.models import AccessToken, Authorization, AuthorizationCode, RefreshToken, SigningKey
+from smartauth.receipts.models import Receipt, RefusalCount
+
+BATCH = 1_000
+# A dead token is remembered for a while, so that a partner who shows it learns that it expired or was revoked.
+DEAD_FOR = timedelta(days=7)
+MARKS_FOR = timedelta(hours=1)
+
+
+def purge(now: datetime) -> dict[str, int]:
+    """Delete what nobody needs any more and return how many rows of each kind went.
+
+    Spent codes and rotated refresh tokens stay as long as their Authorization, because a second use of them must be
+    recognised; spent assertion ids stay until no assertion with that `jti` could be accepted again.
+    """
+    long_dead = now - DEAD_FOR
+    dead_authorizations = Authorization.objects.filter(
+        ~Q(kind=Authorization.Kind.SERVICE) & (Q(expires_at__lt=long_dead) | Q(revoked_at__lt=long_dead))
+        | Q(kind=Authorization.Kind.SERVICE, revoked_at__lt=long_dead)
+    )
+    doomed: dict[str, QuerySet[Model]] = {
+        "assertion ids": AssertionId.objects.filter(expires_at__lt=now - config().clock_leeway).order_by("expires_at"),
+        "access tokens": AccessToken.objects.filter(expires__lt=long_dead).order_by("expires"),
+        "authorization codes": AuthorizationCode.objects.filter(authorization__in=dead_authorizations),
+        "refresh tokens": RefreshToken.objects.filter(authorization__in=dead_authorizations),
+        "authorizations": dead_authorizations,
+        "receipts": Receipt.objects.filter(at__lt=now - config().receipt_lifetime).order_by("at"),
+        "refusal counts": RefusalCount.objects.filter(minute__lt=now - config().receipt_lifetime),
+        "marks": Mark.objects.filter(created_at__lt=now - MARKS_FOR),
+        "signing keys": SigningKey.objects.filter(
+            state=SigningKey.State.RETIRED, retired_at__lt=now - keys.longest_use()
+        ),
+    }
+    return {name: _delete(rows) for name, rows in doomed.items()}
+
+
+def _delete(rows: "QuerySet[Model]") -> int:
+    deleted = 0
+    while batch := list(rows.values_list("pk", flat=True)[:BATCH]):
+        rows.model._default_manager.filter(pk__in=batch).delete()
+        deleted += len(batch)
+    return deleted

@@ -1,0 +1,40 @@
+"""What a resource server is told about a token (RFC 7662 §2.2; SMART 2.2 token-introspection)."""
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any
+
+from smartauth import endpoints
+from smartauth.errors import InvalidToken, Refusal
+from smartauth.policy import granting
+from smartauth.tokens import finding, rows
+
+# Members that are ours to compute; whatever else the token's claims hold is launch context and told as issued.
+COMPUTED = frozenset({"scope", "exp", "iat", "active", "token_type", "iss"})
+
+
+def introspect(token: str, *, tenants: Collection[str], now: datetime) -> dict[str, Any]:
+    """Return the members that describe a live access token of one of `tenants` (slugs).
+
+    `scope` is what was granted, less what the registration no longer allows. Raises InvalidToken for everything that is
+    not a live access token there: refresh tokens, ID tokens and codes are none.
+    """
+    row, _ = finding.find_live(token, now=now)
+    if row.tenant not in tenants:
+        raise InvalidToken(
+            Refusal("introspect.tenant", "the token belongs to a tenant this caller may not see", officer=str(row.tenant))
+        )
+    rows.require_audience(row, None)
+    permitted = granting.allowed(row.registered_scope or "", row.allowed_scope or "")
+    scopes = granting.within(granting.parse_registered(row.scope), permitted)
+    context = {name: value for name, value in row.claims.items() if name not in COMPUTED}
+    return {
+        "active": True,
+        "scope": " ".join(str(scope) for scope in scopes),
+        "exp": int(row.expires.timestamp()),
+        "iat": row.claims.get("iat", int(row.expires.timestamp())),
+        "token_type": "Bearer",
+        "iss": endpoints.issuer(),
+        **context,
+        "client_id": row.client_id,
+    }
