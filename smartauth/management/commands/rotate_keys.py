@@ -1,0 +1,24 @@
+"""Move our signing keys on by one step: publish the next key, or let a published one sign."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
+
+from smartauth import keys
+
+
+class Command(BaseCommand):
+    """`rotate_keys`: run it twice, at least ten minutes apart."""
+
+    help = __doc__
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        now = timezone.now()
+        for purpose in keys.ALGORITHMS:
+            keys.access_token_signer(now)
+            try:
+                row = keys.rotate(purpose, now=now)
+            except ValueError as error:
+                raise CommandError(f"{purpose}: {error}.") from None
+            self.stdout.write(f"{purpose} {row.alg} {row.kid} is now {row.state}")

@@ -1,0 +1,120 @@
+"""What happens to every request: who is calling from where, under which trace id, and whether the host is ours."""
+
+import ipaddress
+import re
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+from django.core.exceptions import DisallowedHost
+from django.http import HttpRequest, HttpResponse
+from django.urls import Resolver404, resolve
+
+from smartauth.conf import config
+from smartauth.context import context_of, new_context
+
+GetResponse = Callable[[HttpRequest], HttpResponse]
+CORRELATION_ID = re.compile(r"[A-Za-z0-9\-_.]{1,64}")
+# Paths whose callers are programs: no session, no cookies, no CSRF token; every view there answers its own errors.
+PROTOCOL = re.compile(
+    r"/fhir/|/\.well-known/|/(?:healthz|readyz)$"
+    r"|/auth/(?:[a-z0-9][a-z0-9-]{0,31}/)?(?:token|introspect|revoke|userinfo|par|register|launch)(?:/|$)"
+)
+PROBES = ("/healthz", "/readyz")
+# Pages load nothing from elsewhere and are framed by nobody (RFC 9700 §4.16).
+PAGE_POLICY = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; font-src 'self'; "
+    "connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+)
+
+
+def trace(get_response: GetResponse) -> GetResponse:
+    """Give the request a context and every answer its trace id; refuse hosts and schemes that are not ours."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        request.context = new_context(method=request.method or "")  # type: ignore[attr-defined]
+        context = context_of(request)
+        _read_hop(request)
+        correlation_id = request.headers.get("X-Request-ID", "")
+        if CORRELATION_ID.fullmatch(correlation_id):
+            context.correlation_id = correlation_id
+        response = _refuse_foreign(request) or get_response(request)
+        response["X-Trace-Id"] = str(context.trace_id)
+        return response
+
+    return middleware
+
+
+def security_headers(get_response: GetResponse) -> GetResponse:
+    """Add the headers every answer has, and for pages the ones a browser enforces (RFC 6797; RFC 9700 §4.16)."""
+    https = urlsplit(config().base_url).scheme == "https"
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        response = get_response(request)
+        response.setdefault("X-Content-Type-Options", "nosniff")
+        response.setdefault("Referrer-Policy", "no-referrer")
+        if https:
+            response.setdefault("Strict-Transport-Security", "max-age=31536000")
+        if response.get("Content-Type", "").startswith("text/html"):
+            response.setdefault("Content-Security-Policy", PAGE_POLICY)
+            response.setdefault("X-Frame-Options", "DENY")
+            response.setdefault("Cache-Control", "no-store")
+        return response
+
+    return middleware
+
+
+def protocol_lane(get_response: GetResponse) -> GetResponse:
+    """Call protocol views directly, past everything that only pages need: it costs more than some of them do."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        if PROTOCOL.match(request.path_info) is None:
+            return get_response(request)
+        try:
+            match = resolve(request.path_info)
+        except Resolver404:
+            return get_response(request)
+        request.resolver_match = match
+        return match.func(request, *match.args, **match.kwargs)
+
+    return middleware
+
+
+def _read_hop(request: HttpRequest) -> None:
+    """Take the caller's address and scheme from the last trusted hop, and from nobody else (RFC 9700 §4.13)."""
+    peer = request.META.get("REMOTE_ADDR", "")
+    forwarded = [part.strip() for part in request.META.get("HTTP_X_FORWARDED_FOR", "").split(",") if part.strip()]
+    if _is_trusted(peer):
+        scheme = request.META.get("HTTP_X_FORWARDED_PROTO", "")
+        if scheme in ("http", "https"):
+            request.environ["wsgi.url_scheme"] = scheme  # type: ignore[attr-defined]
+        while forwarded and _is_trusted(peer):
+            peer = forwarded.pop()
+    context_of(request).remote_address = peer if _is_address(peer) else ""
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_trusted(address: str) -> bool:
+    networks = config().trusted_proxies
+    if not networks or not _is_address(address):
+        return False
+    parsed = ipaddress.ip_address(address)
+    return any(parsed.version == network.version and parsed in network for network in networks)
+
+
+def _refuse_foreign(request: HttpRequest) -> HttpResponse | None:
+    if request.path_info in PROBES:
+        return None
+    try:
+        request.get_host()
+    except DisallowedHost:
+        return HttpResponse("This host is not served here.\n", status=400, content_type="text/plain")
+    if not request.is_secure() and not config().is_sandbox:
+        return HttpResponse("This server is reached by https only.\n", status=400, content_type="text/plain")
+    return None

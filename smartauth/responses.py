@@ -1,0 +1,238 @@
+"""The one place where a result or an error becomes an HttpResponse, and where a refusal leaves its receipt."""
+
+import functools
+import hashlib
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+from django.core.exceptions import TooManyFieldsSent
+from django.db import InterfaceError, OperationalError
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.views.decorators.csrf import csrf_exempt
+
+from smartauth.context import context_of
+from smartauth.errors import (
+    ContentTooLarge,
+    InsufficientScope,
+    InvalidClient,
+    InvalidRequest,
+    InvalidToken,
+    MethodNotAllowed,
+    OAuthError,
+    Refusal,
+    TemporarilyUnavailable,
+)
+from smartauth.receipts.recording import record
+
+Json = Mapping[str, Any]
+FORM = "application/x-www-form-urlencoded"
+LARGEST_FORM = 64 * 1024  # bytes; an OAuth request has no reason to be larger
+REALM = "smartauth"
+
+
+def oauth_json(
+    *methods: str, endpoint: str
+) -> Callable[[Callable[..., Json | None]], Callable[..., HttpResponse]]:
+    """Make a view of a function that returns the members of a JSON answer, or None for an empty one.
+
+    An OAuthError becomes the error answer of RFC 6749 §5.2 and leaves a receipt. Everything is `no-store`.
+    """
+
+    def decorate(view: Callable[..., Json | None]) -> Callable[..., HttpResponse]:
+        @csrf_exempt
+        @functools.wraps(view)
+        def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            context_of(request).endpoint = endpoint
+            try:
+                require_method(request, *methods)
+                body = view(request, *args, **kwargs)
+            except OAuthError as error:
+                return _private(error_response(request, error))
+            except (OperationalError, InterfaceError):
+                logging.getLogger(__name__).exception("the database did not answer at %s", endpoint)
+                return _private(error_response(request, database_away()))
+            except Exception:
+                logging.getLogger(__name__).exception("bug at %s", endpoint)
+                return _private(bug_response(request))
+            if body is None:
+                return _private(HttpResponse(status=200))
+            return _private(json_response(body))
+
+        return wrapper
+
+    return decorate
+
+
+def public_json(*, endpoint: str) -> Callable[[Callable[..., Json]], Callable[..., HttpResponse]]:
+    """Make a view of a function that returns a public document: readable from any origin, shortly cached, with ETag.
+
+    Raises what the function raises as an error answer (a document that does not exist is NotFound).
+    Source: SMART 2.2 app-launch, "Considerations for Cross-Origin Resource Sharing"; RFC 9111; RFC 9110 §13.
+    """
+
+    def decorate(view: Callable[..., Json]) -> Callable[..., HttpResponse]:
+        @csrf_exempt
+        @functools.wraps(view)
+        def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            context_of(request).endpoint = endpoint
+            try:
+                require_method(request, "GET", "HEAD", "OPTIONS")
+                response = (
+                    HttpResponse(status=204)
+                    if request.method == "OPTIONS"
+                    else _cacheable(request, json_response(view(request, *args, **kwargs)))
+                )
+            except OAuthError as error:
+                response = error_response(request, error)
+            except (OperationalError, InterfaceError):
+                logging.getLogger(__name__).exception("the database did not answer at %s", endpoint)
+                response = error_response(request, database_away())
+            response["Access-Control-Allow-Origin"] = "*"
+            response["Access-Control-Allow-Methods"] = "GET, HEAD, OPTIONS"
+            response["Access-Control-Expose-Headers"] = "ETag, X-Trace-Id"
+            return response
+
+        return wrapper
+
+    return decorate
+
+
+def json_response(body: Json, status: int = 200) -> HttpResponse:
+    """Return `body` as JSON, whatever the request's Accept says (SMART 2.2 conformance)."""
+    return HttpResponse(msgspec.json.encode(body), status=status, content_type="application/json")
+
+
+def error_response(request: HttpRequest, error: OAuthError) -> HttpResponse:
+    """Return the public answer to `error` and write its receipt.
+
+    The answer is the same for every cause of one error code, apart from the trace id.
+    """
+    context = context_of(request)
+    record(context, status=error.status, error=error.code, refusal=error.refusal)
+    response = json_response(
+        {"error": error.code, "error_description": error.description, "trace_id": str(context.trace_id)},
+        status=error.status,
+    )
+    match error:
+        case InvalidClient(basic=True):
+            response["WWW-Authenticate"] = f'Basic realm="{REALM}"'
+        case InvalidToken(presented=presented):
+            response["WWW-Authenticate"] = f'Bearer realm="{REALM}"' + (', error="invalid_token"' if presented else "")
+        case InsufficientScope(scope=scope):
+            hint = f', scope="{scope}"' if scope else ""
+            response["WWW-Authenticate"] = f'Bearer realm="{REALM}", error="insufficient_scope"{hint}'
+        case MethodNotAllowed(allow=allow):
+            response["Allow"] = allow
+        case TemporarilyUnavailable():
+            response["Retry-After"] = "5"
+    return response
+
+
+def bug_response(request: HttpRequest) -> HttpResponse:
+    """Return the answer to our own mistake: one fixed sentence; the traceback stays with us."""
+    return json_response(
+        {
+            "error": "server_error",
+            "error_description": "The server made a mistake",
+            "trace_id": str(context_of(request).trace_id),
+        },
+        status=500,
+    )
+
+
+def database_away() -> TemporarilyUnavailable:
+    """Return the refusal for a database that does not answer: no database, no access."""
+    return TemporarilyUnavailable(Refusal("server.database", "the database did not answer"))
+
+
+def require_method(request: HttpRequest, *methods: str) -> None:
+    """Raise MethodNotAllowed unless the request's method is one of `methods`."""
+    if request.method not in methods:
+        allow = ", ".join(methods)
+        raise MethodNotAllowed(
+            Refusal("http.method", "the HTTP method is not allowed", expected=allow, seen=request.method or ""),
+            allow=allow,
+        )
+
+
+def form(request: HttpRequest) -> dict[str, str]:
+    """Return the parameters of a form-encoded body, each at most once; an empty value counts as absent.
+
+    Parameters in the URL are not read. Raises InvalidRequest, ContentTooLarge.
+    Source: RFC 6749 §3.2 and appendix B.
+    """
+    content_type, _, options = request.headers.get("Content-Type", "").partition(";")
+    if content_type.strip().lower() != FORM or not _is_utf8(options):
+        raise InvalidRequest(
+            Refusal("http.content_type", "the body is not form-encoded", expected=FORM, seen=content_type[:100]),
+            "The body must be application/x-www-form-urlencoded",
+        )
+    try:
+        # Read one byte more than allowed: a chunked body has no length to look at.
+        raw = request.read(LARGEST_FORM + 1)
+    except OSError:
+        raise InvalidRequest(Refusal("http.body", "the body ended early")) from None
+    if len(raw) > LARGEST_FORM:
+        raise ContentTooLarge(Refusal("http.size", "the body is too large", expected=f"at most {LARGEST_FORM} bytes"))
+    return single_valued(_decode(raw))
+
+
+def single_valued(fields: QueryDict) -> dict[str, str]:
+    """Return `fields` as plain values without the empty ones. Raises InvalidRequest when a name is repeated."""
+    values: dict[str, str] = {}
+    for name, found in fields.lists():
+        if len(found) > 1:
+            raise InvalidRequest(
+                Refusal("http.parameter_repeated", "a parameter occurs more than once", seen=name[:100]),
+                "A parameter occurs more than once",
+            )
+        if found[0]:
+            values[name] = found[0]
+    return values
+
+
+def require_param(params: Mapping[str, str], name: str) -> str:
+    """Return the parameter called `name`. Raises InvalidRequest when it is absent or empty."""
+    if name not in params:
+        raise InvalidRequest(
+            Refusal("http.parameter_missing", f"{name} is missing", expected=name), f"The parameter {name} is missing"
+        )
+    return params[name]
+
+
+def _decode(raw: bytes) -> QueryDict:
+    try:
+        fields = QueryDict(raw.decode("ascii"), encoding="utf-8")
+        # Decoding is lenient about bytes that are not UTF-8; a replacement character was never sent on purpose.
+        readable = not any("\N{REPLACEMENT CHARACTER}" in part for pair in fields.items() for part in pair)
+    except (ValueError, TooManyFieldsSent):
+        readable = False
+    if not readable or any("\x00" in part for name, values in fields.lists() for part in (name, *values)):
+        raise InvalidRequest(Refusal("http.encoding", "the body is not form-encoded UTF-8 text"))
+    return fields
+
+
+def _is_utf8(options: str) -> bool:
+    return all(
+        not name.strip().lower() == "charset" or value.strip().strip('"').lower() == "utf-8"
+        for name, _, value in (option.partition("=") for option in options.split(";"))
+    )
+
+
+def _private(response: HttpResponse) -> HttpResponse:
+    response["Cache-Control"] = "no-store"
+    response["Pragma"] = "no-cache"
+    return response
+
+
+def _cacheable(request: HttpRequest, response: HttpResponse) -> HttpResponse:
+    etag = f'"{hashlib.sha256(response.content).hexdigest()[:32]}"'
+    known = [tag.strip().removeprefix("W/") for tag in request.headers.get("If-None-Match", "").split(",")]
+    if etag in known or "*" in known:
+        response = HttpResponse(status=304)
+        del response["Content-Type"]
+    response["ETag"] = etag
+    response["Cache-Control"] = "public, max-age=300"
+    return response

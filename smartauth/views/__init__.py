@@ -1,0 +1,1 @@
+"""The endpoints: read the request, call by name, return data."""
