@@ -1,0 +1,1 @@
+"""The public documents: computed from what is switched on, decided elsewhere."""

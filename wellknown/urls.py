@@ -1,0 +1,13 @@
+"""Where the public documents are."""
+
+from django.urls import path
+
+from wellknown import views
+
+urlpatterns = [
+    path(".well-known/smart-configuration", views.smart_configuration),
+    path(".well-known/openid-configuration", views.openid_configuration),
+    path(".well-known/oauth-authorization-server", views.oauth_authorization_server),
+    path(".well-known/jwks.json", views.jwks),
+    path("fhir/<slug:tenant>/r4/.well-known/smart-configuration", views.smart_configuration),
+]
