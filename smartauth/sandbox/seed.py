@@ -1,0 +1,152 @@
+"""The cast of the sandbox: a tenant, people, and one app of each kind. Written again at every start, for its port.
+
+Passwords and keys stay until the sandbox is reset.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from django.db import transaction
+from joserfc.jwk import ECKey, KeySet
+
+from clients.models import Client, Tenant
+from clients.registration import register_client
+from clients.tenants import find_tenant
+from fhirproxy.tenancy import set_upstream
+from smartauth.conf import config
+from smartauth.digests import new_secret
+from smartauth.marks import client_mark, mark, tenant_mark
+from smartauth.people.models import FhirUser, User
+from smartauth.sandbox.running import write_private
+
+TENANT = "sandbox"
+PEOPLE = {
+    "ana": "Patient/ana",
+    "ben": "Patient/ben",
+    "dr-grey": "Practitioner/dr-grey",
+    "mallory": None,
+    "admin": None,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SeededUser:
+    """Someone to sign in as."""
+
+    username: str
+    password: str
+    fhir_user: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SeededClient:
+    """An app to act as. `key_file` is its private key in PEM, None for a public client."""
+
+    client_id: str
+    key_file: Path | None
+    redirect_uris: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Seeded:
+    """Everything a newcomer needs to know."""
+
+    users: tuple[SeededUser, ...]
+    clients: tuple[SeededClient, ...]
+
+
+def seed(*, upstream_url: str, upstream_bearer: str) -> Seeded:
+    """Write the cast, with the sandbox tenant in front of `upstream_url`, and return what to print."""
+    secrets = config().var / "secrets"
+    secrets.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with transaction.atomic():
+        tenant, _ = Tenant.objects.update_or_create(slug=TENANT, defaults={"is_active": True})
+        if not tenant.name:
+            Tenant.objects.filter(pk=tenant.pk).update(name="Sandbox hospital")
+        set_upstream(tenant, base_url=upstream_url, bearer=upstream_bearer)
+        mark(tenant_mark(TENANT))
+        users = tuple(_user(tenant, name, reference, secrets) for name, reference in PEOPLE.items())
+    return Seeded(users, tuple(_client(metadata, secrets) for metadata in _apps()))
+
+
+def _apps() -> list[dict[str, Any]]:
+    base = config().base_url
+    return [
+        {
+            "client_id": "growth-chart",
+            "client_name": "Growth Chart",
+            "token_endpoint_auth_method": "none",
+            "grant_types": ["authorization_code", "refresh_token"],
+            "redirect_uris": [f"{base}/launcher/app/"],
+            "launch_urls": [f"{base}/launcher/app/launch"],
+            "scope": "launch launch/patient openid fhirUser offline_access patient/*.rs user/*.rs",
+        },
+        {
+            "client_id": "cardio",
+            "client_name": "Cardio Clinic",
+            "token_endpoint_auth_method": "private_key_jwt",
+            "grant_types": ["authorization_code", "refresh_token"],
+            "redirect_uris": [f"{base}/launcher/callback"],
+            "launch_urls": [f"{base}/launcher/start"],
+            "scope": "launch launch/patient openid fhirUser online_access offline_access patient/*.cruds user/*.cruds",
+        },
+        {
+            "client_id": "bulk-loader",
+            "client_name": "Bulk Loader",
+            "token_endpoint_auth_method": "private_key_jwt",
+            "grant_types": ["client_credentials"],
+            "scope": "system/*.rs",
+        },
+        {
+            # Registered, and active nowhere.
+            "client_id": "mallory",
+            "client_name": "Mallory",
+            "token_endpoint_auth_method": "private_key_jwt",
+            "grant_types": ["client_credentials"],
+            "scope": "system/*.rs",
+        },
+    ]
+
+
+def _client(metadata: dict[str, Any], secrets: Path) -> SeededClient:
+    client_id = metadata["client_id"]
+    key_file = None
+    if metadata["token_endpoint_auth_method"] == "private_key_jwt":
+        key_file = secrets / f"{client_id}.pem"
+        metadata = {**metadata, "jwks": _public_keys(key_file)}
+    redirect_uris = tuple(metadata.get("redirect_uris", ()))
+    if not Client.objects.filter(client_id=client_id).exists():
+        where = None if client_id == "mallory" else find_tenant(TENANT)
+        register_client(metadata, operator=True, activate_at=(where,) if where else ())
+    else:
+        with transaction.atomic():
+            Client.objects.filter(client_id=client_id).update(
+                redirect_uris=" ".join(redirect_uris), launch_urls=" ".join(metadata.get("launch_urls", ()))
+            )
+            mark(client_mark(client_id))
+    return SeededClient(client_id, key_file, redirect_uris)
+
+
+def _public_keys(key_file: Path) -> dict[str, Any]:
+    if not key_file.exists():
+        write_private(key_file, ECKey.generate_key("P-384").as_pem(private=True).decode())
+    key = ECKey.import_key(key_file.read_bytes(), {"alg": "ES384", "use": "sig"})
+    key.ensure_kid()
+    return KeySet([key]).as_dict(private=False)
+
+
+def _user(tenant: Tenant, username: str, reference: str | None, secrets: Path) -> SeededUser:
+    password_file = secrets / f"{username}.password"
+    user = User.objects.filter(username=username).first()
+    if user is None or not password_file.exists():
+        write_private(password_file, new_secret()[:16])
+        is_admin = username == "admin"
+        user = user or User(username=username, is_staff=is_admin, is_superuser=is_admin)
+        user.set_password(password_file.read_text())
+        user.save()
+    if reference is not None:
+        FhirUser.objects.update_or_create(user=user, tenant=tenant, defaults={"reference": reference})
+    return SeededUser(username, password_file.read_text(), reference)
+
+
