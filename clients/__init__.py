@@ -1,0 +1,1 @@
+"""The registry: who may ask, and which FHIR bases exist."""

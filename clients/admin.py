@@ -1,0 +1,270 @@
+"""The registry in the admin site: what an operator approves, activates, suspends and looks up."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db import transaction
+from django.db.models import Model, QuerySet
+from django.forms import BaseModelFormSet, ModelForm
+from django.http import HttpRequest
+
+from clients.admin_forms import ActivationForm, ClientForm, TenantForm
+from clients.models import Activation, AssertionId, AuthMethod, Client, KeySet, Tenant
+from smartauth.digests import digest, new_secret
+from smartauth.marks import client_mark, mark, tenant_mark
+
+
+class LeavesMarks(admin.ModelAdmin):
+    """Every change made here leaves its marks in the same transaction, so that no worker goes on with the old state."""
+
+    def marks_of(self, row: Any) -> tuple[str, ...]:
+        raise LookupError(f"{type(self).__name__} does not say which marks its rows leave")
+
+    def save_model(self, request: HttpRequest, obj: Any, form: ModelForm, change: bool) -> None:
+        with transaction.atomic():
+            super().save_model(request, obj, form, change)
+            mark(*self.marks_of(obj))
+
+    def delete_model(self, request: HttpRequest, obj: Model) -> None:
+        self._delete([obj], lambda: super(LeavesMarks, self).delete_model(request, obj))
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        self._delete(list(queryset), lambda: super(LeavesMarks, self).delete_queryset(request, queryset))
+
+    def save_formset(self, request: HttpRequest, form: ModelForm, formset: BaseModelFormSet, change: bool) -> None:
+        with transaction.atomic():
+            super().save_formset(request, form, formset, change)
+            touched = [*formset.new_objects, *(row for row, _ in formset.changed_objects), *formset.deleted_objects]
+            mark(*{name for row in touched for name in activation_marks(row)})
+
+    def _delete(self, rows: Iterable[Model], delete: Any) -> None:
+        names = {name for row in rows for name in self.marks_of(row)}
+        with transaction.atomic():
+            delete()
+            mark(*names)
+
+
+def activation_marks(row: Activation) -> tuple[str, ...]:
+    """Name what a change of an activation touches."""
+    return client_mark(row.client.client_id), tenant_mark(row.tenant.slug)
+
+
+class ActivationInline(admin.TabularInline):
+    model = Activation
+    form = ActivationForm
+    extra = 0
+    fields = ("tenant", "is_active", "allowed_scope", "activated_at")
+    readonly_fields = ("activated_at",)
+
+
+# Registered by the toolkit, whose settings name this class for its swapped application model.
+class ClientAdmin(LeavesMarks):
+    """Secrets are stored as digests and are on no page; a new one is shown once, in the answer that made it."""
+
+    form = ClientForm
+    list_display = ("client_id", "name", "status", "token_endpoint_auth_method", "grants", "active_at", "created")
+    list_filter = ("status", "token_endpoint_auth_method", "application_type", "is_operator_verified")
+    search_fields = ("client_id", "name", "software_id")
+    ordering = ("client_id",)
+    readonly_fields = ("registration_source", "created", "updated")
+    raw_id_fields = ("user",)
+    inlines = (ActivationInline,)
+    actions = ("approve", "suspend", "activate_everywhere", "issue_new_secret")
+    fieldsets = (
+        (None, {"fields": ("client_id", "name", "status", "is_operator_verified", "user")}),
+        (
+            "How it authenticates",
+            {
+                "fields": (
+                    "application_type",
+                    "token_endpoint_auth_method",
+                    "token_endpoint_auth_signing_alg",
+                    "client_jwks_uri",
+                    "client_jwks",
+                )
+            },
+        ),
+        (
+            "What it may ask for",
+            {"fields": ("grant_types", "scope", "restrictions", "id_token_signed_response_alg")},
+        ),
+        ("Its URLs", {"fields": ("redirect_uris", "post_logout_redirect_uris", "launch_urls", "allowed_origins")}),
+        (
+            "About it",
+            {
+                "classes": ("collapse",),
+                "fields": (
+                    "client_uri",
+                    "logo_uri",
+                    "tos_uri",
+                    "policy_uri",
+                    "contacts",
+                    "software_id",
+                    "software_version",
+                    "registration_source",
+                    "created",
+                    "updated",
+                ),
+            },
+        ),
+    )
+
+    def marks_of(self, row: Client) -> tuple[str, ...]:
+        return (client_mark(row.client_id),)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Client]:
+        return super().get_queryset(request).prefetch_related("activations__tenant")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Client | None = None) -> tuple[str, ...]:
+        # Partners have written the client_id down; it never changes (SMART 2.2 app-launch, "Register App with EHR").
+        return (*self.readonly_fields, *(("client_id",) if obj else ()))
+
+    def save_model(self, request: HttpRequest, obj: Any, form: ModelForm, change: bool) -> None:
+        secret = ""
+        if obj.token_endpoint_auth_method != AuthMethod.BASIC:
+            obj.client_secret = obj.previous_client_secret = ""
+        elif not obj.client_secret:
+            secret = new_secret()
+            obj.client_secret = digest(secret)
+        super().save_model(request, obj, form, change)
+        if secret:
+            self._show_once(request, obj, secret)
+
+    @admin.display(description="grant types")
+    def grants(self, client: Client) -> str:
+        return ", ".join(client.grant_types)
+
+    @admin.display(description="active at")
+    def active_at(self, client: Client) -> str:
+        return ", ".join(sorted(one.tenant.slug for one in client.activations.all() if one.is_active))
+
+    @admin.action(description="Approve the selected clients", permissions=["change"])
+    def approve(self, request: HttpRequest, queryset: QuerySet[Client]) -> None:
+        self._set_status(request, queryset, Client.Status.APPROVED)
+
+    @admin.action(description="Suspend the selected clients at once", permissions=["change"])
+    def suspend(self, request: HttpRequest, queryset: QuerySet[Client]) -> None:
+        self._set_status(request, queryset, Client.Status.SUSPENDED)
+
+    @admin.action(description="Activate the selected clients at every tenant that knows them", permissions=["change"])
+    def activate_everywhere(self, request: HttpRequest, queryset: QuerySet[Client]) -> None:
+        with transaction.atomic():
+            rows = Activation.objects.select_for_update().filter(client__in=queryset, is_active=False)
+            waiting = list(rows.select_related("client", "tenant"))
+            rows.filter(pk__in=[row.pk for row in waiting]).update(is_active=True)
+            mark(*{name for row in waiting for name in activation_marks(row)})
+        self.message_user(request, f"{len(waiting)} activations are active now.", messages.SUCCESS)
+
+    @admin.action(description="Issue a new secret; the present one stays good beside it", permissions=["change"])
+    def issue_new_secret(self, request: HttpRequest, queryset: QuerySet[Client]) -> None:
+        for chosen in queryset.filter(token_endpoint_auth_method=AuthMethod.BASIC):
+            secret = new_secret()
+            with transaction.atomic():
+                client = Client.objects.select_for_update().get(pk=chosen.pk)
+                client.previous_client_secret, client.client_secret = client.client_secret, digest(secret)
+                client.save(update_fields=["client_secret", "previous_client_secret", "updated"])
+                mark(client_mark(client.client_id))
+            self._show_once(request, client, secret)
+
+    def _set_status(self, request: HttpRequest, queryset: QuerySet[Client], status: Client.Status) -> None:
+        with transaction.atomic():
+            changed = list(queryset.exclude(status=status))
+            Client.objects.filter(pk__in=[client.pk for client in changed]).update(status=status)
+            mark(*(client_mark(client.client_id) for client in changed))
+        self.message_user(request, f"{len(changed)} clients are {status.label.lower()} now.", messages.SUCCESS)
+
+    def _show_once(self, request: HttpRequest, client: Client, secret: str) -> None:
+        self.message_user(
+            request,
+            f"The secret of {client.client_id}, shown this once: {secret}",
+            messages.WARNING,
+            fail_silently=True,
+        )
+
+
+@admin.register(Tenant)
+class TenantAdmin(LeavesMarks):
+    form = TenantForm
+    list_display = ("slug", "name", "is_active", "created_at")
+    list_filter = ("is_active",)
+    search_fields = ("slug", "name")
+    ordering = ("slug",)
+    readonly_fields = ("created_at",)
+
+    def marks_of(self, row: Tenant) -> tuple[str, ...]:
+        return (tenant_mark(row.slug),)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Tenant | None = None) -> tuple[str, ...]:
+        return (*self.readonly_fields, *(("slug",) if obj else ()))  # Part of public URLs, and of tokens.
+
+
+@admin.register(Activation)
+class ActivationAdmin(LeavesMarks):
+    form = ActivationForm
+    list_display = ("client", "tenant", "is_active", "allowed_scope", "activated_at")
+    list_filter = ("is_active", "tenant")
+    search_fields = ("client__client_id", "client__name", "tenant__slug")
+    list_select_related = ("client", "tenant")
+    raw_id_fields = ("client",)
+    readonly_fields = ("activated_at",)
+    actions = ("activate", "deactivate")
+
+    def marks_of(self, row: Activation) -> tuple[str, ...]:
+        return activation_marks(row)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Activation | None = None) -> tuple[str, ...]:
+        return (*self.readonly_fields, *(("client", "tenant") if obj else ()))
+
+    @admin.action(description="Activate the selected clients", permissions=["change"])
+    def activate(self, request: HttpRequest, queryset: QuerySet[Activation]) -> None:
+        self._set_active(request, queryset, active=True)
+
+    @admin.action(description="Deactivate the selected clients", permissions=["change"])
+    def deactivate(self, request: HttpRequest, queryset: QuerySet[Activation]) -> None:
+        self._set_active(request, queryset, active=False)
+
+    def _set_active(self, request: HttpRequest, queryset: QuerySet[Activation], *, active: bool) -> None:
+        with transaction.atomic():
+            changed = list(queryset.exclude(is_active=active).select_related("client", "tenant"))
+            Activation.objects.filter(pk__in=[row.pk for row in changed]).update(is_active=active)
+            mark(*{name for row in changed for name in activation_marks(row)})
+        self.message_user(request, f"{len(changed)} activations changed.", messages.SUCCESS)
+
+
+class Untouchable:
+    """Rows the server writes for itself: people look, nobody edits."""
+
+    def has_add_permission(self, request: HttpRequest, *args: object) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+
+@admin.register(KeySet)
+class KeySetAdmin(Untouchable, admin.ModelAdmin):
+    """Copies of what clients publish. Deleting one is safe: it is fetched again when it is needed."""
+
+    list_display = ("jwks_uri", "kids", "fetched_at", "expires_at", "attempted_at", "last_problem")
+    search_fields = ("jwks_uri",)
+    ordering = ("jwks_uri",)
+
+    @admin.display(description="keys")
+    def kids(self, row: KeySet) -> str:
+        return ", ".join(key["kid"] for key in (row.document or {"keys": []})["keys"])
+
+
+@admin.register(AssertionId)
+class AssertionIdAdmin(Untouchable, admin.ModelAdmin):
+    """Spent assertion ids. Deleting one would let the assertion be used again, so nobody does it here."""
+
+    list_display = ("client", "jti_digest", "expires_at")
+    list_select_related = ("client",)
+    search_fields = ("client__client_id", "jti_digest")
+    ordering = ("-expires_at",)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        # The site asks here too before it deletes a client, whose ids may go along with it.
+        match = request.resolver_match
+        return match is not None and "assertionid" not in (match.url_name or "")

@@ -1,0 +1,130 @@
+"""Forms of the admin site: an operator's edit obeys the same rules as registration, and says so beside the field."""
+
+from typing import Any
+
+import msgspec
+from django import forms
+from django.core.exceptions import ValidationError
+
+from clients.metadata import GRANT_TYPES, ClientMetadata, InvalidClientMetadata
+from clients.models import Activation, AuthMethod, Client, Tenant
+from clients.registration import SAME_NAME, URL_LISTS, new_client_id
+from clients.tenants import TenantPolicy
+from smartauth import endpoints
+from smartauth.errors import InvalidScope
+from smartauth.policy.scopes import parse_scope, split_scope
+
+FIELD_OF_MEMBER = {"client_name": "name", "jwks": "client_jwks", "jwks_uri": "client_jwks_uri"}
+
+
+class WordsField(forms.CharField):
+    """Text that is a list: one a line for people, separated by blanks in the database."""
+
+    widget = forms.Textarea(attrs={"rows": 4, "cols": 90, "spellcheck": "false"})
+
+    def prepare_value(self, value: Any) -> Any:
+        return "\n".join(value.split()) if isinstance(value, str) else value
+
+    def to_python(self, value: Any) -> str:
+        return " ".join((super().to_python(value) or "").split())
+
+
+class ClientForm(forms.ModelForm):
+    """Every member is judged together by `ClientMetadata`, so that no edit makes a client registration would refuse."""
+
+    client_id = forms.CharField(required=False, help_text="Left empty, one is made. It never changes afterwards.")
+    grant_types = forms.MultipleChoiceField(
+        choices=[(name, name) for name in GRANT_TYPES], widget=forms.CheckboxSelectMultiple
+    )
+    scope = WordsField(required=False, help_text="The most this client may ever be granted, one scope a line.")
+    redirect_uris = WordsField(required=False, help_text="Complete URLs, one a line.")
+    post_logout_redirect_uris = WordsField(required=False, help_text="Complete URLs, one a line.")
+    launch_urls = WordsField(required=False, help_text="Complete URLs, one a line.")
+    allowed_origins = WordsField(required=False, help_text="scheme://host[:port], one a line.")
+
+    class Meta:
+        model = Client
+        fields = "__all__"
+        widgets = {
+            name: forms.TextInput(attrs={"size": 90})
+            for name in ("client_jwks_uri", "client_uri", "logo_uri", "tos_uri", "policy_uri")
+        }
+
+    def clean_client_id(self) -> str:
+        return self.cleaned_data["client_id"] or new_client_id()
+
+    def clean_restrictions(self) -> dict[str, Any]:
+        return self.cleaned_data["restrictions"] or {}
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        if self.errors:
+            return cleaned
+        try:
+            checked = ClientMetadata.from_json(self._as_metadata(cleaned), operator=True)
+        except InvalidClientMetadata as error:
+            name = FIELD_OF_MEMBER.get(error.member, error.member)
+            seen = f" (found: {error.refusal.seen})" if error.refusal.seen else ""
+            raise ValidationError({name if name in self.fields else "__all__": f"{error.why}{seen}"}) from error
+        # What follows from other members has no field of its own.
+        public = checked.token_endpoint_auth_method == AuthMethod.NONE
+        self.instance.client_type = Client.CLIENT_PUBLIC if public else Client.CLIENT_CONFIDENTIAL
+        self.instance.response_types = list(checked.response_types)
+        cleaned["scope"] = checked.scope
+        return cleaned
+
+    def _as_metadata(self, cleaned: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "client_id": cleaned.get("client_id") or self.instance.client_id,
+            "client_name": cleaned["name"],
+            "jwks": cleaned["client_jwks"],
+            "jwks_uri": cleaned["client_jwks_uri"],
+            "restrictions": cleaned["restrictions"],
+            "grant_types": cleaned["grant_types"],
+            "contacts": cleaned["contacts"] or [],
+            **{name: cleaned[name] for name in SAME_NAME},
+            **{name: cleaned[name].split() for name in URL_LISTS},
+        }
+
+
+class ActivationForm(forms.ModelForm):
+    """What a tenant lets a client do; each scope must be one we can read, or it would grant nothing unseen."""
+
+    allowed_scope = WordsField(required=False, help_text="One scope a line. Empty: all the client is registered for.")
+
+    class Meta:
+        model = Activation
+        fields = "__all__"
+
+    def clean_allowed_scope(self) -> str:
+        text: str = self.cleaned_data["allowed_scope"]
+        for scope in split_scope(text):
+            try:
+                parse_scope(scope)
+            except InvalidScope as error:
+                raise ValidationError(f"{scope}: {error.refusal.reason}.") from error
+        return text
+
+
+class TenantForm(forms.ModelForm):
+    """A tenant's slug is part of public URLs; its policy has known switches only."""
+
+    class Meta:
+        model = Tenant
+        fields = "__all__"
+
+    def clean_slug(self) -> str:
+        slug: str = self.cleaned_data["slug"]
+        if endpoints.TENANT_SLUG.fullmatch(slug) is None:
+            raise ValidationError("A slug is 1 to 32 lower-case letters, digits and hyphens, not a hyphen first.")
+        if slug in endpoints.RESERVED_SLUGS:
+            raise ValidationError("This word is part of other URLs of this server.")
+        return slug
+
+    def clean_policy(self) -> dict[str, Any]:
+        policy: dict[str, Any] = self.cleaned_data["policy"] or {}
+        try:
+            msgspec.convert(policy, TenantPolicy)
+        except msgspec.ValidationError as error:
+            raise ValidationError(str(error)) from error
+        return policy

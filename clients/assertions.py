@@ -1,0 +1,116 @@
+"""private_key_jwt: a client proves who it is by signing an assertion with its private key.
+
+Source: RFC 7523 §2.2 and §3; SMART 2.2 client-confidential-asymmetric, "Authenticating to the Token Endpoint".
+"""
+
+from datetime import datetime
+from functools import cache
+
+from django.db import connection
+from joserfc import jws
+from joserfc.errors import JoseError
+
+from clients.assertion_rules import AssertionClaims, check_claims, check_header, claimed_client_id, refuse
+from clients.compact_jws import CompactJws, MalformedJwt, parse_compact_jws
+from clients.jwks_rules import PublicKey
+from clients.keys import find_verification_key, require_no_transaction
+from clients.registered import RegisteredClient
+from smartauth.conf import config
+from smartauth.digests import digest
+
+# The row is worth a statement of its own but not a wait for the disk: what a crash may lose is a few milliseconds of
+# memory of assertions whose answers were lost with it.
+SPEND = """
+    WITH quick AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))
+    INSERT INTO clients_assertionid (client_id, jti_digest, expires_at)
+    SELECT %s, %s, %s FROM quick
+    ON CONFLICT (client_id, jti_digest) DO NOTHING
+"""
+
+
+class _Registry(jws.JWSRegistry):
+    """joserfc's checks, with room for a long `kid` and `jku`: our own cap on the whole assertion came before."""
+
+    max_header_length = 16 * 1024
+    max_signature_length = 2 * 1024
+
+
+def parse_assertion(assertion: str) -> tuple[CompactJws, str]:
+    """Read an assertion and return it with the client_id it claims. Nothing is verified yet. Raises InvalidClient."""
+    try:
+        parsed = parse_compact_jws(assertion)
+    except MalformedJwt as error:
+        raise refuse(
+            error.rule,
+            f"the client_assertion cannot be read: {error.reason}",
+            expected="one signed JWT in compact form",
+            fix="Send the assertion as the library made it.",
+        ) from None
+    return parsed, claimed_client_id(parsed)
+
+
+def verify_assertion(
+    assertion: CompactJws, client: RegisteredClient, *, audiences: frozenset[str], now: datetime
+) -> AssertionClaims:
+    """Verify a private_key_jwt client assertion of `client`, spend its `jti` and return its claims.
+
+    audiences: our token URLs and issuer, as this request may name them.    now: aware; `exp` may lie at most five
+    minutes after it. Cheap checks come first; the `jti` is spent once the signature has verified and stays spent
+    whatever follows, so this must not run inside a transaction (RuntimeError).
+    Raises InvalidClient; its refusal names the failing check.
+    """
+    settings = config()
+    header = check_header(assertion.header, algorithms=settings.assertion_algorithms, jwks_uri=client.jwks_uri)
+    registered_alg = client.token_endpoint_auth_signing_alg
+    if registered_alg and header.alg != registered_alg:
+        raise refuse(
+            "alg_registered",
+            "the assertion is signed with another algorithm than the registered one",
+            expected=registered_alg,
+            seen=header.alg,
+            fix="Sign with the registered token_endpoint_auth_signing_alg.",
+        )
+    if claimed_client_id(assertion) != client.client_id:
+        raise refuse("client_id", "the assertion is from another client", expected=client.client_id)
+    claims = check_claims(
+        assertion.claims,
+        client_id=client.client_id,
+        audiences=audiences,
+        now=now,
+        max_lifetime=settings.assertion_lifetime,
+        leeway=settings.clock_leeway,
+    )
+    key = find_verification_key(client, header.kid, header.alg, now=now)
+    _verify_signature(assertion, key, header.alg)
+    _spend(client, claims)
+    return claims
+
+
+def _verify_signature(assertion: CompactJws, key: PublicKey, alg: str) -> None:
+    try:
+        jws.deserialize_compact(assertion.text, key, algorithms=[alg], registry=_registry(alg))
+    except (JoseError, ValueError):
+        raise refuse(
+            "signature",
+            "the signature does not verify with the published key",
+            seen=f"alg {alg}",
+            fix="Check that the private key belongs to the published key of that kid.",
+        ) from None
+
+
+@cache
+def _registry(alg: str) -> _Registry:
+    # Header members nobody knows are ignored (RFC 7515 §4); what is critical was refused before.
+    return _Registry(algorithms=[alg], strict_check_header=False)
+
+
+def _spend(client: RegisteredClient, claims: AssertionClaims) -> None:
+    require_no_transaction()
+    with connection.cursor() as cursor:
+        cursor.execute(SPEND, [client.pk, digest(claims.jti), claims.expires_at + config().clock_leeway])
+        if cursor.rowcount != 1:
+            raise refuse(
+                "jti_replayed",
+                "an assertion with this jti was used before",
+                fix="Sign a fresh assertion with a new random jti for each request.",
+            )

@@ -1,0 +1,246 @@
+"""Who is asking: client authentication at the token, introspection, revocation and PAR endpoints.
+
+Source: RFC 6749 §2.3; RFC 7617 §2; RFC 7521 §4.2; RFC 7523 §2.2; SMART 2.2 client-confidential-symmetric and
+client-confidential-asymmetric.
+"""
+
+import base64
+import hmac
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from urllib.parse import unquote_plus
+
+from clients.assertions import parse_assertion, verify_assertion
+from clients.jwks_rules import shown
+from clients.models import AuthMethod, Client
+from clients.registered import CLIENT_ID, RegisteredClient, find_client
+from smartauth.context import RequestContext
+from smartauth.digests import digest
+from smartauth.errors import InvalidClient, InvalidRequest, Refusal
+
+ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+MAX_SECRET = 1_024
+# What an unknown client's secret is compared with; nothing has this digest.
+NO_DIGEST = "0" * 64
+
+Audiences = Callable[[RegisteredClient], frozenset[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class _BasicCredentials:
+    """One reading of a Basic header."""
+
+    client_id: str
+    secret: str = field(repr=False)
+
+
+def authenticate_client(
+    headers: Mapping[str, str],
+    params: Mapping[str, str],
+    *,
+    audiences: Audiences,
+    context: RequestContext,
+    now: datetime,
+) -> RegisteredClient:
+    """Return the approved client this request comes from, authenticated by the one method it is registered for.
+
+    headers: looked up case-insensitively.    params: single-valued body parameters; empty ones are absent.
+    audiences: the `aud` values an assertion of the client may carry at this endpoint.
+    A public client is only named, not proven: callers that need proof look at `token_endpoint_auth_method`.
+    Writes `context.client_id`: as claimed at first, then as confirmed.
+    Raises InvalidClient, whose public answer is the same for every cause, and InvalidRequest for two methods at once.
+    """
+    authorization = headers.get("Authorization", "").strip()
+    methods = {
+        "HTTP authentication": bool(authorization),
+        "client_assertion": "client_assertion" in params or "client_assertion_type" in params,
+        "client_secret": "client_secret" in params,
+    }
+    used = [name for name, tried in methods.items() if tried]
+    if len(used) > 1:
+        _claim(context, params.get("client_id", ""))
+        raise InvalidRequest(
+            Refusal(
+                "client.two_methods",
+                "the request authenticates the client in more than one way",
+                expected="one method",
+                seen=", ".join(used),
+                fix="Use only the registered token_endpoint_auth_method.",
+            )
+        )
+    if authorization:
+        client = _by_secret(authorization, params, context)
+    elif methods["client_assertion"]:
+        client = _by_assertion(params, audiences, context, now)
+    else:
+        client = _by_name(params, context)
+    context.client_id = client.client_id
+    return client
+
+
+def _by_name(params: Mapping[str, str], context: RequestContext) -> RegisteredClient:
+    client_id = params.get("client_id", "")
+    _claim(context, client_id)
+    if not client_id:
+        raise InvalidClient(
+            Refusal("client.missing", "the request names no client", fix="Send client_id, or authenticate the client.")
+        )
+    client = _require_approved(find_client(client_id), client_id)
+    if "client_secret" in params:
+        raise InvalidClient(
+            Refusal(
+                "client.secret_in_body",
+                "a client_secret in the body is not accepted",
+                expected=client.token_endpoint_auth_method,
+                fix="Send the secret with HTTP Basic authentication.",
+            )
+        )
+    _require_method(client, AuthMethod.NONE)
+    return client
+
+
+def _by_secret(authorization: str, params: Mapping[str, str], context: RequestContext) -> RegisteredClient:
+    readings = _read_basic(authorization)
+    claimed = readings[0].client_id
+    _claim(context, claimed)
+    # Many clients skip the form-encoding of RFC 6749 §2.3.1. Ids have no character it would change, so at most one of
+    # the two readings can name a client.
+    client = next((found for one in readings if (found := find_client(one.client_id))), None)
+    secret_is_right = _matches(client, readings)
+    approved = _require_approved(client, claimed, basic=True)
+    _require_method(approved, AuthMethod.BASIC)
+    if not any(one.secret for one in readings):
+        raise InvalidClient(Refusal("client.secret_empty", "the client_secret is empty"), basic=True)
+    if not secret_is_right:
+        raise InvalidClient(
+            Refusal("client.secret", "the client_secret is wrong", fix="Use the secret shown at registration."),
+            basic=True,
+        )
+    if params.get("client_id", approved.client_id) != approved.client_id:
+        raise InvalidClient(
+            Refusal(
+                "client.id_mismatch",
+                "client_id in the body is not the client of the Authorization header",
+                expected=approved.client_id,
+                seen=shown(params["client_id"]),
+                fix="Leave client_id out of the body, or send the same one.",
+            ),
+            basic=True,
+        )
+    return approved
+
+
+def _read_basic(authorization: str) -> tuple[_BasicCredentials, ...]:
+    """Return the credentials read form-decoded and as they stand. Only the first colon separates (RFC 7617 §2)."""
+    scheme, _, encoded = authorization.partition(" ")
+    if scheme.lower() != "basic":
+        raise InvalidClient(
+            Refusal(
+                "client.auth_scheme",
+                "the Authorization header has a scheme that does not authenticate clients",
+                expected="Basic",
+                seen=shown(scheme)[:20],
+            )
+        )
+    try:
+        text = base64.b64decode(encoded.strip(), validate=True).decode("utf-8")
+    except ValueError:
+        text = ""
+    client_id, colon, secret = text.partition(":")
+    if not colon or len(secret) > MAX_SECRET:
+        raise InvalidClient(
+            Refusal(
+                "client.basic_malformed",
+                "the Basic credentials cannot be read",
+                expected="base64 of client_id:client_secret",
+                fix="Encode client_id, a colon and the secret with base64.",
+            ),
+            basic=True,
+        )
+    return (
+        _BasicCredentials(unquote_plus(client_id), unquote_plus(secret)),
+        _BasicCredentials(client_id, secret),
+    )
+
+
+def _matches(client: RegisteredClient | None, readings: tuple[_BasicCredentials, ...]) -> bool:
+    """Compare both readings with both digests, always: how long it takes says nothing about who exists."""
+    stored = (*(client.secret_digests if client else ()), NO_DIGEST, NO_DIGEST)[:2]
+    found = False
+    for reading in readings:
+        presented = digest(reading.secret)
+        for one in stored:
+            found |= hmac.compare_digest(presented, one) and reading.secret != ""
+    return found and client is not None
+
+
+def _by_assertion(
+    params: Mapping[str, str], audiences: Audiences, context: RequestContext, now: datetime
+) -> RegisteredClient:
+    _claim(context, params.get("client_id", ""))
+    if "client_assertion" not in params:
+        raise InvalidClient(
+            Refusal("assertion.missing", "client_assertion_type comes without client_assertion", fix="Send both.")
+        )
+    if params.get("client_assertion_type") != ASSERTION_TYPE:
+        raise InvalidClient(
+            Refusal(
+                "assertion.type",
+                "client_assertion_type is missing or not the one for JWTs",
+                expected=ASSERTION_TYPE,
+                seen=shown(params.get("client_assertion_type", "")),
+                fix="Copy client_assertion_type as expected.",
+            )
+        )
+    assertion, claimed = parse_assertion(params["client_assertion"])
+    _claim(context, claimed)
+    if params.get("client_id", claimed) != claimed:
+        raise InvalidClient(
+            Refusal(
+                "client.id_mismatch",
+                "client_id in the body is not the sub of the assertion",
+                expected=shown(claimed),
+                seen=shown(params["client_id"]),
+                fix="Leave client_id out of the body, or send the same one.",
+            )
+        )
+    client = _require_approved(find_client(claimed), claimed)
+    _require_method(client, AuthMethod.PRIVATE_KEY_JWT)
+    verify_assertion(assertion, client, audiences=audiences(client), now=now)
+    return client
+
+
+def _require_approved(client: RegisteredClient | None, claimed: str, *, basic: bool = False) -> RegisteredClient:
+    if client is None:
+        refusal = Refusal(
+            "client.unknown", "no client has this client_id", seen=shown(claimed), fix="Check the client_id."
+        )
+        raise InvalidClient(refusal, basic=basic)
+    if client.status == Client.Status.SUSPENDED:
+        refusal = Refusal("client.suspended", "the client is suspended", fix="Ask the operator why.")
+        raise InvalidClient(refusal, basic=basic)
+    if not client.is_approved:
+        refusal = Refusal("client.not_approved", "the client is not approved", expected="approved", seen=client.status)
+        raise InvalidClient(refusal, basic=basic)
+    return client
+
+
+def _require_method(client: RegisteredClient, tried: AuthMethod) -> None:
+    if client.token_endpoint_auth_method != tried:
+        raise InvalidClient(
+            Refusal(
+                "client.auth_method",
+                "the client authenticates in another way than it is registered for",
+                expected=client.token_endpoint_auth_method,
+                seen=tried,
+                fix="Use the registered method, or ask the operator to change the registration.",
+            ),
+            basic=tried == AuthMethod.BASIC,
+        )
+
+
+def _claim(context: RequestContext, client_id: str) -> None:
+    """Note who is claimed, so that a refusal reaches the owner's receipts. Nothing that cannot be an id is noted."""
+    if CLIENT_ID.fullmatch(client_id):
+        context.client_id = client_id

@@ -1,0 +1,162 @@
+"""What a client's JWKS may hold. Pure: the same rules at registration and at every fetch.
+
+Source: RFC 7517 §4 and §5; RFC 7518 §3.3 and §6; SMART 2.2 client-confidential-asymmetric.
+"""
+
+import json
+import re
+import warnings
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from joserfc.errors import JoseError, SecurityWarning
+from joserfc.jwk import ECKey, RSAKey
+
+MAX_KEYS = 100
+MIN_RSA_BITS = 2048
+MAX_RSA_BITS = 8192  # A larger modulus costs us more to verify with than it costs an attacker to publish.
+PRIVATE_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
+PARTS = {"RSA": ("n", "e"), "EC": ("crv", "x", "y")}
+CURVES = frozenset({"P-256", "P-384", "P-521"})
+MEMBERS = ("kty", "kid", "use", "key_ops", "alg", "n", "e", "crv", "x", "y")
+BASE64URL = re.compile(r"[A-Za-z0-9_-]+")
+KID = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]{1,255}")
+
+Jwk = dict[str, Any]
+PublicKey = RSAKey | ECKey
+
+
+class UnusableJwks(ValueError):
+    """A key set, or the key that was asked for, cannot be used. `rule` is stable; the rest is for the client's owner.
+
+    `officer` holds what only our own side may know, such as the address a host name stands for.
+    """
+
+    def __init__(self, rule: str, reason: str, *, seen: str = "", fix: str = "", officer: str = "") -> None:
+        super().__init__(reason)
+        self.rule, self.reason, self.seen, self.fix, self.officer = rule, reason, seen, fix, officer
+
+
+def read_jwks(document: object) -> tuple[Jwk, ...]:
+    """Return the RSA and EC entries of a published JWK Set that carry a `kid`, reduced to the members we use.
+
+    Entries of a kind we do not know, or that no `kid` can name, are skipped (RFC 7517 §5). A single private or
+    symmetric key condemns the whole set: whoever publishes one has lost it. Raises UnusableJwks.
+    """
+    entries = _entries(document)
+    for entry in entries:
+        _refuse_private(entry)
+    return tuple(
+        {name: entry[name] for name in MEMBERS if name in entry}
+        for entry in entries
+        if entry.get("kty") in PARTS and _is_kid(entry.get("kid"))
+    )
+
+
+def import_public_key(jwk: Mapping[str, Any]) -> PublicKey:
+    """Turn one JWK of `kty` RSA or EC into a key that can verify. An EC point must lie on its curve (RFC 8725 §3.4).
+
+    Raises UnusableJwks: "jwks.key_malformed" or "jwks.weak_key".
+    """
+    kty: str = jwk["kty"]
+    for name in PARTS[kty]:
+        if not isinstance(jwk.get(name), str) or BASE64URL.fullmatch(jwk[name]) is None:
+            raise _malformed(jwk, f"{name} is missing or not base64url")
+    if kty == "EC" and jwk["crv"] not in CURVES:
+        raise _malformed(jwk, "the curve is not one of P-256, P-384 and P-521")
+    # Only what makes the key itself is handed on; `use`, `key_ops` and `alg` are judged where a key is chosen.
+    bare = {"kty": kty, **{name: jwk[name] for name in PARTS[kty]}}
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SecurityWarning)  # We refuse weak keys ourselves, a few lines below.
+            key: PublicKey = RSAKey.import_key(bare) if kty == "RSA" else ECKey.import_key(bare)
+    except (JoseError, ValueError, TypeError):
+        raise _malformed(jwk, "its numbers do not make a public key") from None
+    if isinstance(key, RSAKey) and not MIN_RSA_BITS <= key.public_key.key_size <= MAX_RSA_BITS:
+        raise UnusableJwks(
+            "jwks.weak_key",
+            "the RSA key has a modulus of a size that is not accepted",
+            seen=f"{key.public_key.key_size} bits, kid {shown(jwk.get('kid'))}",
+            fix=f"Use an RSA key of {MIN_RSA_BITS} to {MAX_RSA_BITS} bits.",
+        )
+    return key
+
+
+def require_registrable(document: object) -> None:
+    """Check a JWK Set that a client registers by value, where every fault can still be mended. Raises UnusableJwks.
+
+    Each entry names its `kty` and a `kid` of its own; RSA and EC keys are whole and strong; at least one is there.
+    """
+    entries = _entries(document)
+    for entry in entries:
+        _refuse_private(entry)
+        if not isinstance(entry.get("kty"), str):
+            raise _malformed(entry, "it has no kty")
+        if entry["kty"] == "oct":
+            raise _private_key("a symmetric key (oct)", entry)
+        if not _is_kid(entry.get("kid")):
+            raise UnusableJwks("jwks.kid_missing", "a key has no kid", fix="Give each key a kid of its own.")
+        if entry["kty"] in PARTS:
+            import_public_key(entry)
+    twice = [kid for kid, count in Counter(entry["kid"] for entry in entries).items() if count > 1]
+    if twice:
+        raise UnusableJwks(
+            "jwks.kid_ambiguous", "two keys have the same kid", seen=shown(twice[0]), fix="Give each key its own kid."
+        )
+    if not any(entry["kty"] in PARTS for entry in entries):
+        raise UnusableJwks("jwks.no_usable_key", "the key set has no RSA or EC key", fix="Add an RSA or EC key.")
+
+
+def shown(value: object) -> str:
+    """Return a value from outside as short printable ASCII, fit for a receipt."""
+    text = value if isinstance(value, str) and value.isascii() and value.isprintable() else json.dumps(value)
+    return text if len(text) <= 200 else f"{text[:200]}…"
+
+
+def _entries(document: object) -> list[Jwk]:
+    if not isinstance(document, dict) or not isinstance(document.get("keys"), list):
+        raise UnusableJwks(
+            "jwks.no_keys",
+            "the document is not a JSON object with a keys array",
+            fix="Publish a JWK Set (RFC 7517 §5).",
+        )
+    entries: list[Jwk] = document["keys"]
+    if len(entries) > MAX_KEYS:
+        raise UnusableJwks(
+            "jwks.too_many_keys",
+            f"the key set has more than {MAX_KEYS} entries",
+            seen=str(len(entries)),
+            fix="Remove retired keys.",
+        )
+    if not all(isinstance(entry, dict) for entry in entries):
+        raise UnusableJwks("jwks.key_malformed", "an entry of the key set is not a JSON object")
+    return entries
+
+
+def _refuse_private(entry: Jwk) -> None:
+    found = sorted(PRIVATE_MEMBERS.intersection(entry))
+    if found:
+        raise _private_key(f"the members {', '.join(found)}", entry)
+
+
+def _private_key(what: str, entry: Jwk) -> UnusableJwks:
+    return UnusableJwks(
+        "jwks.private_key",
+        "the key set publishes a private or symmetric key",
+        seen=f"{what}, kid {shown(entry.get('kid'))}",
+        fix="Treat that key as lost: make a new pair and publish its public part only.",
+    )
+
+
+def _malformed(entry: Mapping[str, Any], why: str) -> UnusableJwks:
+    return UnusableJwks(
+        "jwks.key_malformed",
+        f"a key cannot be read: {why}",
+        seen=f"kid {shown(entry.get('kid'))}",
+        fix="Publish the key as RFC 7518 §6 says.",
+    )
+
+
+def _is_kid(value: object) -> bool:
+    return isinstance(value, str) and KID.fullmatch(value) is not None

@@ -1,0 +1,192 @@
+"""The registry's rows: clients, tenants, where a client is active, key sets of clients, and spent assertion ids."""
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import F, Q
+from oauth2_provider.models import AbstractApplication, ApplicationManager
+
+
+class AuthMethod(models.TextChoices):
+    """How a client authenticates at the token endpoint (RFC 7591 §2)."""
+
+    NONE = "none", "none (public client)"
+    BASIC = "client_secret_basic", "client_secret_basic"
+    PRIVATE_KEY_JWT = "private_key_jwt", "private_key_jwt"
+
+
+class Client(AbstractApplication):
+    """A registered app. Fields follow RFC 7591 where it has a name for them.
+
+    The toolkit's columns for grants it implements itself are overridden away; secrets are SHA-256 digests of values
+    we generated with 256 bits, so a fast digest is as good as a slow one and a login cannot be made expensive.
+    """
+
+    class Status(models.TextChoices):
+        DRAFT = "draft"
+        SUBMITTED = "submitted"
+        APPROVED = "approved"
+        DECLINED = "declined"
+        SUSPENDED = "suspended"
+        RETIRED = "retired"
+
+    class ApplicationType(models.TextChoices):
+        WEB = "web"
+        NATIVE = "native"
+
+    authorization_grant_type = None
+    algorithm = None
+    hash_client_secret = None
+    skip_authorization = None
+    cimd_expires_at = None
+
+    client_id = models.CharField(max_length=255)
+    client_secret = models.CharField(max_length=64, blank=True, default="", editable=False)
+    previous_client_secret = models.CharField(max_length=64, blank=True, default="", editable=False)
+    status = models.CharField(max_length=16, choices=Status.choices, default=Status.DRAFT)
+    is_operator_verified = models.BooleanField(default=False)
+
+    application_type = models.CharField(
+        max_length=8, choices=ApplicationType.choices, default=ApplicationType.WEB, help_text="OIDC Registration §2"
+    )
+    token_endpoint_auth_method = models.CharField(max_length=32, choices=AuthMethod.choices, default=AuthMethod.BASIC)
+    token_endpoint_auth_signing_alg = models.CharField(max_length=16, blank=True, default="")
+    grant_types = ArrayField(models.CharField(max_length=64), default=list)
+    response_types = ArrayField(models.CharField(max_length=32), default=list, blank=True)
+    scope = models.TextField(blank=True, default="", help_text="The most this client may ever be granted")
+    client_jwks = models.JSONField(null=True, blank=True)
+    client_jwks_uri = models.TextField(blank=True, default="")
+    id_token_signed_response_alg = models.CharField(max_length=16, default="RS256")
+    launch_urls = models.TextField(blank=True, default="", help_text="Complete URLs, separated by blanks")
+    client_uri = models.TextField(blank=True, default="")
+    logo_uri = models.TextField(blank=True, default="")
+    tos_uri = models.TextField(blank=True, default="")
+    policy_uri = models.TextField(blank=True, default="")
+    contacts = ArrayField(models.CharField(max_length=255), default=list, blank=True)
+    software_id = models.CharField(max_length=255, blank=True, default="")
+    software_version = models.CharField(max_length=255, blank=True, default="")
+    restrictions = models.JSONField(default=dict, blank=True, help_text="patients, groups, operator_types")
+    registration_access_token = models.CharField(max_length=64, blank=True, default="", editable=False)
+
+    objects = ApplicationManager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["client_id"], name="client_id_is_unique"),
+            models.CheckConstraint(
+                name="client_secret_only_with_basic",
+                condition=Q(token_endpoint_auth_method=AuthMethod.BASIC, client_type="confidential")
+                & ~Q(client_secret="")
+                | ~Q(token_endpoint_auth_method=AuthMethod.BASIC) & Q(client_secret="", previous_client_secret=""),
+            ),
+            models.CheckConstraint(
+                name="client_is_public_exactly_without_authentication",
+                condition=Q(token_endpoint_auth_method=AuthMethod.NONE, client_type="public")
+                | ~Q(token_endpoint_auth_method=AuthMethod.NONE) & Q(client_type="confidential"),
+            ),
+            models.CheckConstraint(
+                name="client_has_one_source_of_keys",
+                condition=Q(token_endpoint_auth_method=AuthMethod.PRIVATE_KEY_JWT)
+                & (
+                    Q(client_jwks__isnull=False, client_jwks_uri="")
+                    | Q(client_jwks__isnull=True) & ~Q(client_jwks_uri="")
+                )
+                | ~Q(token_endpoint_auth_method=AuthMethod.PRIVATE_KEY_JWT),
+            ),
+            models.CheckConstraint(
+                name="client_credentials_only_with_private_key_jwt",
+                condition=~Q(grant_types__contains=["client_credentials"])
+                | Q(token_endpoint_auth_method=AuthMethod.PRIVATE_KEY_JWT),
+            ),
+        ]
+
+    def natural_key(self) -> tuple[str]:
+        return (self.client_id,)
+
+    def is_usable(self, request: object) -> bool:
+        """Tell the toolkit's authentication classes whether this client may act at all."""
+        return self.status == Client.Status.APPROVED
+
+    def clean(self) -> None:
+        """Leave validation to `registration.py`: the toolkit's own rules speak of columns this model does not have."""
+
+
+class Tenant(models.Model):
+    """One protected FHIR base. Its upstream lives with the proxy; its slug is part of public URLs and never changes."""
+
+    slug = models.CharField(max_length=32)
+    name = models.CharField(max_length=255, blank=True, default="")
+    is_active = models.BooleanField(default=True)
+    policy = models.JSONField(default=dict, blank=True, help_text="Policy switches that differ from the default")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["slug"], name="tenant_slug_is_unique"),
+            models.CheckConstraint(name="tenant_slug_grammar", condition=Q(slug__regex=r"^[a-z0-9][a-z0-9-]{0,31}$")),
+        ]
+
+    def __str__(self) -> str:
+        return self.slug
+
+
+class Activation(models.Model):
+    """An approved client works at a tenant only through a row here, for at most `allowed_scope`."""
+
+    client = models.ForeignKey(Client, on_delete=models.CASCADE, related_name="activations", db_index=False)
+    tenant = models.ForeignKey(Tenant, on_delete=models.CASCADE, related_name="activations")
+    is_active = models.BooleanField(default=True)
+    allowed_scope = models.TextField(
+        blank=True,
+        default="",
+        help_text="Empty: everything the client is registered for; otherwise the most it may have",
+    )
+    activated_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["client", "tenant"], name="activation_once_per_tenant")]
+
+    def __str__(self) -> str:
+        return f"{self.client_id} at {self.tenant_id}"
+
+
+class KeySet(models.Model):
+    """The last good copy of a client's JWKS, by URL, shared by all workers.
+
+    `expires_at` is when HTTP caching rules say the copy may no longer be used (RFC 9111 §4.2); a copy past it is never
+    used. `attempted_at` spaces out the fetches that an unknown `kid` may force.
+    """
+
+    jwks_uri = models.TextField()
+    document = models.JSONField(null=True)
+    fetched_at = models.DateTimeField(null=True)
+    expires_at = models.DateTimeField(null=True)
+    attempted_at = models.DateTimeField(null=True)
+    forced_at = models.DateTimeField(null=True, help_text="When an unknown kid last forced a fetch")
+    last_problem = models.CharField(max_length=255, blank=True, default="")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["jwks_uri"], name="key_set_once_per_url"),
+            models.CheckConstraint(
+                name="key_set_document_has_its_times",
+                condition=Q(document__isnull=True) | Q(fetched_at__isnull=False, expires_at__gte=F("fetched_at")),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.jwks_uri
+
+
+class AssertionId(models.Model):
+    """A spent `jti` of a client assertion. The unique constraint is what makes replay impossible (RFC 7523 §3)."""
+
+    client = models.ForeignKey(Client, on_delete=models.CASCADE, db_index=False)
+    jti_digest = models.CharField(max_length=64, help_text="SHA-256 of the jti")
+    expires_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["client", "jti_digest"], name="assertion_id_spent_once")]
+        indexes = [models.Index(fields=["expires_at"], name="assertion_id_expiry")]
+
+    def __str__(self) -> str:
+        return f"assertion id of client {self.client_id}"

@@ -1,0 +1,150 @@
+"""What the rest of the server may know about a registered client, as a frozen value."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db.models import OuterRef
+from django.db.models.functions import JSONObject
+
+from clients.models import Activation, Client
+from smartauth.errors import InvalidClient, Refusal
+from smartauth.marks import MarkedCache, client_mark, tenant_mark
+from smartauth.policy.access import UNRESTRICTED, Restrictions
+
+# The unreserved characters of RFC 3986 §2.3: such an id needs no escaping in Basic credentials, forms or URLs.
+CLIENT_ID = re.compile(r"[A-Za-z0-9._~-]{1,255}")
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredClient:
+    """One client as registered. Being found does not mean it may do anything: see `status` and `activations`.
+
+    `secret_digests` are SHA-256 digests, the current one first. `jwks` is the inline key set as canonical JSON text,
+    "" when there is none. `activations` maps the slug of every tenant where the client is active to the most it may be
+    granted there, as scope text; "" stands for the whole registration.
+    """
+
+    pk: int
+    client_id: str
+    name: str
+    status: str
+    is_operator_verified: bool
+    token_endpoint_auth_method: str
+    token_endpoint_auth_signing_alg: str
+    grant_types: frozenset[str]
+    scope: str
+    secret_digests: tuple[str, ...] = field(default=(), repr=False)
+    jwks: str = field(default="", repr=False)
+    jwks_uri: str = ""
+    application_type: str = "web"
+    redirect_uris: tuple[str, ...] = ()
+    post_logout_redirect_uris: tuple[str, ...] = ()
+    launch_urls: tuple[str, ...] = ()
+    allowed_origins: frozenset[str] = frozenset()
+    id_token_signed_response_alg: str = "RS256"
+    restrictions: Restrictions = UNRESTRICTED
+    activations: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_approved(self) -> bool:
+        """Return True while the operator lets this client act at all."""
+        return self.status == Client.Status.APPROVED
+
+    def is_active_at(self, tenant: str) -> bool:
+        """Return True when the tenant exists, is active and has activated this client."""
+        return tenant in self.activations
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    client: RegisteredClient | None
+    tags: tuple[str, ...] = ()
+
+
+_clients: MarkedCache[str, _Found] = MarkedCache(max_size=10_000)
+
+
+def find_client(client_id: str) -> RegisteredClient | None:
+    """Return the client registered as `client_id`, whatever its status, or None. One statement, or none when cached.
+
+    That nobody has this `client_id` is not remembered: guesses must not fill the cache, and a new client works at once.
+    """
+    if CLIENT_ID.fullmatch(client_id) is None:
+        return None
+    return _clients.get(client_id, lambda: _load(client_id), tags=lambda found: found.tags).client
+
+
+def require_active_at(client: RegisteredClient, tenant: str, *, basic: bool = False) -> str:
+    """Return the scope text `tenant` allows `client`; "" stands for the whole registration.
+
+    Raises InvalidClient when the tenant has not activated the client. `basic`: it authenticated with HTTP Basic.
+    """
+    allowed = client.activations.get(tenant)
+    if allowed is None:
+        raise InvalidClient(
+            Refusal(
+                "client.not_activated",
+                "the client is not active at this tenant",
+                expected=f"an activation at {tenant or 'a tenant'}",
+                seen=", ".join(sorted(client.activations)) or "no activation anywhere",
+                fix="Ask the operator of the tenant to activate the client.",
+            ),
+            basic=basic,
+        )
+    return allowed
+
+
+def parse_restrictions(stored: Mapping[str, Any]) -> Restrictions:
+    """Turn the stored `restrictions` of a client into a value. An absent member does not restrict; an empty one allows
+    nothing."""
+    patients, groups = stored.get("patients"), stored.get("groups")
+    return Restrictions(
+        patients=None if patients is None else frozenset(patients),
+        groups=None if groups is None else frozenset(groups),
+        operator_types=frozenset(stored.get("operator_types") or ()),
+    )
+
+
+def _load(client_id: str) -> _Found:
+    activations = Activation.objects.filter(client=OuterRef("pk")).values(
+        row=JSONObject(
+            tenant="tenant__slug", scope="allowed_scope", active="is_active", tenant_active="tenant__is_active"
+        )
+    )
+    row = Client.objects.filter(client_id=client_id).annotate(activation_rows=ArraySubquery(activations)).first()
+    if row is None:
+        return _Found(None)
+    # A tenant that is closed now may open again, so its mark ends this copy too.
+    tags = (client_mark(client_id), *(tenant_mark(one["tenant"]) for one in row.activation_rows))
+    active = {one["tenant"]: one["scope"] for one in row.activation_rows if one["active"] and one["tenant_active"]}
+    return _Found(_as_value(row, active), tags)
+
+
+def _as_value(row: Client, active: dict[str, str]) -> RegisteredClient:
+    return RegisteredClient(
+        pk=row.pk,
+        client_id=row.client_id,
+        name=row.name or row.client_id,
+        status=row.status,
+        is_operator_verified=row.is_operator_verified,
+        token_endpoint_auth_method=row.token_endpoint_auth_method,
+        token_endpoint_auth_signing_alg=row.token_endpoint_auth_signing_alg,
+        grant_types=frozenset(row.grant_types),
+        scope=row.scope,
+        secret_digests=tuple(one for one in (row.client_secret, row.previous_client_secret) if one),
+        jwks="" if row.client_jwks is None else json.dumps(row.client_jwks, sort_keys=True),
+        jwks_uri=row.client_jwks_uri,
+        application_type=row.application_type,
+        redirect_uris=tuple(row.redirect_uris.split()),
+        post_logout_redirect_uris=tuple(row.post_logout_redirect_uris.split()),
+        launch_urls=tuple(row.launch_urls.split()),
+        allowed_origins=frozenset(row.allowed_origins.split()),
+        id_token_signed_response_alg=row.id_token_signed_response_alg,
+        restrictions=parse_restrictions(row.restrictions),
+        activations=MappingProxyType(active),
+    )

@@ -1,0 +1,125 @@
+"""Registering a client: RFC 7591 metadata becomes a `Client` row, and a row becomes metadata again."""
+
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db import IntegrityError, transaction
+
+from clients.metadata import ClientMetadata, InvalidClientMetadata
+from clients.models import Activation, AuthMethod, Client
+from clients.tenants import TenantInfo
+from smartauth.digests import digest, new_secret
+from smartauth.marks import client_mark, mark, tenant_mark
+
+# Stored under the name the metadata has, as it is, as an array, or as URLs separated by blanks.
+SAME_NAME = (
+    "token_endpoint_auth_method",
+    "token_endpoint_auth_signing_alg",
+    "id_token_signed_response_alg",
+    "application_type",
+    "scope",
+    "client_uri",
+    "logo_uri",
+    "tos_uri",
+    "policy_uri",
+    "software_id",
+    "software_version",
+)
+ARRAYS = ("grant_types", "response_types", "contacts")
+URL_LISTS = ("redirect_uris", "post_logout_redirect_uris", "launch_urls", "allowed_origins")
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """A client just registered. `secret` is known now and never again; None for clients that have none."""
+
+    client: Client
+    secret: str | None = field(default=None, repr=False)
+
+
+def register_client(
+    metadata: object,
+    *,
+    operator: bool,
+    approved: bool | None = None,
+    activate_at: Iterable[TenantInfo] = (),
+    propose_at: Iterable[TenantInfo] = (),
+    owner: int | None = None,
+) -> Registered:
+    """Validate metadata and store the client, its activations and its marks in one transaction.
+
+    operator: an operator vouches for the client: its `client_id` and `restrictions` are honoured and it is approved and
+    verified.    approved: overrides whether it may act at once.    activate_at: tenants where it is active from now on.
+    propose_at: tenants that find it waiting for activation.    owner: primary key of the user it belongs to.
+    Raises InvalidClientMetadata (InvalidRedirectUri among them).
+    Source: RFC 7591 §2 and §3; SMART 2.2 app-launch, "Register App with EHR".
+    """
+    checked = ClientMetadata.from_json(metadata, operator=operator)
+    is_approved = operator if approved is None else approved
+    client = Client(
+        client_id=checked.client_id or new_client_id(),
+        status=Client.Status.APPROVED if is_approved else Client.Status.SUBMITTED,
+        is_operator_verified=operator,
+        registration_source=Client.RegistrationSource.MANUAL if operator else Client.RegistrationSource.DCR,
+        user_id=owner,
+    )
+    apply_metadata(client, checked)
+    secret = new_secret() if checked.token_endpoint_auth_method == AuthMethod.BASIC else None
+    client.client_secret = digest(secret) if secret else ""
+    active = {tenant.pk: tenant for tenant in activate_at}
+    waiting = {tenant.pk: tenant for tenant in propose_at if tenant.pk not in active}
+    try:
+        with transaction.atomic():
+            client.save(force_insert=True)
+            Activation.objects.bulk_create(
+                Activation(client=client, tenant_id=pk, is_active=pk in active) for pk in (active | waiting)
+            )
+            mark(client_mark(client.client_id), *(tenant_mark(one.slug) for one in (active | waiting).values()))
+    except IntegrityError as error:
+        if not Client.objects.filter(client_id=client.client_id).exists():
+            raise
+        raise InvalidClientMetadata(
+            "client_id", "a client with this client_id exists already", seen=client.client_id
+        ) from error
+    return Registered(client, secret)
+
+
+def new_client_id() -> str:
+    """Return an id nobody chose. Its prefix keeps it apart from every subject of a user (RFC 9068 §5)."""
+    return f"c-{secrets.token_urlsafe(16)}"
+
+
+def apply_metadata(client: Client, metadata: ClientMetadata) -> None:
+    """Write validated metadata into the fields of `client`; ids, secrets and status stay as they are."""
+    public = metadata.token_endpoint_auth_method == AuthMethod.NONE
+    client.client_type = Client.CLIENT_PUBLIC if public else Client.CLIENT_CONFIDENTIAL
+    client.name = metadata.client_name
+    client.client_jwks = None if metadata.jwks is None else dict(metadata.jwks)
+    client.client_jwks_uri = metadata.jwks_uri
+    client.restrictions = dict(metadata.restrictions)
+    for name in SAME_NAME:
+        setattr(client, name, getattr(metadata, name))
+    for name in ARRAYS:
+        setattr(client, name, list(getattr(metadata, name)))
+    for name in URL_LISTS:
+        setattr(client, name, " ".join(getattr(metadata, name)))
+
+
+def describe_client(client: Client, secret: str | None = None) -> dict[str, Any]:
+    """Return the metadata of `client` as stored, in RFC 7591's names; empty members are left out.
+
+    secret: the client secret in clear, which only registration knows.  Source: RFC 7591 §3.2.1.
+    """
+    described: dict[str, Any] = {"client_id": client.client_id, "client_name": client.name}
+    if client.created is not None:
+        described["client_id_issued_at"] = int(client.created.timestamp())
+    if secret:
+        described |= {"client_secret": secret, "client_secret_expires_at": 0}
+    described |= {name: getattr(client, name) for name in SAME_NAME}
+    described |= {name: list(getattr(client, name)) for name in ARRAYS}
+    described |= {name: getattr(client, name).split() for name in URL_LISTS}
+    described |= {"jwks_uri": client.client_jwks_uri, "jwks": client.client_jwks, "restrictions": client.restrictions}
+    always = {"client_secret_expires_at", "grant_types", "response_types"}
+    return {name: value for name, value in described.items() if value or name in always}
