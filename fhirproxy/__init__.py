@@ -1,0 +1,1 @@
+"""The scope-enforcing FHIR proxy: what a token may reach, and how to reach it."""

@@ -1,0 +1,35 @@
+"""The facts of FHIR R4 this server needs, from the files the policy reads too: resource types, search parameters."""
+
+import functools
+import json
+from pathlib import Path
+from typing import Any
+
+FHIR_VERSION = "4.0.1"
+
+# Resources that are not DomainResources, and so have no DomainResource parameters (FHIR R4 resource.html).
+NOT_DOMAIN_RESOURCES = frozenset({"Binary", "Bundle", "Parameters"})
+
+_FACTS = Path(__file__).resolve().parents[2] / "smartauth" / "policy" / "facts"
+
+
+@functools.cache
+def resource_types() -> frozenset[str]:
+    """Return the names of all R4 resource types."""
+    document = json.loads((_FACTS / "compartment-patient-r4.json").read_text(encoding="utf-8"))
+    return frozenset(document["type"])
+
+
+@functools.cache
+def search_parameter_definitions() -> dict[str, dict[str, dict[str, Any]]]:
+    """Return {type: {parameter: {"type", "expr", "target", "component"}}}, with `Resource` as a type of its own."""
+    document = json.loads((_FACTS / "search-params-r4.json").read_text(encoding="utf-8"))
+    base: dict[str, dict[str, dict[str, Any]]] = document["base"]
+    return base
+
+
+def bases_of(resource_type: str) -> tuple[str, ...]:
+    """Return the type and the abstract types whose search parameters it has too, nearest first."""
+    if resource_type in NOT_DOMAIN_RESOURCES:
+        return (resource_type, "Resource")
+    return (resource_type, "DomainResource", "Resource")
