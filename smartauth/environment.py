@@ -98,9 +98,7 @@ class Environment:
             try:
                 Fernet(key)
             except ValueError:
-                raise ImproperlyConfigured(
-                    f"{name}: key {number} is not a Fernet key (32 bytes, base64url)."
-                ) from None
+                raise ImproperlyConfigured(f"{name}: key {number} is not a Fernet key (32 bytes, base64url).") from None
         return keys
 
     def _list(self, name: str) -> list[str]:

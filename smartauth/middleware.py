@@ -3,7 +3,6 @@
 import ipaddress
 import re
 from collections.abc import Callable
-from urllib.parse import urlsplit
 
 from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse
@@ -44,19 +43,13 @@ def trace(get_response: GetResponse) -> GetResponse:
     return middleware
 
 
-def security_headers(get_response: GetResponse) -> GetResponse:
-    """Add the headers every answer has, and for pages the ones a browser enforces (RFC 6797; RFC 9700 §4.16)."""
-    https = urlsplit(config().base_url).scheme == "https"
+def page_policy(get_response: GetResponse) -> GetResponse:
+    """Add to pages what only a browser enforces; a policy that a page set for itself stays."""
 
     def middleware(request: HttpRequest) -> HttpResponse:
         response = get_response(request)
-        response.setdefault("X-Content-Type-Options", "nosniff")
-        response.setdefault("Referrer-Policy", "no-referrer")
-        if https:
-            response.setdefault("Strict-Transport-Security", "max-age=31536000")
         if response.get("Content-Type", "").startswith("text/html"):
             response.setdefault("Content-Security-Policy", PAGE_POLICY)
-            response.setdefault("X-Frame-Options", "DENY")
             response.setdefault("Cache-Control", "no-store")
         return response
 

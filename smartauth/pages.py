@@ -65,7 +65,9 @@ def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpR
 
 def server_error(request: HttpRequest) -> HttpResponse:
     """Answer after our own mistake: one fixed sentence; the traceback stays with us."""
-    return _error(request, 500, "The server made a mistake", "Please try again; if it happens again, tell us the number.")
+    return _error(
+        request, 500, "The server made a mistake", "Please try again; if it happens again, tell us the number."
+    )
 
 
 def _error(request: HttpRequest, status: int, title: str, advice: str) -> HttpResponse:

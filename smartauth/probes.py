@@ -15,5 +15,7 @@ def readyz(request: HttpRequest) -> HttpResponse:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1 FROM clients_tenant LIMIT 1")
     except Error:
-        return HttpResponse("unavailable\n", status=503, content_type="text/plain", headers={"Cache-Control": "no-store"})
+        return HttpResponse(
+            "unavailable\n", status=503, content_type="text/plain", headers={"Cache-Control": "no-store"}
+        )
     return HttpResponse("ok\n", content_type="text/plain", headers={"Cache-Control": "no-store"})

@@ -32,9 +32,7 @@ LARGEST_FORM = 64 * 1024  # bytes; an OAuth request has no reason to be larger
 REALM = "smartauth"
 
 
-def oauth_json(
-    *methods: str, endpoint: str
-) -> Callable[[Callable[..., Json | None]], Callable[..., HttpResponse]]:
+def oauth_json(*methods: str, endpoint: str) -> Callable[[Callable[..., Json | None]], Callable[..., HttpResponse]]:
     """Make a view of a function that returns the members of a JSON answer, or None for an empty one.
 
     An OAuthError becomes the error answer of RFC 6749 §5.2 and leaves a receipt. Everything is `no-store`.
@@ -216,7 +214,7 @@ def _decode(raw: bytes) -> QueryDict:
 
 def _is_utf8(options: str) -> bool:
     return all(
-        not name.strip().lower() == "charset" or value.strip().strip('"').lower() == "utf-8"
+        name.strip().lower() != "charset" or value.strip().strip('"').lower() == "utf-8"
         for name, _, value in (option.partition("=") for option in options.split(";"))
     )
 

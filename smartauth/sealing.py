@@ -1,4 +1,4 @@
-"""Authenticated encryption for what we store or hand out and alone may read: private keys, credentials, page cursors."""
+"""Authenticated encryption for what only we may read: private keys, credentials, page cursors."""
 
 import base64
 from functools import cache

@@ -36,12 +36,16 @@ def sandbox_secret(name: str, make: str) -> str:
 
 def database(url: str) -> dict[str, object]:
     """Return Django's database settings for a PostgreSQL connection URL."""
+    form = "DATABASE_URL must look like postgresql://user:password@host:5432/database"
+    if not url.startswith(("postgres://", "postgresql://")):
+        raise ImproperlyConfigured(f"{form}.")
     try:
         parts = conninfo_to_dict(url)
     except ProgrammingError as error:
-        raise ImproperlyConfigured(f"DATABASE_URL is not a PostgreSQL connection URL: {error}.") from None
-    if not url.startswith(("postgres://", "postgresql://")) or not parts.get("dbname"):
-        raise ImproperlyConfigured("DATABASE_URL must look like postgresql://user:password@host:5432/database.")
+        # The driver's message quotes the URL, password included.
+        raise ImproperlyConfigured(f"{form}; the driver cannot read it ({type(error).__name__}).") from None
+    if not parts.get("dbname"):
+        raise ImproperlyConfigured(f"{form}; it names no database.")
     named = {"NAME": "dbname", "USER": "user", "PASSWORD": "password", "HOST": "host", "PORT": "port"}
     return {
         "ENGINE": "django.db.backends.postgresql",
@@ -59,9 +63,11 @@ HTTPS = BASE_URL.startswith("https://")
 if not SANDBOX and not HTTPS:
     raise ImproperlyConfigured(f"SMARTAUTH_BASE_URL is {BASE_URL!r}; outside the sandbox it must be https.")
 
-SECRET_KEY = env.secret("SMARTAUTH_SECRET_KEY") or (sandbox_secret("secret_key", new_secret()) if SANDBOX else "")
-if len(SECRET_KEY) < 32:
-    raise ImproperlyConfigured("SMARTAUTH_SECRET_KEY must be set to at least 32 random characters.")
+SECRET_KEY = env.secret("SMARTAUTH_SECRET_KEY")
+if not SECRET_KEY and SANDBOX:
+    SECRET_KEY = sandbox_secret("secret_key", new_secret() + new_secret())
+if len(SECRET_KEY) < 50:
+    raise ImproperlyConfigured("SMARTAUTH_SECRET_KEY must be set to at least 50 random characters.")
 ENCRYPTION_KEYS = env.fernet_keys("SMARTAUTH_KEY_ENCRYPTION_KEYS")
 if not ENCRYPTION_KEYS and SANDBOX:
     ENCRYPTION_KEYS = (sandbox_secret("encryption_key", Fernet.generate_key().decode()),)
@@ -127,7 +133,9 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "smartauth.middleware.trace",
-    "smartauth.middleware.security_headers",
+    "django.middleware.security.SecurityMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "smartauth.middleware.page_policy",
     "smartauth.middleware.protocol_lane",
     # From here on: what only pages with a signed-in person need. Protocol endpoints hold no session and set no cookie.
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -176,6 +184,10 @@ ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_LOGOUT_ON_GET = False
 ACCOUNT_SESSION_REMEMBER = False
 
+X_FRAME_OPTIONS = "DENY"
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "no-referrer"
+SECURE_HSTS_SECONDS = 31_536_000
 SESSION_COOKIE_AGE = 8 * 3600
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
@@ -210,8 +222,17 @@ OAUTH2_PROVIDER = {
     "GRANT_ADMIN_CLASS": "smartauth.admin.AuthorizationCodeAdmin",
     "ID_TOKEN_ADMIN_CLASS": "smartauth.admin.IDTokenAdmin",
 }
-# RFC 9207 `iss` on the callback is off on purpose: SMART clients read a callback's `iss` as the FHIR base of a launch.
-SILENCED_SYSTEM_CHECKS = ["oauth2_provider.W005", "oauth2_provider.W008"]
+SILENCED_SYSTEM_CHECKS = [
+    # RFC 9207 `iss` on the callback is off on purpose: SMART clients read it as the FHIR base of a new launch.
+    "oauth2_provider.W005",
+    # Native apps may have http redirects on loopback (RFC 8252 §7.3); registration refuses http everywhere else.
+    "oauth2_provider.W008",
+    # HSTS speaks for this host only: what else lives under its domain is not ours to decide.
+    "security.W005",
+    "security.W021",
+    # Plain HTTP is refused, not redirected: a credential sent once in clear must not look as if it worked.
+    "security.W008",
+]
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["oauth2_provider.contrib.rest_framework.OAuth2Authentication"],

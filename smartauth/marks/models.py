@@ -15,8 +15,8 @@ class CurrentTransactionId(models.Func):
 class Mark(models.Model):
     """Something named by `tag` changed in transaction `transaction_id`.
 
-    Rows become visible in commit order, not in id order. A reader therefore asks for every transaction that was not
-    yet over when it last looked, instead of for every id above the last: that misses nothing, however long a writer took.
+    Rows become visible in commit order, not in id order. A reader therefore asks for every transaction that was not yet
+    over when it last looked, instead of for every id above the last: it misses nothing, however long a writer took.
     """
 
     tag = models.TextField()

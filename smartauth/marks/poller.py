@@ -71,7 +71,6 @@ class Poller:
                 rows = cursor.fetchall()
         new = [(mark_id, tag) for _, mark_id, tag in rows if mark_id is not None and mark_id not in self._seen_ids]
         with self._lock:
-            # Before the first look nothing could be believed, so whatever a cache holds is older than this process knows.
             tags = frozenset(tag for _, tag in new)
             now = time.monotonic()
             self._seen.extend((now, mark_id, tag) for mark_id, tag in new)

@@ -42,7 +42,11 @@ class Authorization(models.Model):
                     kind="user", client__isnull=False, tenant__isnull=False, user__isnull=False, auth_time__isnull=False
                 )
                 | Q(
-                    kind="service", client__isnull=False, tenant__isnull=False, user__isnull=True, auth_time__isnull=True
+                    kind="service",
+                    client__isnull=False,
+                    tenant__isnull=False,
+                    user__isnull=True,
+                    auth_time__isnull=True,
                 )
                 | Q(kind="minted"),
             ),

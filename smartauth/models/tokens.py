@@ -104,7 +104,7 @@ class RefreshToken(AbstractRefreshToken):
 
 
 class IDToken(AbstractIDToken):
-    """Swapped because the toolkit's models must move together; nothing is written here: an ID token is a signed fact."""
+    """Swapped because the toolkit's models move together; nothing is written here: an ID token is a signed fact."""
 
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, null=True, blank=True, related_name="+", db_index=False

@@ -54,7 +54,9 @@ class ProxyRelation(models.Model):
                 name="proxy_relation_ends_after_it_starts",
                 condition=Q(ends_at__isnull=True) | Q(ends_at__gt=models.F("starts_at")),
             ),
-            models.CheckConstraint(name="proxy_relation_patient_id", condition=Q(patient__regex=r"^[A-Za-z0-9.-]{1,64}$")),
+            models.CheckConstraint(
+                name="proxy_relation_patient_id", condition=Q(patient__regex=r"^[A-Za-z0-9.-]{1,64}$")
+            ),
         ]
 
     def __str__(self) -> str:

@@ -18,7 +18,9 @@ class Receipt(models.Model):
     seen = models.TextField(blank=True, default="")
     fix = models.TextField(blank=True, default="")
     officer = models.TextField(blank=True, default="")
-    client_id = models.CharField(max_length=255, blank=True, default="", help_text="As claimed, when authentication failed")
+    client_id = models.CharField(
+        max_length=255, blank=True, default="", help_text="As claimed, when authentication failed"
+    )
     tenant = models.CharField(max_length=32, blank=True, default="")
     remote_address = models.CharField(max_length=45, blank=True, default="")
     correlation_id = models.CharField(max_length=64, blank=True, default="")
@@ -42,7 +44,9 @@ class RefusalCount(models.Model):
     count = models.PositiveBigIntegerField(default=0)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["minute", "source", "rule"], name="refusal_count_once_per_minute")]
+        constraints = [
+            models.UniqueConstraint(fields=["minute", "source", "rule"], name="refusal_count_once_per_minute")
+        ]
 
     def __str__(self) -> str:
         return f"{self.count} × {self.rule} from {self.source}"

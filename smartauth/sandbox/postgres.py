@@ -52,7 +52,7 @@ def locate(var: Path, name: str = "postgres") -> Cluster:
     digest = hashlib.sha256(str(var.resolve()).encode()).hexdigest()[:12]
     home = Path(tempfile.gettempdir()) / f"smartauth-{os.getuid()}-{digest}"
     account = None if os.getuid() else _unprivileged_account()
-    data = var.resolve() / name if account is None or _others_can_enter(var.resolve()) else home / name / "data"
+    data = var.resolve() / name if account is None or _others_can_enter(var.resolve()) else home / f"{name}-data"
     return Cluster(data, home / name, account)
 
 

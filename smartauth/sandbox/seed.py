@@ -148,5 +148,3 @@ def _user(tenant: Tenant, username: str, reference: str | None, secrets: Path) -
     if reference is not None:
         FhirUser.objects.update_or_create(user=user, tenant=tenant, defaults={"reference": reference})
     return SeededUser(username, password_file.read_text(), reference)
-
-

@@ -22,7 +22,9 @@ def introspect(token: str, *, tenants: Collection[str], now: datetime) -> dict[s
     row, _ = finding.find_live(token, now=now)
     if row.tenant not in tenants:
         raise InvalidToken(
-            Refusal("introspect.tenant", "the token belongs to a tenant this caller may not see", officer=str(row.tenant))
+            Refusal(
+                "introspect.tenant", "the token belongs to a tenant this caller may not see", officer=str(row.tenant)
+            )
         )
     rows.require_audience(row, None)
     permitted = granting.allowed(row.registered_scope or "", row.allowed_scope or "")

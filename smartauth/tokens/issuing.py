@@ -116,7 +116,7 @@ def issue_service_token(
 
 
 def sign(claims: dict[str, Any], now: datetime) -> str:
-    """Return the token that carries `claims`, in the configured format; a set of scopes too large for it is left out."""
+    """Return the token that carries `claims`, in the configured format; scopes too large for it are left out."""
     if config().access_token_format == "opaque":
         return new_secret()
     signer = keys.access_token_signer(now)
@@ -128,7 +128,7 @@ def sign(claims: dict[str, Any], now: datetime) -> str:
 
 def _execute(parameters: dict[str, Any]) -> None:
     with connection.cursor() as cursor:
-        # Two first requests of a new service may both find no standing Authorization; the second look finds the winner's.
+        # Two first requests of a new service may both find no standing Authorization; a second look finds the winner's.
         for _ in range(2):
             cursor.execute(ISSUE, {**parameters, "new_authorization": uuid4()})
             if cursor.fetchone() is not None:

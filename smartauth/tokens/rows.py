@@ -78,7 +78,9 @@ def load(digest: str) -> TokenRow | None:
         row = cursor.fetchone()
     if row is None:
         return None
-    decoded = [msgspec.json.decode(value) if isinstance(value, str) and i in _JSON else value for i, value in enumerate(row)]
+    decoded = [
+        msgspec.json.decode(value) if isinstance(value, str) and i in _JSON else value for i, value in enumerate(row)
+    ]
     return TokenRow(digest, *decoded)
 
 

@@ -43,7 +43,9 @@ def introspect(request: HttpRequest, tenant: str | None = None) -> dict[str, Any
     try:
         if not visible:
             raise InvalidToken(
-                Refusal("introspect.no_right", "the caller does not hold the scope that lets it introspect", expected=RIGHT)
+                Refusal(
+                    "introspect.no_right", "the caller does not hold the scope that lets it introspect", expected=RIGHT
+                )
             )
         return tokens.introspect(token, tenants=visible, now=now)
     except InvalidToken as inactive:

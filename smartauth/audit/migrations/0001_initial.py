@@ -5,34 +5,40 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='AuditRecord',
+            name="AuditRecord",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('trace_id', models.UUIDField(null=True)),
-                ('action', models.CharField(help_text='token, introspect, revoke, read, search, …', max_length=32)),
-                ('rule', models.CharField(blank=True, default='', max_length=64)),
-                ('client_id', models.CharField(blank=True, default='', max_length=255)),
-                ('tenant', models.CharField(blank=True, default='', max_length=32)),
-                ('user_id', models.BigIntegerField(null=True)),
-                ('patient', models.CharField(blank=True, default='', max_length=64)),
-                ('authorization', models.UUIDField(null=True)),
-                ('resource_type', models.CharField(blank=True, default='', max_length=64)),
-                ('resource_id', models.CharField(blank=True, default='', max_length=64)),
-                ('query', models.TextField(blank=True, default='', help_text='The canonical request; for the security officer')),
-                ('details', models.JSONField(blank=True, default=dict)),
-                ('remote_address', models.CharField(blank=True, default='', max_length=45)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("trace_id", models.UUIDField(null=True)),
+                ("action", models.CharField(help_text="token, introspect, revoke, read, search, …", max_length=32)),
+                ("rule", models.CharField(blank=True, default="", max_length=64)),
+                ("client_id", models.CharField(blank=True, default="", max_length=255)),
+                ("tenant", models.CharField(blank=True, default="", max_length=32)),
+                ("user_id", models.BigIntegerField(null=True)),
+                ("patient", models.CharField(blank=True, default="", max_length=64)),
+                ("authorization", models.UUIDField(null=True)),
+                ("resource_type", models.CharField(blank=True, default="", max_length=64)),
+                ("resource_id", models.CharField(blank=True, default="", max_length=64)),
+                (
+                    "query",
+                    models.TextField(
+                        blank=True, default="", help_text="The canonical request; for the security officer"
+                    ),
+                ),
+                ("details", models.JSONField(blank=True, default=dict)),
+                ("remote_address", models.CharField(blank=True, default="", max_length=45)),
             ],
             options={
-                'indexes': [models.Index(fields=['at'], name='audit_at'), models.Index(fields=['tenant', 'patient', '-at'], name='audit_of_patient')],
+                "indexes": [
+                    models.Index(fields=["at"], name="audit_at"),
+                    models.Index(fields=["tenant", "patient", "-at"], name="audit_of_patient"),
+                ],
             },
         ),
     ]

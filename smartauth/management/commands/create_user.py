@@ -32,7 +32,9 @@ class Command(BaseCommand):
         if slug and tenant is None:
             raise CommandError(f"There is no active tenant {slug!r}.")
         if reference and re.fullmatch(FHIR_USER, reference) is None:
-            raise CommandError("--fhir-user must be Patient, Practitioner, PractitionerRole, RelatedPerson or Person/id.")
+            raise CommandError(
+                "--fhir-user must be Patient, Practitioner, PractitionerRole, RelatedPerson or Person/id."
+            )
         if User.objects.filter(username=username).exists():
             raise CommandError(f"There is a user {username!r} already.")
         password = sys.stdin.readline().rstrip("\n")

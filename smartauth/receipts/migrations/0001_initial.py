@@ -4,48 +4,56 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='Receipt',
+            name="Receipt",
             fields=[
-                ('trace_id', models.UUIDField(primary_key=True, serialize=False)),
-                ('at', models.DateTimeField()),
-                ('endpoint', models.CharField(max_length=32)),
-                ('method', models.CharField(max_length=16)),
-                ('status', models.PositiveSmallIntegerField()),
-                ('error', models.CharField(max_length=64)),
-                ('rule', models.CharField(max_length=64)),
-                ('reason', models.TextField()),
-                ('expected', models.TextField(blank=True, default='')),
-                ('seen', models.TextField(blank=True, default='')),
-                ('fix', models.TextField(blank=True, default='')),
-                ('officer', models.TextField(blank=True, default='')),
-                ('client_id', models.CharField(blank=True, default='', help_text='As claimed, when authentication failed', max_length=255)),
-                ('tenant', models.CharField(blank=True, default='', max_length=32)),
-                ('remote_address', models.CharField(blank=True, default='', max_length=45)),
-                ('correlation_id', models.CharField(blank=True, default='', max_length=64)),
+                ("trace_id", models.UUIDField(primary_key=True, serialize=False)),
+                ("at", models.DateTimeField()),
+                ("endpoint", models.CharField(max_length=32)),
+                ("method", models.CharField(max_length=16)),
+                ("status", models.PositiveSmallIntegerField()),
+                ("error", models.CharField(max_length=64)),
+                ("rule", models.CharField(max_length=64)),
+                ("reason", models.TextField()),
+                ("expected", models.TextField(blank=True, default="")),
+                ("seen", models.TextField(blank=True, default="")),
+                ("fix", models.TextField(blank=True, default="")),
+                ("officer", models.TextField(blank=True, default="")),
+                (
+                    "client_id",
+                    models.CharField(
+                        blank=True, default="", help_text="As claimed, when authentication failed", max_length=255
+                    ),
+                ),
+                ("tenant", models.CharField(blank=True, default="", max_length=32)),
+                ("remote_address", models.CharField(blank=True, default="", max_length=45)),
+                ("correlation_id", models.CharField(blank=True, default="", max_length=64)),
             ],
             options={
-                'indexes': [models.Index(fields=['at'], name='receipt_at'), models.Index(fields=['client_id', '-at'], name='receipt_of_client')],
+                "indexes": [
+                    models.Index(fields=["at"], name="receipt_at"),
+                    models.Index(fields=["client_id", "-at"], name="receipt_of_client"),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='RefusalCount',
+            name="RefusalCount",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('minute', models.DateTimeField()),
-                ('source', models.CharField(max_length=255)),
-                ('rule', models.CharField(max_length=64)),
-                ('count', models.PositiveBigIntegerField(default=0)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("minute", models.DateTimeField()),
+                ("source", models.CharField(max_length=255)),
+                ("rule", models.CharField(max_length=64)),
+                ("count", models.PositiveBigIntegerField(default=0)),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('minute', 'source', 'rule'), name='refusal_count_once_per_minute')],
+                "constraints": [
+                    models.UniqueConstraint(fields=("minute", "source", "rule"), name="refusal_count_once_per_minute")
+                ],
             },
         ),
     ]

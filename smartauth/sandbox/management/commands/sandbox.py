@@ -119,7 +119,7 @@ def _wait_until_ready(server: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + READY_WITHIN
     while time.monotonic() < deadline and server.poll() is None:
         try:
-            with urllib.request.urlopen(url, timeout=5):  # noqa: S310 - our own loopback address
+            with urllib.request.urlopen(url, timeout=5):
                 return
         except OSError:
             time.sleep(0.1)

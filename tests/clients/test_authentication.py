@@ -1,0 +1,229 @@
+"""Who is asking: each method alone, as registered, and one public answer for every cause.
+
+Source: RFC 6749 §2.3; RFC 7617 §2; RFC 7521 §4.2; SMART 2.2 client-confidential-symmetric.
+"""
+
+import base64
+from urllib.parse import quote_plus
+
+import pytest
+
+from clients.authentication import ASSERTION_TYPE, authenticate_client
+from clients.key_pairs import KeyPair
+from clients.models import AssertionId, Client
+from smartauth.context import new_context
+from smartauth.digests import digest
+from smartauth.errors import InvalidClient, InvalidRequest
+from tests.factories import AUDIENCES, NOW, claims_at, make_client, phone_app, service, signed, web_app
+
+
+def authenticate(params=None, *, authorization="", context=None):
+    headers = {"Authorization": authorization} if authorization else {}
+    return authenticate_client(
+        headers, params or {}, audiences=lambda client: AUDIENCES, context=context or new_context(), now=NOW
+    )
+
+
+def refused(params=None, **options) -> InvalidClient:
+    with pytest.raises(InvalidClient) as error:
+        authenticate(params, **options)
+    assert error.value.description == "Client authentication failed"
+    assert error.value.status == 401
+    return error.value
+
+
+def basic(client_id: str, secret: str) -> str:
+    return "Basic " + base64.b64encode(f"{client_id}:{secret}".encode()).decode()
+
+
+def with_assertion(assertion: str, **params: str) -> dict[str, str]:
+    return {"client_assertion_type": ASSERTION_TYPE, "client_assertion": assertion} | params
+
+
+@pytest.fixture
+def secret(db) -> str:
+    registered = make_client(web_app())
+    assert registered.secret
+    return registered.secret
+
+
+@pytest.fixture
+def bulk_loader(db, ec: KeyPair) -> Client:
+    return make_client(service(jwks=ec.jwks)).client
+
+
+def test_a_public_client_is_named_by_client_id(db):
+    make_client(phone_app())
+    context = new_context()
+    assert authenticate({"client_id": "growth-chart"}, context=context).token_endpoint_auth_method == "none"
+    assert context.client_id == "growth-chart"
+
+
+def test_a_confidential_client_cannot_pass_for_a_public_one(secret, bulk_loader):
+    for client_id in ("cardio", "bulk-loader"):
+        assert refused({"client_id": client_id}).refusal.rule == "client.auth_method"
+
+
+def test_nobody_named_is_refused(db):
+    assert refused({}).refusal.rule == "client.missing"
+
+
+@pytest.mark.parametrize("client_id", ["nobody", "a b", "a\x00b", "é", "c" * 300])
+def test_unknown_ids_are_refused_whatever_their_characters(db, client_id):
+    assert refused({"client_id": client_id}).refusal.rule == "client.unknown"
+    error = refused(authorization=basic(client_id, "secret"))
+    assert (error.refusal.rule, error.basic) == ("client.unknown", True)
+
+
+@pytest.mark.parametrize("scheme", ["Basic", "basic", "BASIC"])
+def test_the_secret_authenticates_with_basic(secret, scheme):
+    context = new_context()
+    authorization = basic("cardio", secret).replace("Basic", scheme)
+    assert authenticate(authorization=authorization, context=context).client_id == "cardio"
+    assert context.client_id == "cardio"
+
+
+def test_basic_with_the_same_client_id_in_the_body_is_one_method(secret):
+    assert authenticate({"client_id": "cardio"}, authorization=basic("cardio", secret))
+    error = refused({"client_id": "mallory"}, authorization=basic("cardio", secret))
+    assert (error.refusal.rule, error.basic) == ("client.id_mismatch", True)
+
+
+def test_form_encoded_and_raw_secrets_both_work_and_the_first_colon_separates(secret):
+    odd = "a%2Bb:c+d/é"
+    Client.objects.filter(client_id="cardio").update(client_secret=digest(odd))
+    assert authenticate(authorization=basic("cardio", odd))
+    assert authenticate(authorization=basic("cardio", quote_plus(odd)))
+    assert refused(authorization=basic("cardio", "a+b:c d/é")).refusal.rule == "client.secret"
+
+
+def test_both_secrets_of_a_rotation_work(secret):
+    Client.objects.filter(client_id="cardio").update(
+        previous_client_secret=digest(secret), client_secret=digest("the new one")
+    )
+    assert authenticate(authorization=basic("cardio", secret))
+    assert authenticate(authorization=basic("cardio", "the new one"))
+
+
+@pytest.mark.parametrize(
+    ("authorization", "rule", "is_basic"),
+    [
+        (basic("cardio", "wrong"), "client.secret", True),
+        (basic("cardio", ""), "client.secret_empty", True),
+        (basic("cardio", "s" * 2_000), "client.basic_malformed", True),
+        ("Basic", "client.basic_malformed", True),
+        ("Basic %%%", "client.basic_malformed", True),
+        ("Basic " + base64.b64encode(b"cardio").decode(), "client.basic_malformed", True),
+        ("Basic " + base64.b64encode(b"cardio:\xff\xfe").decode(), "client.basic_malformed", True),
+        ("Basic " + base64.b64encode(b"cardio:secret").decode().rstrip("=")[:-1], "client.basic_malformed", True),
+        ("Bearer abc", "client.auth_scheme", False),
+    ],
+)
+def test_bad_basic_credentials_are_refused(secret, authorization, rule, is_basic):
+    error = refused(authorization=authorization)
+    assert (error.refusal.rule, error.basic) == (rule, is_basic)
+    assert "wrong" not in error.refusal.seen
+
+
+def test_an_empty_secret_never_authenticates_not_even_a_public_client(db):
+    make_client(phone_app())
+    error = refused(authorization=basic("growth-chart", ""))
+    assert (error.refusal.rule, error.basic) == ("client.auth_method", True)
+
+
+def test_a_client_with_keys_cannot_use_a_secret(bulk_loader):
+    assert refused(authorization=basic("bulk-loader", "anything")).refusal.rule == "client.auth_method"
+
+
+def test_a_secret_in_the_body_is_no_method_here(secret):
+    assert refused({"client_id": "cardio", "client_secret": secret}).refusal.rule == "client.secret_in_body"
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"client_secret": "s"},
+        {"client_assertion": "a", "client_assertion_type": ASSERTION_TYPE},
+        {"client_assertion_type": ASSERTION_TYPE},
+    ],
+)
+def test_two_methods_are_an_invalid_request(secret, params):
+    with pytest.raises(InvalidRequest) as error:
+        authenticate(params, authorization=basic("cardio", secret))
+    assert error.value.refusal.rule == "client.two_methods"
+
+
+def test_a_secret_beside_an_assertion_is_an_invalid_request(bulk_loader, ec: KeyPair):
+    with pytest.raises(InvalidRequest):
+        authenticate(with_assertion(signed(ec, claims_at()), client_secret="s"))
+    assert not AssertionId.objects.exists()
+
+
+def test_an_assertion_authenticates(bulk_loader, ec: KeyPair):
+    context = new_context()
+    assert authenticate(with_assertion(signed(ec, claims_at())), context=context).client_id == "bulk-loader"
+    assert context.client_id == "bulk-loader"
+    assert authenticate(with_assertion(signed(ec, claims_at()), client_id="bulk-loader"))
+
+
+@pytest.mark.parametrize(
+    ("params", "rule"),
+    [
+        ({"client_assertion": "a.b.c"}, "assertion.type"),
+        ({"client_assertion": "a.b.c", "client_assertion_type": "jwt-bearer"}, "assertion.type"),
+        ({"client_assertion": "a.b.c", "client_assertion_type": f"{ASSERTION_TYPE} "}, "assertion.type"),
+        ({"client_assertion_type": ASSERTION_TYPE}, "assertion.missing"),
+        (with_assertion("a.b.c"), "assertion.not_jwt"),
+    ],
+)
+def test_an_assertion_comes_with_its_type(db, params, rule):
+    assert refused(params).refusal.rule == rule
+
+
+def test_client_id_must_be_the_sub(bulk_loader, ec: KeyPair):
+    params = with_assertion(signed(ec, claims_at()), client_id="cardio")
+    assert refused(params).refusal.rule == "client.id_mismatch"
+    assert not AssertionId.objects.exists()
+
+
+def test_a_client_with_a_secret_cannot_use_an_assertion(secret, ec: KeyPair):
+    assertion = signed(ec, claims_at(iss="cardio", sub="cardio"))
+    assert refused(with_assertion(assertion)).refusal.rule == "client.auth_method"
+
+
+def test_an_unknown_client_is_told_no_more_than_a_bad_signature(bulk_loader, ec: KeyPair, rsa: KeyPair):
+    unknown = refused(with_assertion(signed(ec, claims_at(iss="nobody", sub="nobody"))))
+    assert unknown.refusal.rule == "client.unknown"
+    wrong = refused(with_assertion(signed(rsa, claims_at())))
+    assert (unknown.code, unknown.status, unknown.description) == (wrong.code, wrong.status, wrong.description)
+
+
+STATUSES = [
+    ("draft", "client.not_approved"),
+    ("submitted", "client.not_approved"),
+    ("declined", "client.not_approved"),
+    ("retired", "client.not_approved"),
+    ("suspended", "client.suspended"),
+]
+
+
+@pytest.mark.parametrize(("status", "rule"), STATUSES)
+def test_only_approved_clients_get_in_by_any_method(secret, bulk_loader, ec: KeyPair, status, rule):
+    make_client(phone_app())
+    Client.objects.update(status=status)
+    assert refused({"client_id": "growth-chart"}).refusal.rule == rule
+    assert refused(authorization=basic("cardio", secret)).refusal.rule == rule
+    assert refused(with_assertion(signed(ec, claims_at()))).refusal.rule == rule
+    assert not AssertionId.objects.exists()
+
+
+def test_the_claimed_client_is_noted_for_the_receipt(secret, bulk_loader, ec: KeyPair):
+    for params, authorization, claimed in (
+        ({"client_id": "nobody"}, "", "nobody"),
+        ({}, basic("cardio", "wrong"), "cardio"),
+        (with_assertion(signed(ec, claims_at(aud="elsewhere"))), "", "bulk-loader"),
+        ({"client_id": "not an id"}, "", ""),
+    ):
+        context = new_context()
+        refused(params, authorization=authorization, context=context)
+        assert context.client_id == claimed

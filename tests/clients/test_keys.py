@@ -1,0 +1,203 @@
+"""Keys by URL: how long a copy is used, when it is fetched again, and what is told when it cannot be had.
+
+Source: SMART 2.2 client-confidential-asymmetric, "Registering a client (communicating public keys)"; RFC 9111 §4.2.
+"""
+
+import threading
+from datetime import datetime, timedelta
+
+import pytest
+from django.db import connection, transaction
+
+from clients import keys
+from clients.jwks_fetch import MAX_BYTES
+from clients.key_pairs import KeyPair, load_private_key
+from clients.keys import find_verification_key
+from clients.models import KeySet
+from clients.registered import RegisteredClient, find_client
+from smartauth.errors import InvalidClient, Refusal
+from tests.clients.jwks_host import JwksHost, Page
+from tests.factories import NOW, make_client, service, weak_rsa
+
+
+@pytest.fixture
+def client(db, jwks_host: JwksHost) -> RegisteredClient:
+    make_client(service(jwks_uri=jwks_host.url))
+    found = find_client("bulk-loader")
+    assert found is not None
+    return found
+
+
+def after(seconds: float) -> datetime:
+    return NOW + timedelta(seconds=seconds)
+
+
+def refusal(client: RegisteredClient, kid: str = "ec-1", *, alg: str = "ES384", now: datetime = NOW) -> Refusal:
+    with pytest.raises(InvalidClient) as refused:
+        find_verification_key(client, kid, alg, now=now)
+    return refused.value.refusal
+
+
+def forget_in_process() -> None:
+    """Stand in for another worker, which shares nothing but the database."""
+    keys._copies.clear()
+
+
+@pytest.mark.parametrize(("cache_control", "seconds"), [("max-age=120", 120), (None, 300), ("max-age=99999", 3600)])
+def test_a_copy_is_used_until_it_expires_and_never_after(client, jwks_host, ec: KeyPair, cache_control, seconds):
+    jwks_host.publish(ec.public_jwk, cache_control=cache_control)
+    for moment in (0, 1, seconds - 1):
+        assert find_verification_key(client, "ec-1", "ES384", now=after(moment)).key_type == "EC"
+        assert jwks_host.visits == 1
+    find_verification_key(client, "ec-1", "ES384", now=after(seconds))
+    assert jwks_host.visits == 2
+
+
+@pytest.mark.parametrize("cache_control", ["no-store", "no-cache", "max-age=0"])
+def test_an_answer_that_may_not_be_kept_serves_one_verification(client, jwks_host, ec: KeyPair, cache_control):
+    jwks_host.publish(ec.public_jwk, cache_control=cache_control)
+    for visits in (1, 2):
+        find_verification_key(client, "ec-1", "ES384", now=NOW)
+        assert jwks_host.visits == visits
+
+
+def test_a_key_is_parsed_once_per_version_of_the_set(client, jwks_host, ec: KeyPair):
+    jwks_host.publish(ec.public_jwk, cache_control="max-age=100")
+    first = find_verification_key(client, "ec-1", "ES384", now=NOW)
+    assert find_verification_key(client, "ec-1", "ES384", now=after(1)) is first
+    assert find_verification_key(client, "ec-1", "ES384", now=after(101)) is not first
+
+
+def test_workers_share_one_copy(client, jwks_host, ec: KeyPair):
+    jwks_host.publish(ec.public_jwk)
+    find_verification_key(client, "ec-1", "ES384", now=NOW)
+    forget_in_process()
+    find_verification_key(client, "ec-1", "ES384", now=after(1))
+    assert jwks_host.visits == 1
+
+
+def test_a_withdrawn_key_stops_when_the_copy_expires(client, jwks_host, rsa: KeyPair, ec: KeyPair):
+    jwks_host.publish(ec.public_jwk, cache_control="max-age=60")
+    find_verification_key(client, "ec-1", "ES384", now=NOW)
+    jwks_host.publish(rsa.public_jwk, cache_control="max-age=60")
+    find_verification_key(client, "ec-1", "ES384", now=after(59))
+    assert refusal(client, now=after(60)).rule == "jwks.kid_unknown"
+
+
+def test_an_unknown_kid_fetches_at_once_and_then_once_in_thirty_seconds(client, jwks_host, rsa: KeyPair, ec: KeyPair):
+    jwks_host.publish(rsa.public_jwk)
+    find_verification_key(client, "rsa-1", "RS384", now=NOW)
+    jwks_host.publish(rsa.public_jwk, ec.public_jwk)
+    find_verification_key(client, "ec-1", "ES384", now=after(1))  # rotated in: found at once
+    assert jwks_host.visits == 2
+    told = refusal(client, "ec-9", now=after(2))
+    assert (told.rule, jwks_host.visits) == ("jwks.kid_unknown", 2)
+    assert "ec-9" in told.seen
+    assert "rsa-1, ec-1" in told.seen
+    assert "1 s old" in told.seen
+    forget_in_process()  # The limit is shared by all workers.
+    refusal(client, "ec-9", now=after(30))
+    assert jwks_host.visits == 2
+    refusal(client, "ec-9", now=after(31))
+    assert jwks_host.visits == 3
+
+
+def test_a_set_fetched_for_this_very_request_is_not_fetched_twice(client, jwks_host, rsa: KeyPair):
+    jwks_host.publish(rsa.public_jwk)
+    assert refusal(client, "ec-9").rule == "jwks.kid_unknown"
+    assert jwks_host.visits == 1
+
+
+def test_a_forced_fetch_that_fails_leaves_the_good_copy_alone(client, jwks_host, ec: KeyPair):
+    jwks_host.publish(ec.public_jwk)
+    find_verification_key(client, "ec-1", "ES384", now=NOW)
+    jwks_host.page = Page(status=503)
+    assert refusal(client, "ec-9", now=after(1)).rule == "jwks.status"
+    assert find_verification_key(client, "ec-1", "ES384", now=after(2))
+    assert KeySet.objects.get().last_problem.startswith("jwks.status")
+
+
+def private(pair: KeyPair) -> dict:
+    return dict(load_private_key(pair.private_pem).as_dict(private=True)) | {"kid": "ec-1"}
+
+
+def test_each_failure_of_the_host_has_its_rule_and_lets_nobody_in(client, jwks_host, ec: KeyPair):
+    for page, rule in (
+        (Page(status=500), "jwks.status"),
+        (Page(status=301, headers=(("Location", "/other"),)), "jwks.redirect"),
+        (Page(b"<html>"), "jwks.not_json"),
+        (Page(b"\xff\xfe"), "jwks.not_json"),
+        (Page(b"[" * 100_000), "jwks.not_json"),
+        (Page([]), "jwks.no_keys"),
+        (Page({"keys": [{}] * 101}), "jwks.too_many_keys"),
+        (Page({"keys": [private(ec)]}), "jwks.private_key"),
+        (Page({"keys": [ec.public_jwk, ec.public_jwk]}), "jwks.kid_ambiguous"),
+        (
+            Page({"keys": [ec.public_jwk | {"x": "AQAB"}]}, headers=(("Cache-Control", "no-store"),)),
+            "jwks.key_malformed",
+        ),
+        (Page(b" " * (MAX_BYTES + 1)), "jwks.too_large"),
+    ):
+        KeySet.objects.all().delete()
+        forget_in_process()
+        jwks_host.page = page
+        assert refusal(client).rule == rule
+
+
+def test_an_expired_copy_is_not_used_when_the_host_is_down(client, jwks_host, ec: KeyPair):
+    jwks_host.publish(ec.public_jwk, cache_control="max-age=60")
+    find_verification_key(client, "ec-1", "ES384", now=NOW)
+    jwks_host.page = Page(status=503)
+    find_verification_key(client, "ec-1", "ES384", now=after(59))
+    assert refusal(client, now=after(61)).rule == "jwks.status"
+
+
+def test_a_duplicate_kid_of_another_type_does_not_confuse(client, jwks_host, rsa: KeyPair, ec: KeyPair):
+    jwks_host.publish(rsa.public_jwk | {"kid": "ec-1"}, ec.public_jwk)
+    assert find_verification_key(client, "ec-1", "ES384", now=NOW).key_type == "EC"
+
+
+def test_an_older_answer_does_not_replace_a_newer_one(client, jwks_host, rsa: KeyPair, ec: KeyPair):
+    jwks_host.publish(ec.public_jwk)
+    keys.try_jwks_uri(jwks_host.url, now=after(10))
+    jwks_host.publish(rsa.public_jwk)
+    keys.try_jwks_uri(jwks_host.url, now=NOW)
+    assert [key["kid"] for key in KeySet.objects.get().document["keys"]] == ["ec-1"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_no_host_is_waited_for_inside_a_transaction(jwks_host, ec: KeyPair):
+    make_client(service(jwks_uri=jwks_host.url))
+    client = find_client("bulk-loader")
+    jwks_host.publish(ec.public_jwk)
+    with pytest.raises(RuntimeError), transaction.atomic():
+        find_verification_key(client, "ec-1", "ES384", now=NOW)
+    assert jwks_host.visits == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_many_unknown_kids_at_once_one_forces_a_fetch(jwks_host, ec: KeyPair):
+    make_client(service(jwks_uri=jwks_host.url))
+    client = find_client("bulk-loader")
+    jwks_host.publish(ec.public_jwk)
+    find_verification_key(client, "ec-1", "ES384", now=NOW)
+    barrier = threading.Barrier(6)
+
+    def ask(number: int) -> None:
+        barrier.wait()
+        try:
+            assert refusal(client, f"guess-{number}", now=after(1)).rule == "jwks.kid_unknown"
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert jwks_host.visits == 2
+
+
+def test_a_weak_published_key_is_named_as_weak(client, jwks_host):
+    jwks_host.publish(weak_rsa())
+    assert refusal(client, "weak", alg="RS384").rule == "jwks.weak_key"

@@ -1,0 +1,237 @@
+"""The registry's admin pages: usable, without secrets, by the rules of registration, and leaving marks."""
+
+import json
+import re
+from datetime import UTC, datetime
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.test import Client as Browser
+
+from clients.key_pairs import KeyPair
+from clients.models import Activation, AssertionId, Client, KeySet, Tenant
+from smartauth.digests import digest
+from smartauth.marks.models import Mark
+from tests.factories import make_client, make_tenant, phone_app, service, web_app
+
+
+@pytest.fixture
+def browser(db) -> Browser:
+    operator = get_user_model().objects.create_superuser("admin", password="not used here")
+    browser = Browser(HTTP_HOST="127.0.0.1:8000")
+    browser.force_login(operator)
+    return browser
+
+
+def marks() -> set[str]:
+    found = set(Mark.objects.values_list("tag", flat=True))
+    Mark.objects.all().delete()
+    return found
+
+
+def client_form(**changes: object) -> dict[str, object]:
+    return {
+        "client_id": "growth-chart",
+        "name": "Growth Chart",
+        "status": "approved",
+        "application_type": "web",
+        "token_endpoint_auth_method": "none",
+        "token_endpoint_auth_signing_alg": "",
+        "client_jwks_uri": "",
+        "client_jwks": "",
+        "grant_types": ["authorization_code"],
+        "scope": "patient/*.rs\nopenid",
+        "restrictions": "",
+        "id_token_signed_response_alg": "RS256",
+        "redirect_uris": "https://a.example.org/cb\nhttps://a.example.org/cb2",
+        "activations-TOTAL_FORMS": "0",
+        "activations-INITIAL_FORMS": "0",
+        **changes,
+    }
+
+
+def errors_of(answer) -> dict[str, list[str]]:
+    assert answer.status_code == 200
+    return dict(answer.context["adminform"].form.errors)
+
+
+def change_url(row: object) -> str:
+    return f"/admin/clients/{type(row).__name__.lower()}/{row.pk}/change/"
+
+
+def act(browser: Browser, model: str, action: str, *rows: object):
+    body = {"action": action, "_selected_action": [row.pk for row in rows]}
+    return browser.post(f"/admin/clients/{model}/", body, follow=True)
+
+
+def test_every_list_and_form_opens_and_shows_no_secret(browser, ec: KeyPair):
+    tenant = make_tenant()
+    cardio = make_client(web_app(), activate_at=[tenant]).client
+    row = make_client(service(jwks=ec.jwks)).client
+    AssertionId.objects.create(client=row, jti_digest="d" * 64, expires_at=datetime(2026, 1, 1, tzinfo=UTC))
+    KeySet.objects.create(jwks_uri="https://a.example.org/jwks", last_problem="jwks.dns: no address")
+    rows = [
+        cardio,
+        row,
+        *Tenant.objects.all(),
+        *Activation.objects.all(),
+        *KeySet.objects.all(),
+        AssertionId.objects.get(),
+    ]
+    for one in rows:
+        for url in (f"/admin/clients/{type(one).__name__.lower()}/?q=a", change_url(one)):
+            answer = browser.get(url)
+            assert answer.status_code == 200
+            assert cardio.client_secret not in answer.content.decode()
+    assert "cardio" in browser.get("/admin/clients/client/?q=cardio").content.decode()
+
+
+def test_a_client_is_added_with_one_word_a_line(browser):
+    marks()
+    answer = browser.post("/admin/clients/client/add/", client_form())
+    assert answer.status_code == 302, errors_of(answer)
+    client = Client.objects.get()
+    assert (client.scope, client.client_type, client.response_types) == ("patient/*.rs openid", "public", ["code"])
+    assert client.redirect_uris == "https://a.example.org/cb https://a.example.org/cb2"
+    assert "client:growth-chart" in marks()
+
+
+def test_a_new_client_with_a_secret_shows_it_once(browser):
+    form = client_form(client_id="", token_endpoint_auth_method="client_secret_basic")
+    answer = browser.post("/admin/clients/client/add/", form, follow=True)
+    client = Client.objects.get()
+    shown = re.search(r"shown this once: ([\w~.-]+)", answer.content.decode())
+    assert shown
+    assert client.client_secret == digest(shown[1])
+    assert client.client_id.startswith("c-")
+    assert shown[1] not in browser.get(change_url(client)).content.decode()
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"grant_types": ["client_credentials"]}, "token_endpoint_auth_method"),
+        ({"token_endpoint_auth_method": "private_key_jwt"}, "client_jwks_uri"),
+        ({"token_endpoint_auth_method": "private_key_jwt", "client_jwks": '{"keys": []}'}, "client_jwks"),
+        ({"client_jwks": "[1]"}, "client_jwks"),
+        ({"client_jwks_uri": "https://10.0.0.1/jwks"}, "client_jwks_uri"),
+        ({"redirect_uris": "https://a.example.org/#"}, "redirect_uris"),
+        ({"redirect_uris": ""}, "redirect_uris"),
+        ({"scope": "patient/Nothing.rs"}, "scope"),
+        ({"restrictions": '{"patient": []}'}, "restrictions"),
+        ({"restrictions": "[]x"}, "restrictions"),
+        ({"client_id": "a b"}, "client_id"),
+        ({"client_id": "cardio"}, "client_id"),
+        ({"id_token_signed_response_alg": "none"}, "id_token_signed_response_alg"),
+        ({"allowed_origins": "https://a.example.org/"}, "allowed_origins"),
+    ],
+)
+def test_a_bad_edit_is_a_form_error_beside_its_field(browser, change, field):
+    make_client(web_app())
+    errors = errors_of(browser.post("/admin/clients/client/add/", client_form(**change)))
+    assert field in errors or (change == {"client_id": "cardio"} and "__all__" in errors)
+    assert Client.objects.count() == 1
+
+
+def test_moving_a_client_to_keys_drops_its_secret_and_back_makes_a_new_one(browser, ec: KeyPair):
+    client = make_client(phone_app(token_endpoint_auth_method="client_secret_basic")).client
+    form = client_form(token_endpoint_auth_method="private_key_jwt", client_jwks=json.dumps(ec.jwks))
+    assert browser.post(change_url(client), form).status_code == 302
+    client.refresh_from_db()
+    assert (client.client_secret, client.client_jwks) == ("", ec.jwks)
+    form = client_form(token_endpoint_auth_method="client_secret_basic")
+    assert browser.post(change_url(client), form).status_code == 302
+    client.refresh_from_db()
+    assert len(client.client_secret) == 64
+
+
+def test_actions_change_state_and_leave_marks(browser):
+    tenant = make_tenant()
+    client = make_client(phone_app(), status="submitted", propose_at=[tenant]).client
+    marks()
+    act(browser, "client", "approve", client)
+    client.refresh_from_db()
+    assert (client.status, "client:growth-chart" in marks()) == ("approved", True)
+    act(browser, "client", "activate_everywhere", client)
+    assert Activation.objects.get().is_active
+    assert {"client:growth-chart", "tenant:sandbox"} <= marks()
+    act(browser, "activation", "deactivate", Activation.objects.get())
+    assert not Activation.objects.get().is_active
+    assert {"client:growth-chart", "tenant:sandbox"} <= marks()
+    act(browser, "activation", "activate", Activation.objects.get())
+    assert Activation.objects.get().is_active
+    act(browser, "client", "suspend", client)
+    client.refresh_from_db()
+    assert (client.status, "client:growth-chart" in marks()) == ("suspended", True)
+
+
+def test_a_new_secret_keeps_the_old_one_beside_it(browser):
+    registered = make_client(web_app())
+    answer = act(browser, "client", "issue_new_secret", registered.client)
+    shown = re.search(r"shown this once: ([\w~.-]+)", answer.content.decode())
+    assert shown
+    client = Client.objects.get()
+    assert (client.client_secret, client.previous_client_secret) == (digest(shown[1]), digest(registered.secret))
+
+
+def test_activations_are_edited_on_the_client_s_page(browser):
+    tenant = make_tenant()
+    client = make_client(phone_app()).client
+    marks()
+    inline = {
+        "activations-TOTAL_FORMS": "1",
+        "activations-0-tenant": str(tenant.pk),
+        "activations-0-is_active": "on",
+        "activations-0-allowed_scope": "patient/*.rs",
+    }
+    assert browser.post(change_url(client), client_form(**inline)).status_code == 302
+    assert Activation.objects.get().allowed_scope == "patient/*.rs"
+    assert {"client:growth-chart", "tenant:sandbox"} <= marks()
+    bad = inline | {"activations-0-allowed_scope": "patient/Nothing.rs"}
+    Activation.objects.all().delete()
+    assert browser.post(change_url(client), client_form(**bad)).status_code == 200
+    assert not Activation.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({}, None),
+        ({"slug": "token"}, "slug"),
+        ({"slug": "Big"}, "slug"),
+        ({"policy": '{"max_count": "x"}'}, "policy"),
+        ({"policy": '{"unheard": 1}'}, "policy"),
+    ],
+)
+def test_a_tenant_has_a_good_slug_and_known_switches(browser, change, field):
+    answer = browser.post("/admin/clients/tenant/add/", {"slug": "north", "name": "N", "policy": "{}"} | change)
+    if field is None:
+        assert (answer.status_code, Tenant.objects.get().slug) == (302, "north")
+        assert "tenant:north" in marks()
+    else:
+        assert field in errors_of(answer)
+        assert not Tenant.objects.exists()
+
+
+def test_deleting_leaves_marks(browser):
+    tenant = make_tenant()
+    client = make_client(phone_app(), activate_at=[tenant]).client
+    AssertionId.objects.create(client=client, jti_digest="d" * 64, expires_at=datetime(2026, 1, 1, tzinfo=UTC))
+    marks()
+    assert browser.post(f"/admin/clients/client/{client.pk}/delete/", {"post": "yes"}).status_code == 302
+    assert not Client.objects.exists()
+    assert "client:growth-chart" in marks()
+    body = {"action": "delete_selected", "_selected_action": [tenant.pk], "post": "yes"}
+    assert browser.post("/admin/clients/tenant/", body).status_code == 302
+    assert not Tenant.objects.exists()
+    assert "tenant:sandbox" in marks()
+
+
+def test_spent_ids_are_only_looked_at(browser):
+    client = make_client(phone_app()).client
+    row = AssertionId.objects.create(client=client, jti_digest="d" * 64, expires_at=datetime(2026, 1, 1, tzinfo=UTC))
+    assert browser.get("/admin/clients/assertionid/add/").status_code == 403
+    assert browser.post(change_url(row), {"jti_digest": "e" * 64}).status_code == 403
+    assert browser.post(f"/admin/clients/assertionid/{row.pk}/delete/", {"post": "yes"}).status_code == 403
+    act(browser, "assertionid", "delete_selected", row)
+    assert AssertionId.objects.get().jti_digest == "d" * 64

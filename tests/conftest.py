@@ -1,0 +1,62 @@
+"""What every test shares: the database cluster, and what a process that serves requests believes."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from pytest_django import Settings
+
+from clients.key_pairs import KeyPair, generate_key_pair
+from smartauth.conf import Config
+from smartauth.marks.poller import poller
+from smartauth.sandbox import postgres
+from tests import settings as test_settings
+
+Configure = Callable[..., Config]
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> None:
+    """Start the embedded cluster before pytest-django makes its database in it."""
+    if test_settings.CLUSTER is not None:
+        postgres.start(test_settings.CLUSTER, durable=False)
+
+
+@pytest.fixture(scope="session")
+def rsa() -> KeyPair:
+    return generate_key_pair("RS384", kid="rsa-1")
+
+
+@pytest.fixture(scope="session")
+def ec() -> KeyPair:
+    return generate_key_pair("ES384", kid="ec-1")
+
+
+@pytest.fixture(scope="session")
+def ec256() -> KeyPair:
+    return generate_key_pair("ES256", kid="ec-2")
+
+
+@pytest.fixture
+def configure(settings: Settings) -> Configure:
+    """Change our settings for one test: `configure(mode="production")`."""
+
+    def change(**changes: Any) -> Config:
+        settings.SMARTAUTH = replace(settings.SMARTAUTH, **changes)
+        return settings.SMARTAUTH
+
+    return change
+
+
+@pytest.fixture
+def serving(db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let caches answer as in a server process. The test itself looks at the marks, with `poller.poll()`."""
+    monkeypatch.setattr(poller, "is_fresh", lambda: poller._since is not None)
+    monkeypatch.setattr(poller, "_since", None)
+    for cache in list(poller._listeners):
+        cache.clear()
+    poller.poll()
+    yield
+    for cache in list(poller._listeners):
+        cache.clear()

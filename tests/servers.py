@@ -1,0 +1,118 @@
+"""Starts the real server, with one or several worker processes, for tests that need real HTTP."""
+
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+ROOT = Path(__file__).resolve().parent.parent
+READY_WITHIN = 30.0  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server that answers. `environment` is what a command needs to talk about the same server."""
+
+    base_url: str
+    environment: Mapping[str, str]
+    log: Path
+
+    def command(self, *words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        """Run a management command beside the server."""
+        return subprocess.run(
+            [sys.executable, "manage.py", *words],
+            cwd=ROOT,
+            env={**os.environ, **self.environment},
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+
+def free_port() -> int:
+    """Return a loopback port nobody uses at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def database(server_url: str) -> Iterator[str]:
+    """Make an empty database in the cluster behind `server_url` and drop it afterwards; gives its URL."""
+    parts = conninfo_to_dict(server_url)
+    name = f"live_{secrets.token_hex(4)}"
+    maintenance = make_conninfo(server_url, dbname="postgres")
+    with psycopg.connect(maintenance, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    try:
+        credentials = ":".join(filter(None, (str(parts.get("user") or ""), str(parts.get("password") or ""))))
+        host = str(parts.get("host") or "")
+        address = f"?host={host}" if host.startswith("/") else ""
+        network = "" if address else f"{host}:{parts.get('port') or 5432}"
+        yield f"postgresql://{credentials}@{network}/{name}{address}"
+    finally:
+        with psycopg.connect(maintenance, autocommit=True) as connection:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@contextmanager
+def running_server(
+    *, database_url: str, var: Path, workers: int = 1, environment: Mapping[str, str] | None = None
+) -> Iterator[Server]:
+    """Migrate the database, start the server on a free loopback port, and stop it afterwards."""
+    port = free_port()
+    var.mkdir(parents=True, exist_ok=True)
+    own = {
+        "SMARTAUTH_MODE": "sandbox",
+        "SMARTAUTH_VAR": str(var),
+        "DATABASE_URL": database_url,
+        "PORT": str(port),
+        **(environment or {}),
+    }
+    server = Server(f"http://127.0.0.1:{port}", own, var / "server.log")
+    migrated = server.command("migrate", "--verbosity", "0")
+    assert migrated.returncode == 0, migrated.stderr
+    command = [sys.executable, "-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port)]
+    command += ["--workers", str(workers), "--blocking-threads", "8", "--no-ws", "--log-level", "warning"]
+    with server.log.open("wb") as log:
+        process = subprocess.Popen(
+            [*command, "smartauth.wsgi:application"],
+            cwd=ROOT,
+            env={**os.environ, **own},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        _wait_until_ready(server, process)
+        yield server
+    finally:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _wait_until_ready(server: Server, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + READY_WITHIN
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            with urllib.request.urlopen(f"{server.base_url}/readyz", timeout=5):
+                return
+        except OSError:
+            time.sleep(0.05)
+    raise AssertionError(f"the server did not become ready: {server.log.read_text()[-2000:]}")

@@ -1,0 +1,133 @@
+"""The environment becomes settings, or stops the start with one sentence that says which value and why."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from cryptography.fernet import Fernet
+from django.core.exceptions import ImproperlyConfigured
+
+from smartauth.environment import Environment
+from smartauth.sandbox import running
+from tests.servers import ROOT
+
+KEY = Fernet.generate_key().decode()
+GOOD = {
+    "SMARTAUTH_MODE": "production",
+    "SMARTAUTH_BASE_URL": "https://auth.example.org",
+    "SMARTAUTH_SECRET_KEY": "a secret key that is long enough: 0123456789 abcdefghijk",
+    "SMARTAUTH_KEY_ENCRYPTION_KEYS": KEY,
+    "DATABASE_URL": "postgresql://user:password@127.0.0.1:5432/smartauth",
+}
+
+
+def check(tmp_path: Path, **changes: str | None) -> subprocess.CompletedProcess[str]:
+    """Start Django with the settings a good production environment gives, changed in places."""
+    environment = {**GOOD, "SMARTAUTH_VAR": str(tmp_path), **changes}
+    kept = {name: value for name, value in environment.items() if value is not None}
+    return subprocess.run(
+        [sys.executable, "manage.py", "check", "--deploy", "--fail-level", "WARNING"],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], **kept},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_a_good_production_environment_starts_without_a_warning(tmp_path: Path) -> None:
+    done = check(tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+BAD = [
+    ("SMARTAUTH_MODE", "debug", "must be one of production, sandbox"),
+    ("SMARTAUTH_BASE_URL", None, "is not set"),
+    ("SMARTAUTH_BASE_URL", "http://auth.example.org", "must be https"),
+    ("SMARTAUTH_SECRET_KEY", None, "must be set"),
+    ("SMARTAUTH_SECRET_KEY", "short", "at least 50"),
+    ("SMARTAUTH_KEY_ENCRYPTION_KEYS", None, "at least one Fernet key"),
+    ("SMARTAUTH_KEY_ENCRYPTION_KEYS", f"{KEY},nonsense", "key 2 is not a Fernet key"),
+    ("SMARTAUTH_KEY_ENCRYPTION_KEYS_FILE", "/nonexistent", "both set"),
+    ("DATABASE_URL", None, "must be set"),
+    ("DATABASE_URL", "mysql://x/y", "must look like postgresql://"),
+    ("DATABASE_URL", "postgresql://u:p@h/d?nonsense=1", "cannot read it"),
+    ("DATABASE_URL", "postgresql://127.0.0.1", "names no database"),
+    ("SMARTAUTH_TRUSTED_PROXIES", "10.0.0.0/8,nonsense", "not a CIDR"),
+    ("SMARTAUTH_JWKS_ALLOWED_HOSTS", "keys.example.org,http://x", "host or host:port"),
+    ("PORT", "99999", "between 1 and 65535"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "why"), BAD)
+def test_one_bad_value_stops_the_start_with_one_sentence(
+    tmp_path: Path, name: str, value: str | None, why: str
+) -> None:
+    done = check(tmp_path, **{name: value})
+    assert done.returncode == 1
+    assert name.removesuffix("_FILE") in done.stderr
+    assert why in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert "Traceback" not in done.stderr
+
+
+def test_secrets_may_come_from_files(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text(f"{GOOD['SMARTAUTH_SECRET_KEY']}\n")
+    done = check(tmp_path, SMARTAUTH_SECRET_KEY=None, SMARTAUTH_SECRET_KEY_FILE=str(secret))
+    assert done.returncode == 0, done.stderr
+    missing = check(tmp_path, SMARTAUTH_SECRET_KEY=None, SMARTAUTH_SECRET_KEY_FILE="/nonexistent")
+    assert "SMARTAUTH_SECRET_KEY_FILE cannot be read" in missing.stderr
+
+
+def test_debugging_tokens_do_not_exist_in_production(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "manage.py", "issue_token"],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], **GOOD, "SMARTAUTH_VAR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "Unknown command: 'issue_token'" in done.stderr
+
+
+BASE_URLS = [
+    ("https://auth.example.org", "https://auth.example.org"),
+    ("https://auth.example.org/", "https://auth.example.org"),
+    ("http://127.0.0.1:8000", "http://127.0.0.1:8000"),
+    ("https://[::1]:8443", "https://[::1]:8443"),
+]
+
+
+@pytest.mark.parametrize(("text", "url"), BASE_URLS)
+def test_a_base_url_has_no_trailing_slash(text: str, url: str) -> None:
+    assert Environment({"BASE": text}).base_url("BASE", "") == url
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["auth.example.org", "ftp://x", "https://", "https://a@b", "https://A.org", "https://a.org?x", "https://a.org/x"],
+)
+def test_a_base_url_is_an_origin(text: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match="BASE"):
+        Environment({"BASE": text}).base_url("BASE", "")
+
+
+def test_a_command_joins_the_sandbox_that_runs_on_the_same_folder(tmp_path: Path) -> None:
+    running.remember(tmp_path, {"PORT": "8123", "DATABASE_URL": "postgresql:///x", "HOME": "/nowhere"})
+    assert running.joined(tmp_path, {"A": "b"}) == {"A": "b", "PORT": "8123", "DATABASE_URL": "postgresql:///x"}
+    assert running.joined(tmp_path, {"PORT": "9000"}) == {"PORT": "9000"}
+    assert (tmp_path / running.FILE).stat().st_mode & 0o077 == 0
+    running.forget(tmp_path)
+    assert running.joined(tmp_path, {"A": "b"}) == {"A": "b"}
+
+
+def test_a_sandbox_that_is_gone_is_not_joined(tmp_path: Path) -> None:
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    (tmp_path / running.FILE).write_text(f'{{"pid": {gone.pid}, "environment": {{"PORT": "1"}}}}')
+    assert running.joined(tmp_path, {}) == {}
