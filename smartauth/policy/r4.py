@@ -3,6 +3,7 @@
 The files under `facts/` are read once, at first use; they are part of the code, not input.
 """
 
+import re
 from functools import cache
 from importlib import resources
 
@@ -91,6 +92,9 @@ def is_resource_type(name: str) -> bool:
 _PLAIN_RESOURCES = frozenset({"Binary", "Bundle", "Parameters"})
 
 
+_ONLY_TARGET = re.compile(r"\.where\(resolve\(\) is (\w+)\)$")
+
+
 @cache
 def search_parameters(resource_type: str) -> dict[str, Parameter]:
     """Return every search parameter of `resource_type`, the inherited ones included. Source: FHIR R4 search."""
@@ -99,7 +103,26 @@ def search_parameters(resource_type: str) -> dict[str, Parameter]:
     if resource_type not in _PLAIN_RESOURCES:
         found.update(bases.get("DomainResource", {}))
     found.update(bases.get(resource_type, {}))
-    return found
+    return {name: _with_its_targets(parameter, resource_type) for name, parameter in found.items()}
+
+
+def _with_its_targets(parameter: Parameter, resource_type: str) -> Parameter:
+    """Return a reference parameter with the targets its expression can reach.
+
+    HL7 lists every type that any base of a shared definition may refer to: `patient` of AllergyIntolerance has Group
+    among its targets, although the element takes a Patient and nothing else.
+    """
+    if parameter.type != "reference" or resource_type not in _elements():
+        return parameter
+    reachable: set[str] = set()
+    for part in parameter.expr.split(" | "):
+        if match := _ONLY_TARGET.search(part.strip()):
+            reachable.add(match[1])
+        else:
+            path = part.strip().removeprefix(f"{resource_type}.")
+            reachable.update(_elements()[resource_type].refs.get(path, parameter.target))
+    targets = sorted(reachable if parameter.target == ["*"] else reachable & {*parameter.target})
+    return msgspec.structs.replace(parameter, target=targets) if targets else parameter
 
 
 def elements(resource_type: str) -> Elements:
