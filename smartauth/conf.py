@@ -31,7 +31,7 @@ class Config:
     service_token_lifetime: timedelta = timedelta(seconds=300)
     access_token_format: Literal["jwt", "opaque"] = "jwt"
     receipt_lifetime: timedelta = timedelta(days=30)
-    # "before" stores the audit record of a read before it is forwarded; "buffered" within 200 ms of it.
+    # "before" stores the audit record of a read before it is answered; "buffered" within 200 ms of it.
     audit_reads: Literal["buffered", "before"] = "buffered"
 
     @property

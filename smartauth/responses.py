@@ -55,7 +55,7 @@ def oauth_json(*methods: str, endpoint: str) -> Callable[[Callable[..., Json | N
                 logging.getLogger(__name__).exception("bug at %s", endpoint)
                 return _private(bug_response(request))
             if body is None:
-                return _private(HttpResponse(status=200))
+                return _private(_empty(200))
             return _private(json_response(body))
 
         return wrapper
@@ -78,7 +78,7 @@ def public_json(*, endpoint: str) -> Callable[[Callable[..., Json]], Callable[..
             try:
                 require_method(request, "GET", "HEAD", "OPTIONS")
                 response = (
-                    HttpResponse(status=204)
+                    _empty(204)
                     if request.method == "OPTIONS"
                     else _cacheable(request, json_response(view(request, *args, **kwargs)))
                 )
@@ -219,6 +219,12 @@ def _is_utf8(options: str) -> bool:
     )
 
 
+def _empty(status: int) -> HttpResponse:
+    response = HttpResponse(status=status)
+    del response["Content-Type"]
+    return response
+
+
 def _private(response: HttpResponse) -> HttpResponse:
     response["Cache-Control"] = "no-store"
     response["Pragma"] = "no-cache"
@@ -229,8 +235,7 @@ def _cacheable(request: HttpRequest, response: HttpResponse) -> HttpResponse:
     etag = f'"{hashlib.sha256(response.content).hexdigest()[:32]}"'
     known = [tag.strip().removeprefix("W/") for tag in request.headers.get("If-None-Match", "").split(",")]
     if etag in known or "*" in known:
-        response = HttpResponse(status=304)
-        del response["Content-Type"]
+        response = _empty(304)
     response["ETag"] = etag
     response["Cache-Control"] = "public, max-age=300"
     return response

@@ -75,6 +75,7 @@ def running_server(
     port = free_port()
     var.mkdir(parents=True, exist_ok=True)
     own = {
+        "DJANGO_SETTINGS_MODULE": "smartauth.settings",
         "SMARTAUTH_MODE": "sandbox",
         "SMARTAUTH_VAR": str(var),
         "DATABASE_URL": database_url,

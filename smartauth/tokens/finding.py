@@ -30,20 +30,25 @@ def require_access(token: str, *, tenant: str | None, now: datetime) -> Access:
     One statement when the token is not remembered, none when it is; revocation is seen within a second.
     Raises InvalidToken. Source: RFC 6750 §3.1; SMART 2.2 app-launch, "Access FHIR API".
     """
-    row, access = find_live(token, now=now)
+    row, access = _find_live(token, now=now)
     rows.require_audience(row, tenant)
     return access
 
 
-def find_live(token: str, *, now: datetime) -> tuple[TokenRow, Access]:
+def _find_live(token: str, *, now: datetime) -> tuple[TokenRow, Access]:
     """Return a live access token and its authority. Raises InvalidToken."""
-    if len(token) > LONGEST or B64TOKEN.fullmatch(token) is None:
-        raise InvalidToken(Refusal("token.syntax", "the bearer token is not a b64token"))
-    key = digest(token)
+    key = digest_of(token)
     row, access = _live.get(key, lambda: _load(key, now), tags=_tags, expires_at=lambda found: found[0].until())
     # Between two looks at the marks only the clock moves.
     rows.require_live(row, now=now, sandbox=config().is_sandbox)
     return row, access
+
+
+def digest_of(token: str) -> str:
+    """Return the digest by which a token is known. Raises InvalidToken for what cannot be one (RFC 6750 §2.1)."""
+    if len(token) > LONGEST or B64TOKEN.fullmatch(token) is None:
+        raise InvalidToken(Refusal("token.syntax", "the bearer token is not a b64token"))
+    return digest(token)
 
 
 def is_live(token_digest: str, *, now: datetime) -> bool:

@@ -26,6 +26,7 @@ def test_an_access_token_is_revoked_by_its_client(
     token, other = get_token(bulk_loader), get_token(bulk_loader)
     answer = post(REVOKE, {"token": token, "token_type_hint": "refresh_token", **bulk_loader.credentials()})
     assert (answer.status_code, answer.content) == (200, b"")
+    assert "Content-Type" not in answer.headers
     assert answer.headers["Cache-Control"] == "no-store"
     assert AccessToken.objects.get(token_checksum=digest(token)).revoked_at is not None
     assert AccessToken.objects.get(token_checksum=digest(other)).revoked_at is None

@@ -1,0 +1,133 @@
+"""Backend services with a client nobody here wrote: Authlib, over real HTTP, against two worker processes.
+
+SMART 2.2 backend-services; RFC 7523; RFC 7662; RFC 7009.
+"""
+
+import time
+from typing import Any
+
+import pytest
+from authlib.integrations.requests_client import OAuth2Session
+from authlib.oauth2.rfc7523 import PrivateKeyJWT
+
+from tests.clients.jwks_host import run_jwks_host
+from tests.flows.conftest import MakePartner, Partner, World
+
+MARK_TIME = 1.0  # seconds within which a change is seen by every worker
+
+
+def session_of(world: World, partner: Partner, scope: str = "system/Patient.rs system/Observation.rs") -> OAuth2Session:
+    """Return an Authlib session that signs a fresh five-minute assertion for each request it authenticates."""
+    session = OAuth2Session(
+        partner.client_id,
+        partner.key,
+        scope=scope,
+        token_endpoint_auth_method="private_key_jwt",
+        revocation_endpoint_auth_method="private_key_jwt",
+    )
+
+    class FreshAssertion(PrivateKeyJWT):
+        """Authlib signs for an hour and repeats the jti of a claims dict it was given: so give new claims each time."""
+
+        def sign(self, auth: Any, token_endpoint: str) -> str:
+            self.claims = {"exp": int(time.time()) + 300}
+            return str(super().sign(auth, token_endpoint))
+
+    session.register_client_auth_method(
+        FreshAssertion(world.token_url, headers={"kid": partner.key.kid}, alg=partner.alg)
+    )
+    return session
+
+
+def introspect(world: World, session: OAuth2Session, token: str) -> dict[str, Any]:
+    url = f"{world.base_url}/auth/{world.tenant}/introspect"
+    found: dict[str, Any] = session.introspect_token(url, token=token).json()
+    return found
+
+
+@pytest.mark.parametrize("published", ["inline", "by URL"])
+@pytest.mark.parametrize("alg", ["RS384", "ES384"])
+def test_authlib_gets_a_token_reads_introspects_and_revokes(
+    world: World, make_partner: MakePartner, alg: str, published: str
+) -> None:
+    scope = "system/Patient.rs system/Observation.rs __introspect"
+    name = f"authlib-{alg.lower()}-{published.replace(' ', '-').lower()}"
+    with run_jwks_host() as host:
+        metadata = {"jwks_uri": host.url} if published == "by URL" else {}
+        partner = make_partner(name, alg, scope, **metadata)
+        host.publish(partner.key.as_dict(private=False), cache_control="max-age=60")
+        session = session_of(world, partner, scope)
+
+        token = session.fetch_token(world.token_url, grant_type="client_credentials")
+        assert (token["token_type"], token["expires_in"]) == ("Bearer", 300)
+        assert set(token["scope"].split()) == set(scope.split())
+
+        for _ in range(4):
+            bundle = session.get(f"{world.fhir_base}/Patient?_count=3").json()
+            assert [entry["resource"]["resourceType"] for entry in bundle["entry"]] == ["Patient"] * 3
+            assert bundle["link"][0]["url"].startswith(world.fhir_base)
+        assert session.get(f"{world.fhir_base}/Patient/ana").json()["id"] == "ana"
+        assert session.get(f"{world.fhir_base}/Condition?patient=ana").status_code == 403
+
+        described = introspect(world, session, token["access_token"])
+        assert (described["active"], described["client_id"]) == (True, name)
+
+        revoked = session.revoke_token(
+            f"{world.base_url}/auth/{world.tenant}/revoke", token=token["access_token"], token_type_hint="access_token"
+        )
+        assert revoked.status_code == 200
+        assert introspect(world, session, token["access_token"]) == {"active": False}
+        assert host.visits == (1 if published == "by URL" else 0)
+
+
+def test_a_revocation_is_seen_by_every_worker_within_a_second(world: World, make_partner: MakePartner) -> None:
+    partner = make_partner("revoker")
+    session = session_of(world, partner)
+    token = session.fetch_token(world.token_url, grant_type="client_credentials")["access_token"]
+
+    def statuses(count: int) -> set[int]:
+        """Ask on new connections, so that both workers are asked."""
+        found = set()
+        for _ in range(count):
+            with OAuth2Session(token={"access_token": token, "token_type": "Bearer"}) as fresh:
+                found.add(fresh.get(f"{world.fhir_base}/Patient/ana").status_code)
+        return found
+
+    assert statuses(12) == {200}  # Both workers remember the token now.
+    revoked = session.revoke_token(f"{world.base_url}/auth/{world.tenant}/revoke", token=token)
+    assert revoked.status_code == 200
+    time.sleep(MARK_TIME)
+    assert statuses(12) == {401}
+
+
+def test_a_rotated_key_works_at_once(world: World, make_partner: MakePartner) -> None:
+    with run_jwks_host() as host:
+        old = make_partner("rotator", jwks_uri=host.url)
+        host.publish(old.key.as_dict(private=False), cache_control="max-age=3600")
+        session_of(world, old).fetch_token(world.token_url, grant_type="client_credentials")
+        new = Partner("rotator", type(old.key).generate_key("P-384", {"alg": "ES384", "use": "sig"}), "ES384")
+        new.key.ensure_kid()
+        host.publish(new.key.as_dict(private=False), cache_control="max-age=3600")
+        session_of(world, new).fetch_token(world.token_url, grant_type="client_credentials")
+        assert host.visits == 2
+
+
+def test_nothing_but_what_was_granted_is_readable(world: World, make_partner: MakePartner) -> None:
+    session = session_of(world, make_partner("narrow", scope="system/Patient.r"), "system/Patient.rs")
+    token = session.fetch_token(world.token_url, grant_type="client_credentials")
+    assert token["scope"] == "system/Patient.r"
+    base = world.fhir_base
+    assert session.get(f"{base}/Patient/ana").status_code == 200
+    refused = {
+        f"{base}/Patient": 403,
+        f"{base}/Observation/ana-weight-2021-03": 403,
+        f"{base}/Patient/ana/$everything": 403,
+        f"{base}/Patient/ana/_history": 403,
+        f"{base}/$export": 403,
+        f"{base}/?_type=Patient": 403,
+        f"{base}/": 404,
+    }
+    assert {url: session.get(url).status_code for url in refused} == refused
+    assert session.put(f"{base}/Patient/ana", json={"resourceType": "Patient", "id": "ana"}).status_code == 403
+    assert session.delete(f"{base}/Patient/ana").status_code == 403
+    assert session.get(f"{base}/Patient/ana").status_code == 200
