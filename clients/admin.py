@@ -63,6 +63,7 @@ class ClientAdmin(LeavesMarks):
     """Secrets are stored as digests and are on no page; a new one is shown once, in the answer that made it."""
 
     form = ClientForm
+    view_on_site = False  # The toolkit names a page of its own, which is not mounted here.
     list_display = ("client_id", "name", "status", "token_endpoint_auth_method", "grants", "active_at", "created")
     list_filter = ("status", "token_endpoint_auth_method", "application_type", "is_operator_verified")
     search_fields = ("client_id", "name", "software_id")
