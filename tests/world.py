@@ -1,4 +1,4 @@
-"""The world of the flow tests: two worker processes in front, a FHIR server behind, a database of their own."""
+"""The world of tests over real HTTP: two worker processes, a FHIR server behind, a database of their own."""
 
 import json
 from collections.abc import Callable, Iterator

@@ -11,7 +11,7 @@ from authlib.integrations.requests_client import OAuth2Session
 from authlib.oauth2.rfc7523 import PrivateKeyJWT
 
 from tests.clients.jwks_host import run_jwks_host
-from tests.flows.conftest import MakePartner, Partner, World
+from tests.world import MakePartner, Partner, World
 
 MARK_TIME = 1.0  # seconds within which a change is seen by every worker
 

@@ -11,7 +11,7 @@ from joserfc import jwt
 from clients.models import AssertionId, Client
 from smartauth.models import AccessToken, Authorization
 from tests.factories import ASSERTION_TYPE, claims_at
-from tests.flows.conftest import MakePartner, Partner, World
+from tests.world import MakePartner, Partner, World
 
 
 def assertion(world: World, partner: Partner, **claims: Any) -> str:
