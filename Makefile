@@ -26,10 +26,11 @@ check: $(VENV)/.dev
 	SMARTAUTH_MODE=sandbox SMARTAUTH_VAR=var/check $(BIN)/python manage.py check --fail-level WARNING
 
 lock: $(VENV)/.dev
-	$(BIN)/pip-compile $(INSTALL_CHROMIUM := { [ "$$(id -u)" = 0 ] && apt-get -qq update && apt-get -qq -y install chromium >/dev/null; }
-
-LOCK_OPTIONS) --extra sandbox -o requirements.lock pyproject.toml
+	$(BIN)/pip-compile $(LOCK_OPTIONS) --extra sandbox -o requirements.lock pyproject.toml
 	$(BIN)/pip-compile $(LOCK_OPTIONS) --extra sandbox --extra dev -c requirements.lock -o requirements-dev.lock pyproject.toml
+
+# Only where we may and can: a browser is wanted for a part of the tests, not worth a password prompt.
+INSTALL_CHROMIUM := { [ "$$(id -u)" = 0 ] && apt-get -qq update && apt-get -qq -y install chromium >/dev/null; }
 
 LOCK_OPTIONS := --quiet --generate-hashes --no-header --strip-extras --allow-unsafe \
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host
