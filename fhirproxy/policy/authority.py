@@ -1,0 +1,182 @@
+"""From an Access to grants: whose data, of which types, with which letters, within which filter.
+
+Each grant is judged alone and an answer is their union. A grant over no patient is no grant.
+Source: SMART 2.2 scopes-and-launch-context, "Scopes for requesting FHIR Resources" and "Scopes for requesting identity
+data".
+"""
+
+import hashlib
+from dataclasses import dataclass
+
+from fhirproxy.policy.constraints import Filters, is_supported
+from fhirproxy.policy.references import Bases, Local, find_local, is_id
+from smartauth.policy import r4
+from smartauth.policy.access import Access
+from smartauth.policy.scopes import Level, ResourceScope
+
+# SMART 2.2 names these as what fhirUser may be; PractitionerRole is how many servers name a clinician at work.
+USER_TYPES = frozenset({"Patient", "Practitioner", "PractitionerRole", "RelatedPerson", "Person"})
+CLINICIANS = frozenset({"Practitioner", "PractitionerRole"})
+
+
+@dataclass(frozen=True, slots=True)
+class Everyone:
+    """All patients. A value of its own, so that an empty set can never be mistaken for it."""
+
+
+EVERYONE = Everyone()
+Patients = frozenset[str] | Everyone
+
+
+def within(one: Patients, other: Patients) -> Patients:
+    """Return the patients in both."""
+    if isinstance(one, Everyone):
+        return other
+    return one if isinstance(other, Everyone) else one & other
+
+
+def union(sets: list[Patients]) -> Patients:
+    """Return the patients in any of them."""
+    ids: set[str] = set()
+    for one in sets:
+        if isinstance(one, Everyone):
+            return EVERYONE
+        ids |= one
+    return frozenset(ids)
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """One thing the token may do. `patients` is never an empty set."""
+
+    level: Level
+    resource: str  # a FHIR resource type, or "*"
+    letters: str
+    patients: Patients
+    filters: Filters = ()
+    instance: str = ""  # a logical id: this one resource of the type and no other
+    operator_types: frozenset[str] = frozenset()
+
+    @property
+    def is_full(self) -> bool:
+        """Return True when nothing but the type confines this grant."""
+        return isinstance(self.patients, Everyone) and not self.filters and not self.instance
+
+    def permits(self, letter: str, resource_type: str) -> bool:
+        """Return True when the grant has `letter` for a type, patients and filters aside."""
+        return letter in self.letters and self.resource in ("*", resource_type)
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Facts about people that had to be read upstream, with our own credentials, before grants could be made."""
+
+    group_members: frozenset[str] = frozenset()  # patients in the Groups the client is restricted to
+    related_patients: frozenset[str] = frozenset()  # the patient of an active RelatedPerson who is the user
+
+
+def user_of(access: Access, bases: Bases) -> Local | None:
+    """Return the resource that fhirUser names on our own base, or None."""
+    found = find_local(access.fhir_user or "", bases)
+    return found if found is not None and found.version is None and found.type in USER_TYPES else None
+
+
+def make_grants(access: Access, bases: Bases, loaded: Loaded, *, practitioner_access: str) -> tuple[Grant, ...]:
+    """Return every grant of a token. Scopes that reach nobody, or that cannot be judged, are left out.
+
+    practitioner_access: "all" or "none", what `user/` reaches for a clinician.
+    """
+    limit = _client_limit(access, loaded)
+    reach = _user_reach(access, bases, loaded, practitioner_access)
+    grants = []
+    for scope in access.scopes:
+        patients = within(_patients(scope, access, reach), limit)
+        if patients and is_supported(scope.resource, scope.filters, bases):
+            operator_types = access.restrictions.operator_types if scope.level == "system" else frozenset()
+            grants.append(
+                Grant(scope.level, scope.resource, scope.permissions, patients, scope.filters, "", operator_types)
+            )
+    me = _own_record(access, bases, limit)
+    return (*grants, me) if me else tuple(grants)
+
+
+def _client_limit(access: Access, loaded: Loaded) -> Patients:
+    restrictions = access.restrictions
+    if restrictions.patients is None and restrictions.groups is None:
+        return EVERYONE
+    return (restrictions.patients or frozenset()) | (loaded.group_members if restrictions.groups else frozenset())
+
+
+def _user_reach(access: Access, bases: Bases, loaded: Loaded, practitioner_access: str) -> Patients:
+    user = user_of(access, bases)
+    if user is None:
+        return frozenset()
+    if user.type == "Patient":
+        return frozenset({user.id}) | access.related_patients
+    if user.type == "RelatedPerson":
+        return loaded.related_patients | access.related_patients
+    if user.type in CLINICIANS and practitioner_access == "all":
+        return EVERYONE
+    return frozenset()
+
+
+def _patients(scope: ResourceScope, access: Access, reach: Patients) -> Patients:
+    nobody: frozenset[str] = frozenset()
+    match scope.level:
+        case "system":
+            return EVERYONE if "client_credentials" in access.grant_types else nobody
+        case "user":
+            return reach if "authorization_code" in access.grant_types else nobody
+        case "patient":
+            patient = access.patient
+            if "authorization_code" not in access.grant_types or patient is None or not is_id(patient):
+                return nobody
+            return frozenset({patient}) if access.fhir_user is None else within(frozenset({patient}), reach)
+
+
+def _own_record(access: Access, bases: Bases, limit: Patients) -> Grant | None:
+    """`openid fhirUser` lets an app read the one resource that says who is signed in, and nothing else."""
+    user = user_of(access, bases)
+    asked = {"openid", "fhirUser"} <= access.named_scopes and "authorization_code" in access.grant_types
+    if user is None or not asked or not limit:
+        return None
+    return Grant("user", user.type, "r", limit, (), user.id)
+
+
+def patients_digest(grants: tuple[Grant, ...]) -> str:
+    """Return a short text that is the same exactly for the same union of patient sets."""
+    patients = union([grant.patients for grant in grants])
+    text = "*" if isinstance(patients, Everyone) else ",".join(sorted(patients))
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """What one request may touch: the grants, and what is needed to say what is missing."""
+
+    grants: tuple[Grant, ...]
+    scopes: tuple[ResourceScope, ...]
+    level: Level  # the context in which a missing scope is suggested
+    bases: Bases
+
+    def having(self, letters: str, resource_type: str) -> tuple[Grant, ...]:
+        """Return the grants with any of `letters` for a type; operator types only where they are allowed by name."""
+        return tuple(
+            grant
+            for grant in self.grants
+            if any(grant.permits(letter, resource_type) for letter in letters)
+            and (r4.memberships()[resource_type].cls != "operator" or is_operator_allowed(grant, resource_type))
+        )
+
+
+def make_authority(access: Access, bases: Bases, loaded: Loaded, *, practitioner_access: str) -> Authority:
+    """Return the authority of a token. See `make_grants`."""
+    grants = make_grants(access, bases, loaded, practitioner_access=practitioner_access)
+    if "authorization_code" not in access.grant_types:
+        return Authority(grants, access.scopes, "system", bases)
+    return Authority(grants, access.scopes, "patient" if access.patient else "user", bases)
+
+
+def is_operator_allowed(grant: Grant, resource_type: str) -> bool:
+    """Return True when the client may see this operator type: by name, with system/ scopes only."""
+    return grant.level == "system" and resource_type in grant.operator_types

@@ -1,0 +1,127 @@
+"""The upstream's CapabilityStatement, reduced to what the proxy lets through, with the SMART security block.
+
+Source: FHIR R4 capabilitystatement; SMART App Launch 1.0 conformance, "Declaring support in the CapabilityStatement".
+"""
+
+from fhirproxy.policy.bodies import Json, Resource
+from fhirproxy.policy.outcomes import FhirRefusal
+from fhirproxy.policy.parameters import search_parameter
+from fhirproxy.policy.results import parse_include
+from smartauth.policy import r4
+
+OAUTH_URIS = "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris"
+SERVICE = "http://terminology.hl7.org/CodeSystem/restful-security-service"
+# What the extension calls the endpoints that discovery documents name.
+OAUTH_URI_NAMES = (
+    ("authorize", "authorization_endpoint"),
+    ("token", "token_endpoint"),
+    ("introspect", "introspection_endpoint"),
+    ("revoke", "revocation_endpoint"),
+    ("manage", "management_endpoint"),
+    ("register", "registration_endpoint"),
+)
+INTERACTIONS = ("read", "search-type")
+UNKNOWN_DATE = "2020-01-01"
+
+
+def reduce_capabilities(upstream: Resource | None, *, public_url: str, oauth_uris: dict[str, str]) -> Resource:
+    """Return our CapabilityStatement. `upstream` None: it did not answer, so no resources are claimed.
+
+    oauth_uris: discovery name to URL, only of endpoints that exist.
+    """
+    source = upstream or {}
+    date = source.get("date")
+    rest: Resource = {"mode": "server", "security": security_block(oauth_uris)}
+    resources = _resources(source)
+    if resources:
+        rest["resource"] = resources
+    return {
+        "resourceType": "CapabilityStatement",
+        "status": "active",
+        "date": date if isinstance(date, str) else UNKNOWN_DATE,
+        "kind": "instance",
+        "software": {"name": "FHIR access proxy"},
+        "implementation": {"description": "FHIR API behind SMART on FHIR", "url": public_url},
+        "fhirVersion": "4.0.1",
+        "format": ["json"],
+        "rest": [rest],
+    }
+
+
+def security_block(oauth_uris: dict[str, str]) -> Resource:
+    """Return `rest.security`: what a SMART client reads when it has no discovery document."""
+    children: list[Json] = [
+        {"url": child, "valueUri": oauth_uris[name]} for child, name in OAUTH_URI_NAMES if name in oauth_uris
+    ]
+    return {
+        "extension": [{"url": OAUTH_URIS, "extension": children}],
+        "cors": True,
+        "service": [{"coding": [{"system": SERVICE, "code": "SMART-on-FHIR"}], "text": "SMART on FHIR"}],
+    }
+
+
+def _resources(source: Resource) -> list[Json]:
+    rests = source.get("rest")
+    server = (
+        next((one for one in rests if isinstance(one, dict) and one.get("mode") == "server"), None)
+        if isinstance(rests, list)
+        else None
+    )
+    listed = server.get("resource") if isinstance(server, dict) else None
+    found = [_resource(one) for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+    return [one for one in found if one is not None]
+
+
+def _resource(listed: Resource) -> Json:
+    kind = listed.get("type")
+    if not isinstance(kind, str) or not r4.is_resource_type(kind):
+        return None
+    offered = {one.get("code") for one in _objects(listed, "interaction")}
+    interactions: list[Json] = [{"code": code} for code in INTERACTIONS if code in offered]
+    if not interactions:
+        return None
+    reduced: Resource = {
+        "type": kind,
+        "interaction": interactions,
+        "versioning": "no-version",
+        "readHistory": False,
+        "updateCreate": False,
+        "conditionalRead": "not-supported",
+    }
+    if "search-type" in offered:
+        _add(reduced, "searchParam", _parameters(kind, listed))
+        _add(reduced, "searchInclude", _includes(kind, listed, "searchInclude", reverse=False))
+        _add(reduced, "searchRevInclude", _includes(kind, listed, "searchRevInclude", reverse=True))
+    return reduced
+
+
+def _parameters(kind: str, listed: Resource) -> list[Json]:
+    found: list[Json] = []
+    for one in _objects(listed, "searchParam"):
+        name = one.get("name")
+        parameter = search_parameter(kind, name) if isinstance(name, str) else None
+        if parameter is not None and parameter.type != "special":
+            found.append({"name": name, "type": parameter.type})
+    return found
+
+
+def _includes(kind: str, listed: Resource, name: str, *, reverse: bool) -> list[Json]:
+    values = listed.get(name)
+    found: list[Json] = []
+    for text in values if isinstance(values, list) else []:
+        try:
+            parse_include(kind, str(text), reverse=reverse)
+        except FhirRefusal:
+            continue
+        found.append(text)
+    return found
+
+
+def _objects(parent: Resource, name: str) -> list[Resource]:
+    values = parent.get(name)
+    return [one for one in values if isinstance(one, dict)] if isinstance(values, list) else []
+
+
+def _add(reduced: Resource, name: str, values: list[Json]) -> None:
+    if values:
+        reduced[name] = values

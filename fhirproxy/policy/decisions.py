@@ -1,0 +1,136 @@
+"""Decide: an interaction and an authority to a plan of upstream requests, or a refusal that says why.
+
+Pure: no clock, no database, no network. Unknown means deny. Source: SMART 2.2 scopes-and-launch-context; FHIR R4 http.
+"""
+
+import re
+
+from fhirproxy.policy.authority import Authority, Everyone, union
+from fhirproxy.policy.narrowing import decide_search
+from fhirproxy.policy.plans import (
+    CanonicalRequest,
+    Deny,
+    Limits,
+    ReadPlan,
+    SearchPlan,
+    canonical_request,
+    deny_letter,
+    upstream_link_request,
+)
+from fhirproxy.policy.references import Bases
+from fhirproxy.policy.requests import (
+    Bundled,
+    Capabilities,
+    Create,
+    Delete,
+    History,
+    Interaction,
+    Operation,
+    Page,
+    Patch,
+    Read,
+    SearchCompartment,
+    SearchSystem,
+    SearchType,
+    Update,
+    VRead,
+)
+
+# Operations FHIR R4 and its guides define; naming one that exists nowhere is naming no place at all.
+KNOWN_OPERATIONS = frozenset(
+    {
+        "$everything", "$lastn", "$docref", "$expand", "$lookup", "$validate-code", "$translate", "$subsumes",
+        "$validate", "$export", "$meta", "$graphql", "$match", "$member-match", "$merge", "$process-message", "$import",
+        "$expunge", "$reindex", "$meta-add", "$meta-delete", "$apply", "$evaluate-measure", "$convert", "$diff",
+        "$stats", "$find", "$document", "$summary", "$submit", "$bulk-delete", "$closure", "$conforms", "$graph",
+        "$implements", "$populate", "$snapshot", "$transform", "$versions", "$data-requirements",
+    }
+)  # fmt: skip
+LONGEST_LINK = 16 * 1024
+LINK = re.compile(r"(?P<path>[A-Za-z0-9\-._~/$]*)(?:\?(?P<query>[\x21\x23-\x3b\x3d\x3f-\x5b\x5d-\x7e]*))?")
+LOOK_ELSEWHERE = "Read or search the type instead."
+
+
+def decide(wanted: Interaction, authority: Authority, limits: Limits) -> ReadPlan | SearchPlan | Deny:
+    """Say what to fetch for `wanted`, or why not. Capabilities and pages never come here: they have no letter."""
+    match wanted:
+        case Read():
+            return _decide_read(wanted, authority)
+        case SearchType():
+            return decide_search(wanted, authority, limits)
+        case VRead() | History():
+            return _refuse_history(wanted, authority)
+        case Create() | Update() | Patch() | Delete():
+            return _refuse_write(wanted, authority)
+        case SearchSystem():
+            return Deny("interaction.search_system", "searches across types are not offered", fix=LOOK_ELSEWHERE)
+        case SearchCompartment():
+            return _refuse_compartment(wanted, authority)
+        case Bundled():
+            return Deny("interaction.batch", "batch and transaction are not offered")
+        case Operation():
+            return _refuse_operation(wanted)
+        case Capabilities() | Page():
+            raise AssertionError(wanted)
+
+
+def _decide_read(wanted: Read, authority: Authority) -> ReadPlan | Deny:
+    via = tuple(grant for grant in authority.having("r", wanted.type) if grant.instance in ("", wanted.id))
+    if not via:
+        return deny_letter(authority, "r", wanted.type, "reading")
+    request: CanonicalRequest | None = canonical_request((wanted.type, wanted.id))
+    reach = union([grant.patients for grant in via])
+    if wanted.type == "Patient" and not isinstance(reach, Everyone) and wanted.id not in reach:
+        request = None
+    is_full = any(grant.is_full for grant in via)
+    return ReadPlan(request, wanted.type, wanted.id, via, wanted.shape, is_full)
+
+
+def _refuse_history(wanted: VRead | History, authority: Authority) -> Deny:
+    if wanted.type is not None:
+        letter = "r" if wanted.id is not None else "s"
+        if not authority.having(letter, wanted.type):
+            return deny_letter(authority, letter, wanted.type, "reading versions")
+    return Deny("interaction.history", "versions and history are not offered", fix="Read the current version.")
+
+
+def _refuse_write(wanted: Create | Update | Patch | Delete, authority: Authority) -> Deny:
+    letter = {Create: "c", Update: "u", Patch: "u", Delete: "d"}[type(wanted)]
+    if not authority.having(letter, wanted.type):
+        return deny_letter(authority, letter, wanted.type, "writing")
+    return Deny("interaction.write", "writing is not offered", status=405, issue="not-supported", allow="GET, HEAD")
+
+
+def _refuse_compartment(wanted: SearchCompartment, authority: Authority) -> Deny:
+    if wanted.type != "*" and not authority.having("s", wanted.type):
+        return deny_letter(authority, "s", wanted.type, "searching")
+    return Deny("interaction.search_compartment", "compartment searches are not offered", fix=LOOK_ELSEWHERE)
+
+
+def _refuse_operation(wanted: Operation) -> Deny:
+    if wanted.name in KNOWN_OPERATIONS:
+        return Deny("interaction.operation", f"the operation {wanted.name} is not offered")
+    return Deny("interaction.unknown_operation", "there is no such operation", status=404, issue="not-found")
+
+
+def follow_link(url: str, bases: Bases) -> CanonicalRequest | None:
+    """Return the request for a page link the upstream gave, or None when it leads off its bases."""
+    rest = next((rest for base in bases.upstream if (rest := base.relative(url)) is not None), None)
+    return None if rest is None else resume_link(rest)
+
+
+def resume_link(rest: str) -> CanonicalRequest | None:
+    """Return the request for what followed the base in a page link, or None when it is not plainly a path and query."""
+    if len(rest) > LONGEST_LINK or rest.startswith("/") or LINK.fullmatch(rest) is None or "//" in rest.split("?")[0]:
+        return None
+    return upstream_link_request(rest)
+
+
+def read_for_ourselves(resource_type: str, resource_id: str) -> CanonicalRequest:
+    """Return the request for a resource a decision hangs on; its content never reaches the client by this way."""
+    return canonical_request((resource_type, resource_id))
+
+
+def read_capabilities() -> CanonicalRequest:
+    """Return the request for the upstream's CapabilityStatement."""
+    return canonical_request(("metadata",))

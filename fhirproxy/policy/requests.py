@@ -1,0 +1,292 @@
+"""What a request asks for, as one value of one sum type; the parser returns exactly one or refuses.
+
+What the sum type has no member for cannot be asked. Source: FHIR R4 http.
+"""
+
+from dataclasses import dataclass
+
+from fhirproxy.policy.headers import Headers, require_form, require_json_accepted
+from fhirproxy.policy.outcomes import FhirRefusal, bad_request
+from fhirproxy.policy.parameters import SearchQuery, parse_search
+from fhirproxy.policy.references import Bases, is_id
+from fhirproxy.policy.results import Shape, parse_read_parameters
+from fhirproxy.policy.targets import Pairs, Target, parse_form
+from smartauth.errors import Refusal
+from smartauth.policy import r4
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """GET /metadata: public."""
+
+    shape: Shape
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """GET /Type/id."""
+
+    type: str
+    id: str
+    shape: Shape
+
+
+@dataclass(frozen=True, slots=True)
+class SearchType:
+    """GET /Type?… or POST /Type/_search: the same value for both."""
+
+    type: str
+    query: SearchQuery
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """GET /_page?c=…: the next page of a search, by our own sealed cursor."""
+
+    cursor: str
+
+
+@dataclass(frozen=True, slots=True)
+class VRead:
+    """GET /Type/id/_history/version."""
+
+    type: str
+    id: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """GET /Type/id/_history, /Type/_history or /_history."""
+
+    type: str | None
+    id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SearchSystem:
+    """GET /?…, or GET or POST /_search."""
+
+
+@dataclass(frozen=True, slots=True)
+class SearchCompartment:
+    """GET /Patient/id/Type, or POST /Patient/id/Type/_search; `type` is "*" for all types."""
+
+    compartment: str
+    id: str
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    """POST /Type, conditional when If-None-Exist is present."""
+
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """PUT /Type/id, or PUT /Type?… with `id` None."""
+
+    type: str
+    id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """PATCH /Type/id, or PATCH /Type?… with `id` None."""
+
+    type: str
+    id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """DELETE /Type/id, or DELETE /Type?… with `id` None."""
+
+    type: str
+    id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Bundled:
+    """POST / : batch or transaction."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """$name at the base, on a type or on an instance."""
+
+    name: str
+    type: str | None = None
+    id: str | None = None
+
+
+Interaction = (
+    Capabilities | Read | SearchType | Page | VRead | History | SearchSystem | SearchCompartment
+    | Create | Update | Patch | Delete | Bundled | Operation
+)  # fmt: skip
+
+
+def is_public(method: str, path: str) -> bool:
+    """Return True when a path below the FHIR base is about capabilities, however it is spelled: no token is asked.
+
+    `path`: the raw path below the base. Misspellings (a trailing or a double slash) are then refused for what they are.
+    """
+    return method in ("GET", "HEAD") and path.strip("/") == "metadata"
+
+
+def parse_request(method: str, target: Target, headers: Headers, body: bytes, bases: Bases) -> Interaction:
+    """Return what the request asks for. HEAD is read as GET.
+
+    Raises FhirRefusal: 400 unreadable, 404 no such place, 405 method, 406 format, 414 size, 415 content type.
+    """
+    if method not in METHODS:
+        raise _method_not_allowed(", ".join(METHODS))
+    if target.trailing_slash:
+        raise _no_such_place("target.trailing_slash", "the path ends with a slash")
+    verb = "GET" if method == "HEAD" else method
+    interaction = _parse_path(verb, target, headers, body, bases)
+    shape = _shape_of(interaction)
+    require_json_accepted(headers.accept, shape.formats if shape else ())
+    return interaction
+
+
+def _shape_of(interaction: Interaction) -> Shape | None:
+    match interaction:
+        case Capabilities(shape=shape) | Read(shape=shape):
+            return shape
+        case SearchType(query=query):
+            return query.shape
+    return None
+
+
+def _parse_path(verb: str, target: Target, headers: Headers, body: bytes, bases: Bases) -> Interaction:
+    match target.segments:
+        case ():
+            return _parse_base(verb, target.pairs)
+        case ("metadata",):
+            _allow(verb, "GET")
+            return Capabilities(parse_read_parameters("CapabilityStatement", target.pairs))
+        case ("_page",):
+            _allow(verb, "GET")
+            return _parse_page(target.pairs)
+        case ("_history",):
+            _allow(verb, "GET")
+            return History(None, None)
+        case ("_search",):
+            _allow(verb, "GET", "POST")
+            return SearchSystem()
+        case (operation,) if operation.startswith("$"):
+            _allow(verb, "GET", "POST")
+            return Operation(operation)
+        case (kind, *rest):
+            if not r4.is_resource_type(kind):
+                raise _no_such_place("target.type", "the path does not begin with a resource type of FHIR R4")
+            return _parse_type(verb, kind, tuple(rest), target.pairs, headers, body, bases)
+    raise AssertionError(target.segments)
+
+
+def _parse_base(verb: str, pairs: Pairs) -> Interaction:
+    _allow(verb, "GET", "POST")
+    if verb == "POST":
+        return Bundled()
+    if not pairs:
+        raise _no_such_place("target.base", "there is nothing at the base itself")
+    return SearchSystem()
+
+
+def _parse_page(pairs: Pairs) -> Page:
+    match pairs:
+        case (("c", cursor),):
+            return Page(cursor)
+    raise bad_request("page.parameter", "a page takes the parameter c once and nothing else")
+
+
+def _parse_type(
+    verb: str, kind: str, rest: tuple[str, ...], pairs: Pairs, headers: Headers, body: bytes, bases: Bases
+) -> Interaction:
+    match rest:
+        case ():
+            return _parse_collection(verb, kind, pairs, headers, bases)
+        case ("_search",):
+            _allow(verb, "POST")
+            require_form(headers.content_type)
+            together = pairs + parse_form(body)
+            return SearchType(kind, parse_search(kind, together, bases, lenient=headers.is_lenient))
+        case ("_history",):
+            _allow(verb, "GET")
+            return History(kind, None)
+        case (operation,) if operation.startswith("$"):
+            _allow(verb, "GET", "POST")
+            return Operation(operation, kind)
+        case (resource_id, *tail):
+            if not is_id(resource_id):
+                raise _no_such_place("target.id", "the path holds an id that is none")
+            return _parse_instance(verb, kind, resource_id, tuple(tail), pairs)
+    raise AssertionError(rest)
+
+
+def _parse_collection(verb: str, kind: str, pairs: Pairs, headers: Headers, bases: Bases) -> Interaction:
+    match verb:
+        case "GET":
+            return SearchType(kind, parse_search(kind, pairs, bases, lenient=headers.is_lenient))
+        case "POST":
+            return Create(kind)
+        case "PUT":
+            return Update(kind, None)
+        case "PATCH":
+            return Patch(kind, None)
+    return Delete(kind, None)
+
+
+def _parse_instance(verb: str, kind: str, resource_id: str, tail: tuple[str, ...], pairs: Pairs) -> Interaction:
+    match tail:
+        case ():
+            return _parse_one(verb, kind, resource_id, pairs)
+        case ("_history",):
+            _allow(verb, "GET")
+            return History(kind, resource_id)
+        case ("_history", version) if is_id(version):
+            _allow(verb, "GET")
+            return VRead(kind, resource_id, version)
+        case (operation,) if operation.startswith("$"):
+            _allow(verb, "GET", "POST")
+            return Operation(operation, kind, resource_id)
+        case (other,) if other == "*" or r4.is_resource_type(other):
+            _allow(verb, "GET")
+            return SearchCompartment(kind, resource_id, other)
+        case (other, "_search") if r4.is_resource_type(other):
+            _allow(verb, "POST")
+            return SearchCompartment(kind, resource_id, other)
+    raise _no_such_place("target.path", "the path leads nowhere")
+
+
+def _parse_one(verb: str, kind: str, resource_id: str, pairs: Pairs) -> Interaction:
+    match verb:
+        case "GET":
+            return Read(kind, resource_id, parse_read_parameters(kind, pairs))
+        case "PUT":
+            return Update(kind, resource_id)
+        case "PATCH":
+            return Patch(kind, resource_id)
+        case "DELETE":
+            return Delete(kind, resource_id)
+    raise _method_not_allowed("GET, HEAD, PUT, PATCH, DELETE")
+
+
+def _allow(verb: str, *verbs: str) -> None:
+    if verb not in verbs:
+        allow = ", ".join(verbs)
+        raise _method_not_allowed(allow.replace("GET", "GET, HEAD"))
+
+
+def _method_not_allowed(allow: str) -> FhirRefusal:
+    refusal = Refusal("http.method", "the HTTP method is not allowed here", expected=allow)
+    return FhirRefusal(405, "not-supported", refusal, allow=allow)
+
+
+def _no_such_place(rule: str, reason: str) -> FhirRefusal:
+    return FhirRefusal(404, "not-found", Refusal(rule, reason), public="There is nothing at this path.")

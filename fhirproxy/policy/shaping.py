@@ -1,0 +1,105 @@
+"""From checked resources to what leaves: subsets, our URLs, searchset Bundles. Only a Shaped value can be an answer.
+
+Source: FHIR R4 search, "Summary" and "Elements"; FHIR R4 bundle, "Search Result".
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from fhirproxy.policy.bodies import Json, Resource, write_json
+from fhirproxy.policy.compartments import Checked
+from fhirproxy.policy.references import Bases
+from fhirproxy.policy.results import Shape
+from fhirproxy.policy.rewriting import localise
+from smartauth.policy import r4
+
+ALWAYS = frozenset({"resourceType", "id", "meta", "implicitRules"})
+SUBSETTED: Json = {"system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue", "code": "SUBSETTED"}
+_SEAL = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Shaped:
+    """What may leave: a checked resource in our words, or a document we wrote ourselves."""
+
+    tree: Resource
+    seal: object = field(repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.seal is not _SEAL:
+            raise TypeError("only shaping makes a shaped value")
+
+    def encode(self, *, pretty: bool = False) -> bytes:
+        """Return the value as JSON."""
+        return write_json(self.tree, pretty=pretty)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry of a search result."""
+
+    full_url: str
+    resource: Shaped
+    mode: Literal["match", "include"]
+
+
+def shape(checked: Checked, wanted: Shape, bases: Bases) -> Shaped:
+    """Return a checked resource with the elements wanted and our URLs. The checked value is used up."""
+    tree = checked.resource
+    keep = _kept(checked.type, wanted)
+    if keep is not None:
+        tree = {name: value for name, value in tree.items() if name.removeprefix("_") in keep}
+        tree["meta"] = _subsetted(tree.get("meta"))
+    elif wanted.summary == "data":
+        tree = {name: value for name, value in tree.items() if name != "text"}
+        tree["meta"] = _subsetted(tree.get("meta"))
+    if checked.type == "Bundle":
+        tree.pop("link", None)  # Links of a stored Bundle lead around us.
+    localise(tree, bases)
+    return Shaped(tree, _SEAL)
+
+
+def entry(checked: Checked, wanted: Shape, bases: Bases, mode: Literal["match", "include"]) -> Entry:
+    """Return a checked resource as an entry; `_elements` is about the type searched, not about what it brings along."""
+    if mode == "include" and wanted.elements:
+        wanted = Shape(summary=wanted.summary)
+    return Entry(f"{bases.public_url}/{checked.type}/{checked.id}", shape(checked, wanted, bases), mode)
+
+
+def searchset(entries: list[Entry], *, total: int | None, links: dict[str, str]) -> Shaped:
+    """Return a searchset Bundle. `links`: relation to absolute URL. `total` None: not told."""
+    tree: Resource = {"resourceType": "Bundle", "type": "searchset"}
+    if total is not None:
+        tree["total"] = total
+    tree["link"] = [{"relation": relation, "url": url} for relation, url in links.items()]
+    if entries:
+        tree["entry"] = [
+            {"fullUrl": one.full_url, "resource": one.resource.tree, "search": {"mode": one.mode}} for one in entries
+        ]
+    return Shaped(tree, _SEAL)
+
+
+def written_by_us(tree: Resource) -> Shaped:
+    """Return a document that holds nothing the upstream said about patients: an outcome, the capabilities."""
+    return Shaped(tree, _SEAL)
+
+
+def _kept(resource_type: str, wanted: Shape) -> frozenset[str] | None:
+    facts = r4.elements(resource_type)
+    mandatory = {
+        name for element in facts.mandatory for name in facts.choices.get(element, [element])
+    }  # fmt: skip
+    if wanted.elements:
+        return ALWAYS | mandatory | wanted.elements
+    match wanted.summary:
+        case "true":
+            return ALWAYS | mandatory | set(facts.summary)
+        case "text":
+            return ALWAYS | mandatory | {"text"}
+    return None
+
+
+def _subsetted(meta: Json) -> Json:
+    base = dict(meta) if isinstance(meta, dict) else {}
+    tags = base.get("tag")
+    return {**base, "tag": [*(tags if isinstance(tags, list) else []), SUBSETTED]}

@@ -1,0 +1,100 @@
+"""From tokens to grants: nobody is never everybody.  SMART 2.2 scopes-and-launch-context."""
+
+from typing import Any
+
+import pytest
+
+from fhirproxy.policy.authority import EVERYONE, Loaded, Patients, patients_digest, union, within
+from smartauth.policy.access import Restrictions
+from tests.policy.proxy.building import APP, PUBLIC, SERVICE, authority_for
+
+ANA, BEN = frozenset({"ana"}), frozenset({"ben"})
+GRANTS: list[tuple[str, dict[str, Any], list[Patients]]] = [
+    # scope, the rest of the token, patients of each grant
+    ("patient/*.rs", {"patient": "ana"}, [ANA]),
+    ("patient/*.rs", {}, []),
+    ("patient/*.rs", {"patient": ""}, []),
+    ("patient/*.rs", {"patient": "Patient/ana"}, []),
+    ("patient/*.rs", {"patient": "a b"}, []),
+    ("patient/*.rs", {"patient": ".."}, []),
+    ("patient/*.rs", {"patient": "a" * 65}, []),
+    ("patient/*.rs", {"patient": "ana", "grant_types": SERVICE}, []),
+    ("patient/*.rs", {"patient": "ana", "fhir_user": "Patient/ana"}, [ANA]),
+    ("patient/*.rs", {"patient": "ben", "fhir_user": "Patient/ana"}, []),
+    ("patient/*.rs", {"patient": "ben", "fhir_user": "Patient/ana", "related": BEN}, [BEN]),
+    ("patient/*.rs", {"patient": "ana", "fhir_user": "Practitioner/p"}, [ANA]),
+    ("patient/*.rs", {"patient": "ana", "fhir_user": "Practitioner/p", "practitioner_access": "none"}, []),
+    ("patient/*.rs", {"patient": "ana", "fhir_user": ""}, []),
+    ("patient/*.rs", {"patient": "ana", "fhir_user": "https://x.example/Practitioner/p"}, []),
+    ("user/*.rs", {}, []),
+    ("user/*.rs", {"patient": "ana"}, []),
+    ("user/*.rs", {"fhir_user": "Patient/ana"}, [ANA]),
+    ("user/*.rs", {"fhir_user": f"{PUBLIC}/Patient/ana"}, [ANA]),
+    ("user/*.rs", {"fhir_user": "Patient/ana/_history/1"}, []),
+    ("user/*.rs", {"fhir_user": "Patient/ana", "related": BEN}, [ANA | BEN]),
+    ("user/*.rs", {"fhir_user": "Practitioner/p"}, [EVERYONE]),
+    ("user/*.rs", {"fhir_user": "PractitionerRole/p"}, [EVERYONE]),
+    ("user/*.rs", {"fhir_user": "Practitioner/p", "practitioner_access": "none"}, []),
+    ("user/*.rs", {"fhir_user": "Practitioner/p", "practitioner_access": "unknown"}, []),
+    ("user/*.rs", {"fhir_user": "Person/p", "related": BEN}, []),
+    ("user/*.rs", {"fhir_user": "Device/d"}, []),
+    ("user/*.rs", {"fhir_user": "RelatedPerson/r"}, []),
+    ("user/*.rs", {"fhir_user": "RelatedPerson/r", "loaded": Loaded(related_patients=ANA)}, [ANA]),
+    ("user/*.rs", {"fhir_user": "Patient/ben", "loaded": Loaded(related_patients=ANA)}, [BEN]),
+    ("system/*.rs", {}, [EVERYONE]),
+    ("system/*.rs", {"grant_types": APP}, []),
+    ("system/*.rs", {"restrictions": Restrictions(patients=ANA)}, [ANA]),
+    ("system/*.rs", {"restrictions": Restrictions(patients=frozenset())}, []),
+    ("system/*.rs", {"restrictions": Restrictions(groups=frozenset({"g"}))}, []),
+    ("system/*.rs", {"restrictions": Restrictions(groups=frozenset()), "loaded": Loaded(BEN)}, []),
+    ("system/*.rs", {"restrictions": Restrictions(groups=frozenset({"g"})), "loaded": Loaded(BEN)}, [BEN]),
+    ("patient/*.rs", {"patient": "ana", "restrictions": Restrictions(patients=BEN)}, []),
+    ("user/*.rs", {"fhir_user": "Practitioner/p", "restrictions": Restrictions(patients=BEN)}, [BEN]),
+    ("patient/Observation.rs?category=x", {"patient": "ana"}, [ANA]),
+    ("patient/Observation.rs?date=ap2020", {"patient": "ana"}, []),
+    ("patient/Observation.rs?nothing=x", {"patient": "ana"}, []),
+    ("patient/Observation.rrs", {"patient": "ana"}, []),
+    ("patient/Observation.rs user/Condition.rs", {"patient": "ana", "fhir_user": "Patient/ana"}, [ANA, ANA]),
+    ("openid fhirUser", {"fhir_user": "Practitioner/p"}, [EVERYONE]),
+    ("openid fhirUser", {"fhir_user": "Patient/ana", "restrictions": Restrictions(patients=BEN)}, [BEN]),
+    ("openid fhirUser", {"fhir_user": "Organization/o"}, []),
+    ("openid fhirUser", {"fhir_user": "Practitioner/p", "grant_types": SERVICE}, []),
+    ("openid fhirUser", {}, []),
+    ("openid", {"fhir_user": "Practitioner/p"}, []),
+    ("fhirUser", {"fhir_user": "Practitioner/p"}, []),
+    ("", {"patient": "ana"}, []),
+]
+
+
+@pytest.mark.parametrize(("scope", "token", "patients"), GRANTS, ids=str)
+def test_grants(scope: str, token: dict[str, Any], patients: list[Patients]) -> None:
+    assert [grant.patients for grant in authority_for(scope, **token).grants] == patients
+
+
+def test_who_is_signed_in_is_one_instance_and_letter_r() -> None:
+    (grant,) = authority_for("openid fhirUser", fhir_user="Practitioner/p").grants
+    assert (grant.resource, grant.letters, grant.instance, grant.is_full) == ("Practitioner", "r", "p", False)
+
+
+def test_operator_types_are_for_system_scopes_and_by_name() -> None:
+    restrictions = Restrictions(operator_types=frozenset({"AuditEvent"}))
+    service = authority_for("system/*.rs", restrictions=restrictions)
+    assert service.having("r", "AuditEvent")
+    assert not service.having("r", "Subscription")
+    app = authority_for("user/*.rs", fhir_user="Practitioner/p", restrictions=restrictions)
+    assert not app.having("r", "AuditEvent")
+
+
+def test_sets_of_patients() -> None:
+    assert union([]) == frozenset()
+    assert union([ANA, EVERYONE]) == EVERYONE
+    assert union([ANA, BEN]) == ANA | BEN
+    assert within(EVERYONE, ANA) == within(ANA, EVERYONE) == ANA
+    assert within(ANA, BEN) == frozenset()
+
+
+def test_digests_tell_patient_sets_apart() -> None:
+    tokens = [("patient/*.rs", {"patient": "ana"}), ("patient/*.rs", {"patient": "ben"}), ("system/*.rs", {}), ("", {})]
+    assert len({patients_digest(authority_for(scope, **token).grants) for scope, token in tokens}) == 4
+    one, other = authority_for("patient/*.rs", "ana"), authority_for("patient/Observation.rs", "ana")
+    assert patients_digest(one.grants) == patients_digest(other.grants)
