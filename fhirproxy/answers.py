@@ -1,0 +1,136 @@
+"""Shaped values and refusals as answers: every header that leaves the proxy is written here.
+
+Source: FHIR R4 http; RFC 6750 §3; RFC 9110 §13; Fetch standard, CORS.
+"""
+
+from datetime import UTC, datetime
+from email.utils import format_datetime, parsedate_to_datetime
+
+from fhirproxy.messages import FHIR_JSON, RawResponse
+from fhirproxy.policy.bodies import Resource
+from fhirproxy.policy.dates import find_interval
+from fhirproxy.policy.headers import Headers
+from fhirproxy.policy.outcomes import FhirRefusal, operation_outcome
+from fhirproxy.policy.references import is_id
+from fhirproxy.policy.shaping import Shaped, written_by_us
+from smartauth.errors import InvalidToken, OAuthError, TemporarilyUnavailable
+from smartauth.policy.access import Access
+
+REALM = "fhir"
+PRIVATE = (
+    ("Cache-Control", "no-store"),
+    ("Pragma", "no-cache"),
+    ("X-Content-Type-Options", "nosniff"),
+    ("Referrer-Policy", "no-referrer"),
+    ("Vary", "Authorization, Origin"),
+)
+EXPOSED = "ETag, Location, Content-Location, Last-Modified, WWW-Authenticate, Retry-After, X-Request-ID, X-Trace-Id"
+METHODS = "GET, HEAD, POST, OPTIONS"
+PREFLIGHT_HEADERS = (
+    "Authorization, Content-Type, Accept, Prefer, "
+    "If-Match, If-None-Match, If-None-Exist, If-Modified-Since, X-Request-ID"
+)
+
+HeaderLines = tuple[tuple[str, str], ...]
+
+
+def answer(status: int, value: Shaped, *headers: tuple[str, str], pretty: bool = False) -> RawResponse:
+    """Return an answer that only its token holder may keep."""
+    return RawResponse(status, (("Content-Type", FHIR_JSON), *PRIVATE, *headers), value.encode(pretty=pretty))
+
+
+def refusal_answer(refused: FhirRefusal | OAuthError, trace_id: str) -> RawResponse:
+    """Return the public answer to a refusal: an OperationOutcome that names no more than the client may know."""
+    if isinstance(refused, FhirRefusal):
+        outcome = operation_outcome(refused.issue, refused.public, trace_id)
+        return answer(refused.status, written_by_us(outcome), *_challenge(refused))
+    issue = "login" if isinstance(refused, InvalidToken) else "transient"
+    outcome = operation_outcome(issue, f"{refused.description}.", trace_id)  # type: ignore[arg-type]
+    return answer(refused.status, written_by_us(outcome), *_challenge(refused))
+
+
+def _challenge(refused: FhirRefusal | OAuthError) -> HeaderLines:
+    match refused:
+        case InvalidToken(presented=presented):
+            return (("WWW-Authenticate", f'Bearer realm="{REALM}"' + (', error="invalid_token"' if presented else "")),)
+        case FhirRefusal(scope=scope) if scope:
+            challenge = f'Bearer realm="{REALM}", error="insufficient_scope", scope="{scope}"'
+            return (("WWW-Authenticate", challenge),)
+        case FhirRefusal(allow=allow) if allow:
+            return (("Allow", allow),)
+        case TemporarilyUnavailable() | FhirRefusal(status=502 | 503 | 504):
+            return (("Retry-After", "5"),)
+    return ()
+
+
+def error_code(refused: FhirRefusal | OAuthError) -> str:
+    """Return what a receipt calls the refusal."""
+    if isinstance(refused, OAuthError):
+        return refused.code
+    return "insufficient_scope" if refused.scope else refused.issue
+
+
+def bug_answer(trace_id: str) -> RawResponse:
+    """Return the answer to our own mistake: one fixed sentence."""
+    return answer(500, written_by_us(operation_outcome("exception", "The server made a mistake.", trace_id)))
+
+
+def resource_answer(resource: Resource, value: Shaped, headers: Headers, *, pretty: bool) -> RawResponse:
+    """Return a read resource, or 304 when the client has this version. Called after the check, never before.
+
+    `resource` is the checked resource, for its version and date.
+    """
+    meta = resource.get("meta")
+    version = meta.get("versionId") if isinstance(meta, dict) else None
+    updated = meta.get("lastUpdated") if isinstance(meta, dict) else None
+    lines: list[tuple[str, str]] = []
+    etag = f'W/"{version}"' if isinstance(version, str) and is_id(version) else ""
+    if etag:
+        lines.append(("ETag", etag))
+    interval = find_interval(updated) if isinstance(updated, str) else None
+    moment = interval.start.replace(microsecond=0) if interval else None
+    if moment is not None:
+        lines.append(("Last-Modified", format_datetime(moment.astimezone(UTC), usegmt=True)))
+    if _is_known(headers, etag, moment):
+        return RawResponse(304, (*PRIVATE, *lines))
+    return answer(200, value, *lines, pretty=pretty)
+
+
+def _is_known(headers: Headers, etag: str, moment: datetime | None) -> bool:
+    if headers.if_none_match:
+        tags = [tag.strip().removeprefix("W/") for tag in headers.if_none_match.split(",")]
+        return bool(etag) and (etag.removeprefix("W/") in tags or "*" in tags)
+    if not headers.if_modified_since or moment is None:
+        return False
+    try:
+        since = parsedate_to_datetime(headers.if_modified_since)
+    except ValueError:
+        return False
+    return since.tzinfo is not None and moment <= since
+
+
+def preflight_answer(*, is_public: bool) -> RawResponse:
+    """Return the answer to OPTIONS: from what is configured, never forwarded.
+
+    is_public: the place is readable from any origin.
+    """
+    anybody = (("Access-Control-Allow-Origin", "*"),) if is_public else ()
+    return RawResponse(
+        204,
+        (
+            *anybody,
+            ("Allow", METHODS),
+            ("Access-Control-Allow-Methods", METHODS),
+            ("Access-Control-Allow-Headers", PREFLIGHT_HEADERS),
+            ("Access-Control-Max-Age", "600"),
+            ("Vary", "Origin"),
+            ("X-Content-Type-Options", "nosniff"),
+        ),
+    )
+
+
+def cors_lines(access: Access | None, origin: str) -> HeaderLines:
+    """Return the CORS headers for the client behind the token: its registered origins and no other."""
+    if access is None or origin not in access.origins:
+        return ()
+    return (("Access-Control-Allow-Origin", origin), ("Access-Control-Expose-Headers", EXPOSED))

@@ -1,0 +1,35 @@
+"""A request and an answer without a framework: what the pipeline takes and gives."""
+
+from dataclasses import dataclass
+
+from fhirproxy.policy.headers import RawHeaders
+from smartauth.context import RequestContext
+
+FHIR_JSON = "application/fhir+json"
+LARGEST_BODY = 10 * 1024 * 1024  # bytes
+
+
+@dataclass(frozen=True, slots=True)
+class RawRequest:
+    """One HTTP request below a tenant's FHIR base.
+
+    target: path and query in origin form, still percent-encoded.  prefix: the path of the FHIR base within it.
+    body: at most one byte more than LARGEST_BODY; None when it ended early.
+    """
+
+    method: str
+    target: str
+    prefix: str
+    tenant: str
+    headers: RawHeaders
+    body: bytes | None
+    context: RequestContext
+
+
+@dataclass(frozen=True, slots=True)
+class RawResponse:
+    """One HTTP answer, complete. For HEAD the body is already gone and Content-Length tells what it was."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes = b""

@@ -1,0 +1,212 @@
+"""The whole way of one request, without a framework: each step refuses or passes something smaller on.
+
+Limits and headers, tenant, token, grants, one typed interaction, decision, upstream, check, shape, audit.
+"""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from clients.tenants import TenantInfo, find_tenant
+from fhirproxy.answers import answer, cors_lines, error_code, preflight_answer, refusal_answer
+from fhirproxy.cursors import no_page, open_cursor, seal_cursor
+from fhirproxy.exchange import Exchange
+from fhirproxy.messages import LARGEST_BODY, RawRequest, RawResponse
+from fhirproxy.policy.authority import Authority, make_authority
+from fhirproxy.policy.decisions import decide
+from fhirproxy.policy.headers import Headers, bearer_token, screen_headers
+from fhirproxy.policy.outcomes import FhirRefusal, bad_request
+from fhirproxy.policy.plans import Deny, Limits, ReadPlan, SearchPlan
+from fhirproxy.policy.references import make_bases
+from fhirproxy.policy.requests import Capabilities, Interaction, Page, is_public, parse_request
+from fhirproxy.policy.targets import parse_target, render
+from fhirproxy.reading import read
+from fhirproxy.rights import load_facts
+from fhirproxy.searching import Position, search, self_url
+from fhirproxy.statement import capability_answer
+from fhirproxy.tenancy import find_upstream
+from fhirproxy.upstream import UpstreamError, UpstreamGone, UpstreamTimeout
+from smartauth import endpoints
+from smartauth.audit.recording import AuditEvent, AuditUnavailable, record_read
+from smartauth.errors import OAuthError, Refusal, TemporarilyUnavailable
+from smartauth.policy.access import Access
+from smartauth.receipts.recording import record
+from smartauth.sealing import Unsealable
+from smartauth.tokens import require_access
+
+
+@dataclass(slots=True)
+class _Progress:
+    """What is known so far; the answer to a refusal depends on how far the request came."""
+
+    headers: Headers = field(default_factory=Headers)
+    access: Access | None = None
+
+
+def handle(raw: RawRequest) -> RawResponse:
+    """Answer one request. Never raises for what a client or an upstream did; database errors and bugs pass through."""
+    progress = _Progress()
+    try:
+        response = _answer(raw, progress)
+    except (FhirRefusal, OAuthError) as refused:
+        response = _refuse(raw, refused)
+    except (UpstreamError, Unsealable) as error:
+        response = _refuse(raw, _upstream_refusal(error))
+    except AuditUnavailable:
+        refusal = Refusal("audit.unavailable", "reads cannot be recorded at the moment, so none is allowed")
+        response = _refuse(raw, TemporarilyUnavailable(refusal))
+    return _finish(raw, response, progress)
+
+
+def _answer(raw: RawRequest, progress: _Progress) -> RawResponse:
+    raw.context.endpoint = "fhir"
+    body = _require_body(raw)
+    progress.headers = headers = screen_headers(raw.method, raw.headers, has_body=bool(body))
+    tenant = find_tenant(raw.tenant)
+    if tenant is None:
+        raise FhirRefusal(404, "not-found", Refusal("tenant.unknown", "there is no FHIR API at this URL"))
+    raw.context.tenant = tenant.slug
+    if raw.method == "OPTIONS":
+        return preflight_answer(is_public=is_public("GET", _path_below_base(raw)))
+    if is_public(raw.method, _path_below_base(raw)):
+        return _capabilities(raw, headers, tenant)
+    now = datetime.now(UTC)
+    progress.access = access = require_access(bearer_token(headers.authorization), tenant=tenant.slug, now=now)
+    raw.context.client_id = access.client_id
+    info = find_upstream(tenant.slug)
+    if info is None:
+        raise _upstream_refusal(UpstreamError("no upstream is configured for this tenant"))
+    target = parse_target(raw.target, prefix=raw.prefix)
+    wanted = parse_request(raw.method, target, headers, body, info.bases)
+    if isinstance(wanted, Capabilities):
+        return _capabilities(raw, headers, tenant)
+    exchange = Exchange(info, str(raw.context.trace_id))
+    authority = _authority(access, tenant, exchange, now)
+    return _carry_out(raw, wanted, tenant, access, authority, exchange, headers, now)
+
+
+def _carry_out(
+    raw: RawRequest,
+    wanted: Interaction,
+    tenant: TenantInfo,
+    access: Access,
+    authority: Authority,
+    exchange: Exchange,
+    headers: Headers,
+    now: datetime,
+) -> RawResponse:
+    """Decide and act. What was allowed is recorded before it is given."""
+    plan = _plan(wanted, tenant, access, authority, now)
+    match plan:
+        case Deny():
+            raise plan.as_refusal()
+        case ReadPlan():
+            response = read(plan, exchange, headers)
+        case SearchPlan():
+            response = _search(plan, wanted, authority, exchange, access, now)
+    record_read(raw.context, _event(plan, access, exchange))
+    return response
+
+
+def _plan(
+    wanted: Interaction, tenant: TenantInfo, access: Access, authority: Authority, now: datetime
+) -> ReadPlan | SearchPlan | Deny:
+    if isinstance(wanted, Page):
+        return open_cursor(wanted.cursor, authority, access=access, now=now)
+    limits = Limits(tenant.policy.default_count, tenant.policy.max_count)
+    return decide(wanted, authority, limits)
+
+
+def _search(
+    plan: SearchPlan, wanted: Interaction, authority: Authority, exchange: Exchange, access: Access, now: datetime
+) -> RawResponse:
+    public_url = exchange.info.bases.public_url
+
+    def page_url(cursor: str) -> str:
+        return f"{public_url}/{render(('_page',), (('c', cursor),))}"
+
+    def seal(position: Position) -> str:
+        return page_url(seal_cursor(plan, position.request, position.skip, access=access, now=now))
+
+    own_url = page_url(wanted.cursor) if isinstance(wanted, Page) else self_url(plan, exchange.info.bases)
+    try:
+        bundle = search(plan, authority, exchange, self_url=own_url, seal=seal)
+    except UpstreamGone as gone:
+        if not isinstance(wanted, Page):
+            raise
+        raise no_page("page.gone", "the search behind this page has been forgotten; repeat it", str(gone)) from None
+    return answer(200, bundle, pretty=plan.shape.pretty)
+
+
+def _authority(access: Access, tenant: TenantInfo, exchange: Exchange, now: datetime) -> Authority:
+    loaded = load_facts(access, exchange, now=now)
+    return make_authority(access, exchange.info.bases, loaded, practitioner_access=tenant.policy.practitioner_access)
+
+
+def _capabilities(raw: RawRequest, headers: Headers, tenant: TenantInfo) -> RawResponse:
+    base_url = endpoints.fhir_base(tenant.slug)
+    target = parse_target(raw.target, prefix=raw.prefix)
+    wanted = parse_request(raw.method, target, headers, b"", make_bases(base_url, ()))
+    if not isinstance(wanted, Capabilities):
+        raise AssertionError(wanted)
+    info = find_upstream(tenant.slug)
+    return capability_answer(tenant.slug, info, request_id=str(raw.context.trace_id), pretty=wanted.shape.pretty)
+
+
+def _event(plan: ReadPlan | SearchPlan, access: Access, exchange: Exchange) -> AuditEvent:
+    is_read = isinstance(plan, ReadPlan)
+    return AuditEvent(
+        "read" if is_read else "search",
+        rule=plan.rule,
+        client_id=access.client_id,
+        tenant=access.tenant,
+        user=access.user,
+        patient=access.patient or "",
+        authorization=access.authorization,
+        resource_type=plan.type,
+        resource_id=plan.id if isinstance(plan, ReadPlan) else "",
+        query=plan.request.target if plan.request else "",
+        details={
+            "interaction": "read" if is_read else "search-type",
+            "scopes": ",".join(sorted({f"{grant.level}/{grant.resource}.{grant.letters}" for grant in plan.via})),
+            "upstream_calls": exchange.calls,
+            "checked": exchange.checked,
+            "removed": exchange.removed,
+        },
+    )
+
+
+def _upstream_refusal(error: Exception) -> FhirRefusal:
+    officer = f"{type(error).__name__}: {error}"
+    if isinstance(error, UpstreamTimeout):
+        refusal = Refusal("upstream.timeout", "the FHIR server did not answer in time", officer=officer)
+        return FhirRefusal(504, "timeout", refusal, public="The FHIR server behind this one did not answer in time.")
+    refusal = Refusal("upstream.failed", "the FHIR server gave no usable answer", officer=officer)
+    return FhirRefusal(502, "transient", refusal, public="The FHIR server behind this one gave no usable answer.")
+
+
+def _refuse(raw: RawRequest, refused: FhirRefusal | OAuthError) -> RawResponse:
+    record(raw.context, status=refused.status, error=error_code(refused), refusal=refused.refusal)
+    return refusal_answer(refused, str(raw.context.trace_id))
+
+
+def _finish(raw: RawRequest, response: RawResponse, progress: _Progress) -> RawResponse:
+    lines = [*response.headers, *cors_lines(progress.access, progress.headers.origin)]
+    if progress.headers.request_id:
+        lines.append(("X-Request-ID", progress.headers.request_id))
+    body = response.body
+    if raw.method == "HEAD":
+        lines.append(("Content-Length", str(len(body))))
+        body = b""
+    return RawResponse(response.status, tuple(lines), body)
+
+
+def _require_body(raw: RawRequest) -> bytes:
+    if raw.body is None:
+        raise bad_request("http.body", "the body ended early")
+    if len(raw.body) > LARGEST_BODY:
+        raise FhirRefusal(413, "too-long", Refusal("http.size", "the body is larger than 10 MiB"))
+    return raw.body
+
+
+def _path_below_base(raw: RawRequest) -> str:
+    return raw.target.partition("?")[0].removeprefix(raw.prefix)

@@ -1,0 +1,32 @@
+"""A read, carried out: fetch, check, shape. To restricted authority absent, outside and deleted look the same."""
+
+from fhirproxy.answers import resource_answer
+from fhirproxy.exchange import Exchange
+from fhirproxy.messages import RawResponse
+from fhirproxy.policy.compartments import check, needed
+from fhirproxy.policy.headers import Headers
+from fhirproxy.policy.outcomes import FhirRefusal, not_found
+from fhirproxy.policy.plans import ReadPlan
+from fhirproxy.policy.references import Local
+from fhirproxy.policy.shaping import shape
+from smartauth.errors import Refusal
+
+
+def read(plan: ReadPlan, exchange: Exchange, headers: Headers) -> RawResponse:
+    """Return the resource. Raises FhirRefusal (404; 410 for full authority) or UpstreamError."""
+    if plan.request is None:
+        raise not_found("the id itself is outside the authority; nothing was asked upstream")
+    found = exchange.read(plan.request, Local(plan.type, plan.id))
+    if found.unchecked is None:
+        if found.is_deleted and plan.is_full:
+            raise FhirRefusal(410, "deleted", Refusal("read.deleted", "the resource was deleted"))
+        raise not_found("deleted upstream" if found.is_deleted else "absent upstream")
+    bases = exchange.info.bases
+    known = {} if plan.is_full else exchange.learn(needed(found.unchecked, bases))
+    exchange.checked += 1
+    checked = check(found.unchecked, plan.via, "r", bases, known)
+    if checked is None:
+        exchange.removed += 1
+        raise not_found("the upstream has it, and it is outside the authority")
+    resource = checked.resource
+    return resource_answer(resource, shape(checked, plan.shape, bases), headers, pretty=plan.shape.pretty)

@@ -1,0 +1,200 @@
+"""The only file that speaks HTTP to a FHIR server. Sends canonical requests with our own credentials, nothing else.
+
+One keep-alive connection per thread and upstream; no redirects, no proxies from the environment, no cookies; bounded in
+time and size.
+"""
+
+import ipaddress
+import socket
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Any
+
+import pycurl
+
+from fhirproxy.policy.plans import CanonicalRequest
+from fhirproxy.tenancy import UpstreamInfo
+from smartauth.conf import config
+
+CONNECT_TIMEOUT = 3_000  # milliseconds
+LARGEST_ANSWER = 50 * 1024 * 1024  # bytes, after inflation
+HANDLES = 16  # kept per thread
+# The connection broke or was never made: nothing was answered, and a read may be asked again.
+BROKEN = frozenset({pycurl.E_COULDNT_CONNECT, pycurl.E_GOT_NOTHING, pycurl.E_SEND_ERROR, pycurl.E_RECV_ERROR})
+# Cloud metadata services that are not link-local.
+METADATA = frozenset({ipaddress.ip_address("fd00:ec2::254"), ipaddress.ip_address("100.100.100.200")})
+
+
+class UpstreamError(Exception):
+    """The upstream gave no answer we can use. The text is for the officer; a client never sees it."""
+
+
+class UpstreamDown(UpstreamError):
+    """No connection, or one that broke twice."""
+
+
+class UpstreamTimeout(UpstreamError):
+    """No complete answer in time."""
+
+
+class UpstreamGone(UpstreamError):
+    """A page the upstream itself linked to is no longer there."""
+
+
+class UpstreamMalformed(UpstreamError):
+    """An answer that is too large, cut off, not FHIR, or not what was asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back. Headers of the upstream are not kept: nothing of them is ever passed on."""
+
+    status: int
+    body: bytes
+
+
+def send(info: UpstreamInfo, request: CanonicalRequest, *, request_id: str) -> Answer:
+    """Send one read and return the answer whatever its status. A broken connection is tried once more.
+
+    Raises UpstreamError.
+    """
+    try:
+        return _perform(info, request, request_id)
+    except _Broken:
+        try:
+            return _perform(info, request, request_id)
+        except _Broken as broken:
+            raise UpstreamDown(str(broken)) from None
+
+
+class _Broken(Exception):
+    pass
+
+
+class _Handles(threading.local):
+    def __init__(self) -> None:
+        self.by_base: OrderedDict[str, pycurl.Curl] = OrderedDict()
+
+
+_handles = _Handles()
+
+
+def _handle(base_url: str) -> pycurl.Curl:
+    kept = _handles.by_base
+    handle = kept.get(base_url)
+    if handle is None:
+        handle = kept[base_url] = _new_handle()
+        while len(kept) > HANDLES:
+            kept.popitem(last=False)[1].close()
+    kept.move_to_end(base_url)
+    return handle
+
+
+def _new_handle() -> pycurl.Curl:
+    handle = pycurl.Curl()
+    handle.setopt(pycurl.NOSIGNAL, 1)
+    handle.setopt(pycurl.FOLLOWLOCATION, 0)
+    handle.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
+    handle.setopt(pycurl.PROXY, "")
+    handle.setopt(pycurl.NOPROXY, "*")
+    handle.setopt(pycurl.NETRC, 0)
+    handle.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1)
+    handle.setopt(pycurl.PATH_AS_IS, 1)
+    handle.setopt(pycurl.ACCEPT_ENCODING, "gzip, deflate")
+    handle.setopt(pycurl.CONNECTTIMEOUT_MS, CONNECT_TIMEOUT)
+    handle.setopt(pycurl.SSL_VERIFYPEER, 1)
+    handle.setopt(pycurl.SSL_VERIFYHOST, 2)
+    handle.setopt(pycurl.OPENSOCKETFUNCTION, _open_socket)
+    return handle
+
+
+def _perform(info: UpstreamInfo, request: CanonicalRequest, request_id: str) -> Answer:
+    handle = _handle(info.base_url)
+    received = _Received()
+    separator = "" if not request.target or request.target.startswith("?") else "/"
+    handle.setopt(pycurl.URL, f"{info.base_url}{separator}{request.target}")
+    handle.setopt(pycurl.TIMEOUT_MS, info.timeout_seconds * 1_000)
+    handle.setopt(pycurl.HTTPHEADER, _headers(info, request_id))
+    handle.setopt(pycurl.WRITEFUNCTION, received.write)
+    try:
+        handle.perform()
+    except pycurl.error as error:
+        _raise_for(error.args[0], received)
+    return Answer(handle.getinfo(pycurl.RESPONSE_CODE), b"".join(received.parts))
+
+
+def _headers(info: UpstreamInfo, request_id: str) -> list[str]:
+    lines = [
+        "Accept: application/fhir+json",
+        "Prefer: handling=strict",
+        "User-Agent: fhir-access-proxy",
+        f"X-Request-ID: {request_id}",
+    ]
+    return [*lines, f"Authorization: {info.authorization}"] if info.authorization else lines
+
+
+def _raise_for(code: int, received: "_Received") -> None:
+    if received.is_too_large:
+        raise UpstreamMalformed(f"the answer is larger than {LARGEST_ANSWER} bytes")
+    if code == pycurl.E_OPERATION_TIMEDOUT:
+        raise UpstreamTimeout("no complete answer in time")
+    if code in BROKEN and not received.parts:
+        raise _Broken(f"the connection failed (curl error {code})")
+    if code in (pycurl.E_PARTIAL_FILE, pycurl.E_BAD_CONTENT_ENCODING, pycurl.E_WRITE_ERROR) or received.parts:
+        raise UpstreamMalformed(f"the answer is cut off or unreadable (curl error {code})")
+    raise UpstreamDown(f"the connection failed (curl error {code})")
+
+
+class _Received:
+    """Collects an answer up to the limit; libcurl hands over inflated bytes, so the limit is on those."""
+
+    def __init__(self) -> None:
+        self.parts: list[bytes] = []
+        self.size = 0
+        self.is_too_large = False
+
+    def write(self, part: bytes) -> int | None:
+        self.size += len(part)
+        if self.size > LARGEST_ANSWER:
+            self.is_too_large = True
+            return 0
+        self.parts.append(part)
+        return None
+
+
+def _open_socket(purpose: int, address: Any) -> Any:
+    """Make the socket libcurl will connect, unless the resolved address is one we never speak to.
+
+    Checked here, when connecting, because a name may resolve to something else than it did when it was configured.
+    """
+    family, kind, protocol, endpoint = address
+    if not is_allowed(endpoint[0]):
+        return pycurl.SOCKET_BAD
+    return _Opened(socket.socket(family, kind, protocol))
+
+
+class _Opened:
+    """A socket for libcurl, which takes a duplicate of it: ours is closed as soon as it has been handed over."""
+
+    def __init__(self, opened: socket.socket) -> None:
+        self._opened = opened
+
+    def fileno(self) -> int:
+        return self._opened.fileno()
+
+    def __del__(self) -> None:
+        self._opened.close()
+
+
+def is_allowed(text: str | bytes) -> bool:
+    """Return True for an address an upstream may have: no link-local, no metadata service, loopback in the sandbox."""
+    try:
+        address = ipaddress.ip_address(text.decode() if isinstance(text, bytes) else text.partition("%")[0])
+    except ValueError:
+        return False
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    if address.is_loopback:
+        return config().is_sandbox
+    return not (address.is_link_local or address.is_multicast or address.is_unspecified or address in METADATA)

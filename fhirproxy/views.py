@@ -1,0 +1,83 @@
+"""The proxy as a Django view: an HttpRequest becomes a RawRequest, a RawResponse becomes an HttpResponse."""
+
+import logging
+from urllib.parse import quote
+
+from django.db import InterfaceError, OperationalError
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.csrf import csrf_exempt
+
+from fhirproxy.answers import bug_answer, refusal_answer
+from fhirproxy.messages import LARGEST_BODY, RawRequest, RawResponse
+from fhirproxy.pipeline import handle
+from smartauth.context import context_of
+from smartauth.responses import database_away
+
+UNPREFIXED = {"CONTENT_TYPE": "content-type", "CONTENT_LENGTH": "content-length"}
+
+
+@csrf_exempt
+def proxy(request: HttpRequest, tenant: str) -> HttpResponse:
+    """Everything at and below `/fhir/<tenant>/r4`."""
+    context = context_of(request)
+    trace_id = str(context.trace_id)
+    try:
+        response = handle(_raw(request, tenant))
+    except (OperationalError, InterfaceError):
+        logging.getLogger(__name__).exception("the database did not answer at the proxy")
+        response = refusal_answer(database_away(), trace_id)
+    except Exception:
+        logging.getLogger(__name__).exception("bug at the proxy")
+        response = bug_answer(trace_id)
+    return _as_django(response, has_body=request.method != "HEAD")
+
+
+def _raw(request: HttpRequest, tenant: str) -> RawRequest:
+    environ = request.environ  # type: ignore[attr-defined]
+    script = environ.get("SCRIPT_NAME", "")
+    return RawRequest(
+        method=environ.get("REQUEST_METHOD", ""),
+        target=_target(environ, script),
+        prefix=f"{script}/fhir/{tenant}/r4",
+        tenant=tenant,
+        headers=_headers(environ),
+        body=_body(request),
+        context=context_of(request),
+    )
+
+
+def _body(request: HttpRequest) -> bytes | None:
+    try:
+        # One byte more than allowed: a chunked body has no length to look at.
+        return request.read(LARGEST_BODY + 1)
+    except OSError:
+        return None
+
+
+def _target(environ: dict[str, str], script: str) -> str:
+    """Return the target as it came over the wire where the server tells, else one written anew from what it decoded.
+
+    Written anew, a percent sign that was left over after decoding is escaped again, and so is decoded once and not
+    twice.
+    """
+    raw = environ.get("RAW_URI") or environ.get("REQUEST_URI")
+    if raw:
+        return raw
+    path = quote((script + environ.get("PATH_INFO", "")).encode("latin-1"), safe="/-._~$*:@!&'()+,;=")
+    query = environ.get("QUERY_STRING", "")
+    return f"{path}?{query}" if query else path
+
+
+def _headers(environ: dict[str, str]) -> tuple[tuple[str, str], ...]:
+    found = [(name[5:].replace("_", "-").lower(), value) for name, value in environ.items() if name.startswith("HTTP_")]
+    found += [(name, environ[key]) for key, name in UNPREFIXED.items() if environ.get(key)]
+    return tuple(found)
+
+
+def _as_django(raw: RawResponse, *, has_body: bool) -> HttpResponse:
+    response = HttpResponse(raw.body if has_body else b"", status=raw.status)
+    if "content-type" not in {name.lower() for name, _ in raw.headers}:
+        del response["Content-Type"]
+    for name, value in raw.headers:
+        response[name] = value
+    return response
