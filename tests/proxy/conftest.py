@@ -1,0 +1,171 @@
+"""The proxy through Django's client, in front of the real R4 server; tokens are minted with any claims."""
+
+import json
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from django.http import HttpResponse
+from django.test import Client as Browser
+
+from clients.key_pairs import KeyPair
+from clients.tenants import TenantInfo
+from fhirproxy import rights, statement
+from fhirproxy.models import Upstream
+from fhirproxy.r4server import process as r4server
+from fhirproxy.tenancy import set_upstream
+from smartauth.receipts import recording
+from smartauth.sandbox.minting import mint
+from tests.factories import make_client, make_tenant, phone_app, service
+
+BASE = "/fhir/sandbox/r4"
+PUBLIC = f"http://127.0.0.1:8000{BASE}"
+Mint = Callable[..., str]
+
+
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """The R4 server behind the proxy, and its switches."""
+
+    running: r4server.Running
+
+    def ask(self, method: str, path: str, document: Any = None) -> Any:
+        """Use a control URL."""
+        body = None if document is None else json.dumps(document).encode()
+        headers = {"Authorization": f"Bearer {self.running.bearer}", "Content-Type": "application/json"}
+        request = urllib.request.Request(self.running.control_url + path, body, headers, method=method)
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            text = answer.read()
+        return json.loads(text) if text else None
+
+    def received(self) -> list[dict[str, Any]]:
+        """Return every request that arrived since the test began."""
+        return self.ask("GET", "/_received")
+
+    def targets(self) -> list[str]:
+        return [one["target"].removeprefix("/r4/") for one in self.received()]
+
+    def fail(self, **fault: Any) -> None:
+        self.ask("PUT", "/_fault", fault)
+
+    def leak(self) -> None:
+        self.ask("PUT", "/_mode", {"mode": "leaky"})
+
+    def load(self, *resources: dict[str, Any]) -> None:
+        self.ask("POST", "/_load", list(resources))
+
+
+@pytest.fixture(scope="session")
+def _small() -> Iterator[r4server.Running]:
+    with r4server.running(population="small") as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def _sandbox() -> Iterator[r4server.Running]:
+    with r4server.running(population="sandbox") as running:
+        yield running
+
+
+def _reset(running: r4server.Running) -> Behind:
+    behind = Behind(running)
+    behind.ask("PUT", "/_fault", {"kind": "none"})
+    behind.ask("PUT", "/_mode", {"mode": "faithful"})
+    behind.ask("DELETE", "/_received")
+    for cache in (rights._facts, statement._copies, statement._last_good):
+        cache.clear()
+    return behind
+
+
+@pytest.fixture(autouse=True)
+def calm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let each test begin without the refusals of those before it counting as a flood."""
+    monkeypatch.setattr(recording, "_flood", recording._Flood())
+
+
+@pytest.fixture
+def tenant(db: None) -> TenantInfo:
+    return make_tenant("sandbox")
+
+
+@pytest.fixture
+def small(tenant: TenantInfo, _small: r4server.Running) -> Behind:
+    """Ana, ben, their doctor and what is awkward about them, behind the tenant."""
+    set_upstream(_row(tenant), base_url=_small.base_url, bearer=_small.bearer)
+    return _reset(_small)
+
+
+@pytest.fixture
+def sandbox(tenant: TenantInfo, _sandbox: r4server.Running) -> Behind:
+    """The whole synthetic population, behind the tenant."""
+    set_upstream(_row(tenant), base_url=_sandbox.base_url, bearer=_sandbox.bearer)
+    return _reset(_sandbox)
+
+
+def _row(tenant: TenantInfo) -> Any:
+    return Upstream._meta.get_field("tenant").related_model.objects.get(pk=tenant.pk)
+
+
+@pytest.fixture
+def minted(tenant: TenantInfo, ec: KeyPair) -> Mint:
+    """Mint tokens: `minted("system/*.rs")` is bulk-loader's, `minted("patient/*.rs", patient="ana")` growth-chart's."""
+    metadata = service(jwks={"keys": [ec.public_jwk]}, scope="system/*.cruds")
+    bulk_loader = make_client(metadata, activate_at=(tenant,)).client
+    app_scope = "patient/*.cruds user/*.cruds openid fhirUser launch/patient"
+    make_client(phone_app(scope=app_scope, allowed_origins=["https://app.example.org"]), activate_at=(tenant,))
+
+    def make(scope: str, *, restrictions: dict[str, Any] | None = None, **claims: Any) -> str:
+        if restrictions is not None:
+            type(bulk_loader).objects.filter(pk=bulk_loader.pk).update(restrictions=restrictions)
+        client = "bulk-loader" if "system/" in scope else "growth-chart"
+        wanted = {"client_id": client, "sub": client, "tenant": "sandbox", "scope": scope, **claims}
+        return mint(wanted, user=None, now=datetime.now(UTC))
+
+    return make
+
+
+class Caller:
+    """Asks the proxy as a client does."""
+
+    def __init__(self) -> None:
+        self.browser = Browser(raise_request_exception=False)
+
+    def __call__(self, path: str, token: str = "", *, method: str = "GET", **extra: Any) -> HttpResponse:
+        if token:
+            extra["HTTP_AUTHORIZATION"] = f"Bearer {token}"
+        return self.browser.generic(method, f"{BASE}{path}", **extra)
+
+    def form(self, path: str, token: str, body: str, **extra: Any) -> HttpResponse:
+        extra["HTTP_AUTHORIZATION"] = f"Bearer {token}"
+        return self.browser.generic(
+            "POST", f"{BASE}{path}", body, content_type="application/x-www-form-urlencoded", **extra
+        )
+
+
+@pytest.fixture
+def call() -> Caller:
+    return Caller()
+
+
+def ids(response: HttpResponse, mode: str | None = None) -> list[str]:
+    """Return Type/id of every entry of a searchset, in order."""
+    assert response.status_code == 200, response.content
+    entries = response.json().get("entry", [])
+    return [
+        f"{one['resource']['resourceType']}/{one['resource']['id']}"
+        for one in entries
+        if mode in (None, one["search"]["mode"])
+    ]
+
+
+def link(response: HttpResponse, relation: str) -> str | None:
+    """Return a link of a Bundle below the FHIR base, or None."""
+    for one in response.json()["link"]:
+        if one["relation"] == relation:
+            url: str = one["url"]
+            assert url.startswith(PUBLIC), url
+            return url.removeprefix(PUBLIC)
+    return None

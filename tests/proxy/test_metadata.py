@@ -1,0 +1,90 @@
+"""The CapabilityStatement: public, reduced to what is let through, true about the endpoints that exist.
+
+FHIR R4 capabilitystatement; SMART App Launch 1.0 conformance; Fetch standard, CORS.
+"""
+
+from typing import Any
+
+from fhirproxy import statement
+from smartauth import endpoints
+from tests.proxy.conftest import PUBLIC, Behind, Caller
+
+OAUTH_URIS = "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris"
+
+
+def resource(document: dict[str, Any], kind: str) -> dict[str, Any]:
+    found: dict[str, Any] = next(one for one in document["rest"][0]["resource"] if one["type"] == kind)
+    return found
+
+
+def test_it_is_public_and_reduced(small: Behind, call: Caller) -> None:
+    response = call("/metadata")
+    assert response.status_code == 200
+    assert response["Access-Control-Allow-Origin"] == "*"
+    assert response["Cache-Control"] == "public, max-age=600"
+    document = response.json()
+    assert (document["kind"], document["format"], document["implementation"]["url"]) == ("instance", ["json"], PUBLIC)
+    observation = resource(document, "Observation")
+    assert [one["code"] for one in observation["interaction"]] == ["read", "search-type"]
+    assert (observation["updateCreate"], observation["conditionalRead"]) == (False, "not-supported")
+    names = {one["name"] for one in observation["searchParam"]}
+    assert {"patient", "code", "date", "_id", "_lastUpdated"} <= names
+    assert not names & {"_text", "_content", "_query", "_source"}
+    assert "*" not in observation["searchInclude"]
+    assert "Observation:subject" in observation["searchInclude"]
+    assert small.running.base_url not in response.content.decode()
+    assert "Small R4 server" not in response.content.decode()
+
+
+def test_the_security_block_names_what_exists(small: Behind, call: Caller) -> None:
+    security = call("/metadata").json()["rest"][0]["security"]
+    assert security["cors"] is True
+    assert security["service"][0]["coding"][0]["code"] == "SMART-on-FHIR"
+    (extension,) = security["extension"]
+    assert extension["url"] == OAUTH_URIS
+    advertised = endpoints.advertised("sandbox")
+    assert {one["url"]: one["valueUri"] for one in extension["extension"]} == {
+        short: advertised[name]
+        for short, name in (
+            ("authorize", "authorization_endpoint"),
+            ("token", "token_endpoint"),
+            ("introspect", "introspection_endpoint"),
+            ("revoke", "revocation_endpoint"),
+            ("manage", "management_endpoint"),
+            ("register", "registration_endpoint"),
+        )
+        if name in advertised
+    }
+
+
+def test_it_is_asked_for_once_in_ten_minutes(small: Behind, call: Caller) -> None:
+    for _ in range(3):
+        assert call("/metadata").status_code == 200
+    assert small.targets() == ["metadata"]
+    assert call("/metadata", method="HEAD").content == b""
+    assert call("/metadata?_format=json&_pretty=true").status_code == 200
+
+
+def test_wrong_spellings_are_not_it(small: Behind, call: Caller) -> None:
+    assert call("/metadata/").status_code == 404
+    assert call("//metadata").status_code == 400
+    assert call("/metadata?mode=full").status_code == 400
+    assert call("/metadata", HTTP_ACCEPT="application/fhir+xml").status_code == 406
+    preflight = call("/metadata", method="OPTIONS", HTTP_ORIGIN="https://any.example")
+    assert (preflight.status_code, preflight["Access-Control-Allow-Origin"]) == (204, "*")
+
+
+def test_the_last_good_copy_outlives_the_upstream(small: Behind, call: Caller) -> None:
+    before = call("/metadata").json()
+    statement._copies.clear()
+    small.fail(kind="html")
+    assert call("/metadata").json() == before
+
+
+def test_without_any_copy_no_resources_are_claimed(small: Behind, call: Caller) -> None:
+    small.fail(kind="status", status=500)
+    response = call("/metadata")
+    assert response.status_code == 200
+    (rest,) = response.json()["rest"]
+    assert "resource" not in rest
+    assert rest["security"]["cors"] is True
