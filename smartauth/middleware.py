@@ -10,6 +10,8 @@ from django.urls import Resolver404, resolve
 
 from smartauth.conf import config
 from smartauth.context import context_of, new_context
+from smartauth.errors import Refusal
+from smartauth.receipts.recording import record
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 CORRELATION_ID = re.compile(r"[A-Za-z0-9\-_.]{1,64}")
@@ -107,7 +109,13 @@ def _refuse_foreign(request: HttpRequest) -> HttpResponse | None:
     try:
         request.get_host()
     except DisallowedHost:
-        return HttpResponse("This host is not served here.\n", status=400, content_type="text/plain")
+        seen = request.META.get("HTTP_HOST", "")[:200]
+        return _refuse(request, Refusal("http.host", "This host is not served here.", config().base_url, seen))
     if not request.is_secure() and not config().is_sandbox:
-        return HttpResponse("This server is reached by https only.\n", status=400, content_type="text/plain")
+        return _refuse(request, Refusal("http.scheme", "This server is reached by https only.", config().base_url))
     return None
+
+
+def _refuse(request: HttpRequest, refusal: Refusal) -> HttpResponse:
+    record(context_of(request), status=400, error="invalid_request", refusal=refusal)
+    return HttpResponse(f"{refusal.reason}\n", status=400, content_type="text/plain")

@@ -65,7 +65,7 @@ class TestScheme:
         answer = client.post("/auth/token", "grant_type=x", content_type=FORM)
         assert answer.status_code == 400
         assert b"https only" in answer.content
-        assert not Receipt.objects.exists()
+        assert Receipt.objects.get(trace_id=answer.headers["X-Trace-Id"]).rule == "http.scheme"
 
     def test_a_trusted_hop_may_say_https(self, client: Any) -> None:
         meta = {"REMOTE_ADDR": "10.1.1.1", "HTTP_X_FORWARDED_PROTO": "https"}
@@ -91,6 +91,7 @@ def test_a_foreign_host_is_refused_without_an_echo(client: Any, host: str) -> No
     answer = client.get("/", headers={"Host": host})
     assert answer.status_code == 400
     assert not host or host.encode() not in answer.content
+    assert Receipt.objects.get(trace_id=answer.headers["X-Trace-Id"]).rule == "http.host"
 
 
 def test_protocol_endpoints_set_no_cookie_and_ask_for_none(client: Any) -> None:
