@@ -3,8 +3,12 @@
 Values are compared as parsed URLs and replaced one by one; narrative and free text are left alone.
 """
 
+import re
+
 from fhirproxy.policy.bodies import Json
 from fhirproxy.policy.references import Bases
+
+BLANK = re.compile(r"\s")
 
 
 def localise(tree: Json, bases: Bases) -> None:
@@ -27,11 +31,9 @@ def localise(tree: Json, bases: Bases) -> None:
 
 def localise_url(text: str, bases: Bases) -> str:
     """Return the same place on our base when `text` is a URL on the upstream's, else `text`."""
-    if any(character.isspace() for character in text):
-        return text  # A sentence that begins with a URL is free text.
     for base in bases.upstream:
         rest = base.relative(text)
-        if rest is not None:
+        if rest is not None and BLANK.search(rest) is None:  # A sentence that begins with a URL is free text.
             separator = "" if not rest or rest[0] in "?#" else "/"
             return f"{bases.public_url}{separator}{rest}"
     return text
