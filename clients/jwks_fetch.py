@@ -8,17 +8,16 @@ Source: RFC 7591 §5; SMART 2.2 client-confidential-asymmetric; RFC 9111 §4.2.
 import ipaddress
 import re
 import socket
-import ssl
 from dataclasses import dataclass, field
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
-from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
 import pycurl
 
 from clients.jwks_rules import UnusableJwks, shown
 from smartauth.conf import config
+from smartauth.outbound import make_curl
 
 CONNECT_TIMEOUT = 3_000  # milliseconds
 TOTAL_TIMEOUT = 5_000  # milliseconds
@@ -66,7 +65,7 @@ def fetch_jwks(url: str) -> FetchedJwks:
     """
     parts = require_fetchable(url)
     answer = _Answer()
-    curl = pycurl.Curl()
+    curl = make_curl(CONNECT_TIMEOUT)
     try:
         _prepare(curl, url, parts, answer)
         try:
@@ -197,19 +196,7 @@ def _prepare(curl: pycurl.Curl, url: str, parts: SplitResult, answer: _Answer) -
     curl.setopt(pycurl.HEADERFUNCTION, receive_header)
     curl.setopt(pycurl.HTTPHEADER, ["Accept: application/json"])
     curl.setopt(pycurl.USERAGENT, "smartauth-jwks")
-    curl.setopt(pycurl.FOLLOWLOCATION, 0)
-    curl.setopt(pycurl.PROXY, "")  # Empty, not unset: unset would read the environment.
-    curl.setopt(pycurl.NETRC, 0)
-    curl.setopt(pycurl.CONNECTTIMEOUT_MS, CONNECT_TIMEOUT)
     curl.setopt(pycurl.TIMEOUT_MS, TOTAL_TIMEOUT)
-    curl.setopt(pycurl.NOSIGNAL, 1)  # Signals and threads do not mix.
-    curl.setopt(pycurl.SSL_VERIFYPEER, 1)
-    curl.setopt(pycurl.SSL_VERIFYHOST, 2)
-    trust = ssl.get_default_verify_paths()
-    if trust.cafile and Path(trust.cafile).is_file():
-        curl.setopt(pycurl.CAINFO, trust.cafile)
-    if trust.capath and Path(trust.capath).is_dir():
-        curl.setopt(pycurl.CAPATH, trust.capath)
 
 
 def _may_connect(address: IPAddress, parts: SplitResult) -> bool:

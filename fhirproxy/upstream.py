@@ -16,6 +16,7 @@ import pycurl
 from fhirproxy.policy.plans import CanonicalRequest
 from fhirproxy.tenancy import UpstreamInfo
 from smartauth.conf import config
+from smartauth.outbound import make_curl
 
 CONNECT_TIMEOUT = 3_000  # milliseconds
 LARGEST_ANSWER = 50 * 1024 * 1024  # bytes, after inflation
@@ -92,19 +93,11 @@ def _handle(base_url: str) -> pycurl.Curl:
 
 
 def _new_handle() -> pycurl.Curl:
-    handle = pycurl.Curl()
-    handle.setopt(pycurl.NOSIGNAL, 1)
-    handle.setopt(pycurl.FOLLOWLOCATION, 0)
+    handle = make_curl(CONNECT_TIMEOUT)
     handle.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
-    handle.setopt(pycurl.PROXY, "")
-    handle.setopt(pycurl.NOPROXY, "*")
-    handle.setopt(pycurl.NETRC, 0)
     handle.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1)
     handle.setopt(pycurl.PATH_AS_IS, 1)
     handle.setopt(pycurl.ACCEPT_ENCODING, "gzip, deflate")
-    handle.setopt(pycurl.CONNECTTIMEOUT_MS, CONNECT_TIMEOUT)
-    handle.setopt(pycurl.SSL_VERIFYPEER, 1)
-    handle.setopt(pycurl.SSL_VERIFYHOST, 2)
     handle.setopt(pycurl.OPENSOCKETFUNCTION, _open_socket)
     return handle
 
@@ -120,7 +113,7 @@ def _perform(info: UpstreamInfo, request: CanonicalRequest, request_id: str) -> 
     try:
         handle.perform()
     except pycurl.error as error:
-        _raise_for(error.args[0], received)
+        _raise_for(*error.args, received)
     return Answer(handle.getinfo(pycurl.RESPONSE_CODE), b"".join(received.parts))
 
 
@@ -134,16 +127,17 @@ def _headers(info: UpstreamInfo, request_id: str) -> list[str]:
     return [*lines, f"Authorization: {info.authorization}"] if info.authorization else lines
 
 
-def _raise_for(code: int, received: "_Received") -> None:
+def _raise_for(code: int, message: str, received: "_Received") -> None:
+    why = f"curl error {code}: {message}"
     if received.is_too_large:
         raise UpstreamMalformed(f"the answer is larger than {LARGEST_ANSWER} bytes")
     if code == pycurl.E_OPERATION_TIMEDOUT:
         raise UpstreamTimeout("no complete answer in time")
     if code in BROKEN and not received.parts:
-        raise _Broken(f"the connection failed (curl error {code})")
+        raise _Broken(f"the connection failed ({why})")
     if code in (pycurl.E_PARTIAL_FILE, pycurl.E_BAD_CONTENT_ENCODING, pycurl.E_WRITE_ERROR) or received.parts:
-        raise UpstreamMalformed(f"the answer is cut off or unreadable (curl error {code})")
-    raise UpstreamDown(f"the connection failed (curl error {code})")
+        raise UpstreamMalformed(f"the answer is cut off or unreadable ({why})")
+    raise UpstreamDown(f"the connection failed ({why})")
 
 
 class _Received:

@@ -228,6 +228,8 @@ SILENCED_SYSTEM_CHECKS = [
     "oauth2_provider.W005",
     # Native apps may have http redirects on loopback (RFC 8252 §7.3); registration refuses http everywhere else.
     "oauth2_provider.W008",
+    # Our own subclass of Django's CSRF protection is in its place.
+    "security.W003",
     # HSTS speaks for this host only: what else lives under its domain is not ours to decide.
     "security.W005",
     "security.W021",
@@ -245,12 +247,13 @@ REST_FRAMEWORK = {
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
+    "filters": {"bugs": {"()": "django.utils.log.CallbackFilter", "callback": lambda entry: bool(entry.exc_info)}},
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": "INFO"},
-    # Refusals are receipts, not log lines; a request line in a log could carry what must not be stored.
+    # Refusals are receipts, not log lines; a path in a log names patients. What is logged of a request is our bugs.
     "loggers": {
-        "django.request": {"level": "ERROR"},
+        "django.request": {"level": "ERROR", "filters": ["bugs"]},
         "django.security": {"level": "ERROR"},
         "oauth2_provider": {"level": "WARNING"},
         "oauthlib": {"level": "WARNING"},

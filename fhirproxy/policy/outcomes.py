@@ -56,6 +56,6 @@ def operation_outcome(issue: Issue, text: str, trace_id: str) -> Resource:
     return {
         "resourceType": "OperationOutcome",
         "issue": [
-            {"severity": "error", "code": issue, "details": {"text": text}, "diagnostics": f"trace {trace_id}"},
+            {"severity": "error", "code": issue, "details": {"text": text}, "diagnostics": trace_id},
         ],
     }

@@ -3,21 +3,15 @@
 Source: RFC 9111 §4.2; RFC 7591 §5; SMART 2.2 client-confidential-asymmetric.
 """
 
-import datetime
-import ssl
 from datetime import timedelta
 from ipaddress import ip_address
-from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from clients import jwks_fetch
 from clients.jwks_fetch import MAX_BYTES, fetch_jwks, is_public, lifetime, require_fetchable
 from clients.jwks_rules import UnusableJwks
+from tests.certificates import self_signed
 from tests.clients.jwks_host import JwksHost, Page, run_jwks_host
 from tests.conftest import Configure
 
@@ -209,32 +203,6 @@ def test_a_closed_port_and_a_name_without_address_are_told_apart():
         url = jwks_host.url
     assert refused_rule(url) == "jwks.unreachable"
     assert refused_rule("https://nobody.invalid/jwks.json") == "jwks.dns"
-
-
-def self_signed(tmp_path: Path) -> tuple[ssl.SSLContext, Path]:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.datetime.now(datetime.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    path = tmp_path / "certificate.pem"
-    path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    key_path = tmp_path / "key.pem"
-    key_path.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(path, key_path)
-    return context, path
 
 
 def test_a_listed_private_host_works_with_a_trusted_certificate_only(tmp_path, configure: Configure, monkeypatch):

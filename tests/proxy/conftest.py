@@ -12,9 +12,9 @@ from django.http import HttpResponse
 from django.test import Client as Browser
 
 from clients.key_pairs import KeyPair
+from clients.models import Tenant
 from clients.tenants import TenantInfo
 from fhirproxy import rights, statement
-from fhirproxy.models import Upstream
 from fhirproxy.r4server import process as r4server
 from fhirproxy.tenancy import set_upstream
 from smartauth.receipts import recording
@@ -94,19 +94,20 @@ def tenant(db: None) -> TenantInfo:
 @pytest.fixture
 def small(tenant: TenantInfo, _small: r4server.Running) -> Behind:
     """Ana, ben, their doctor and what is awkward about them, behind the tenant."""
-    set_upstream(_row(tenant), base_url=_small.base_url, bearer=_small.bearer)
+    put_behind(tenant, _small.base_url, bearer=_small.bearer)
     return _reset(_small)
 
 
 @pytest.fixture
 def sandbox(tenant: TenantInfo, _sandbox: r4server.Running) -> Behind:
     """The whole synthetic population, behind the tenant."""
-    set_upstream(_row(tenant), base_url=_sandbox.base_url, bearer=_sandbox.bearer)
+    put_behind(tenant, _sandbox.base_url, bearer=_sandbox.bearer)
     return _reset(_sandbox)
 
 
-def _row(tenant: TenantInfo) -> Any:
-    return Upstream._meta.get_field("tenant").related_model.objects.get(pk=tenant.pk)
+def put_behind(tenant: TenantInfo, base_url: str, *, bearer: str) -> None:
+    """Make the server at `base_url` the tenant's upstream."""
+    set_upstream(Tenant.objects.get(pk=tenant.pk), base_url=base_url, bearer=bearer)
 
 
 @pytest.fixture

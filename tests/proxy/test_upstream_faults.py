@@ -46,7 +46,7 @@ def test_faults(
     outcome = response.json()
     assert (outcome["resourceType"], outcome["issue"][0]["diagnostics"]) == (
         "OperationOutcome",
-        f"trace {receipt.trace_id}",
+        str(receipt.trace_id),
     )
     assert small.running.base_url not in response.content.decode() + receipt.reason + receipt.seen
 

@@ -99,7 +99,7 @@ def _require_free_port(port: int) -> None:
 @contextmanager
 def _server(workers: int) -> Iterator[subprocess.Popen[bytes]]:
     command = [sys.executable, "-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1"]
-    command += ["--port", str(settings.PORT), "--workers", str(workers), "--blocking-threads", "8", "--no-ws"]
+    command += ["--port", str(settings.PORT), "--workers", str(workers), "--blocking-threads", "4", "--no-ws"]
     command += ["--log-level", "warning", "smartauth.wsgi:application"]
     # A group of its own, so that Ctrl-C reaches it through us, once.
     process = subprocess.Popen(command, cwd=settings.BASE_DIR, start_new_session=True)  # noqa: S603 - all ours
