@@ -70,8 +70,8 @@ def _answer(raw: RawRequest, progress: _Progress) -> RawResponse:
     if is_public(raw.method, _path_below_base(raw)):
         return _capabilities(raw, headers, tenant)
     now = datetime.now(UTC)
-    progress.access = access = require_access(bearer_token(headers.authorization), tenant=tenant.slug, now=now)
-    raw.context.client_id = access.client_id
+    token = bearer_token(headers.authorization)
+    progress.access = access = require_access(token, tenant=tenant.slug, context=raw.context, now=now)
     info = find_upstream(tenant.slug)
     if info is None:
         raise _upstream_refusal(UpstreamError("no upstream is configured for this tenant"))

@@ -4,61 +4,56 @@ The toolkit registers the classes named in its settings for the five swapped mod
 which would make a revoked token look unknown.
 """
 
-from typing import Any
+from uuid import UUID
 
-from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
+from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
 from smartauth import keys, tokens
+from smartauth.audit.recording import AuditEvent, record_now
+from smartauth.context import context_of
 from smartauth.models import AccessToken, Authorization, AuthorizationCode, RefreshToken, SigningKey
+from smartauth.readonly_admin import ReadOnlyAdmin
 
 admin.site.site_header = "Smartauth administration"
 admin.site.site_title = "Smartauth"
 admin.site.index_title = "Administration"
-admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
 
 
-class ReadOnlyAdmin(admin.ModelAdmin):
-    """Rows that only the protocol writes."""
+class _Revocable(ReadOnlyAdmin):
+    """Rows that an administrator may end."""
 
-    actions: Any = ()
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
+    actions = ("revoke",)
 
     def has_revoke_permission(self, request: HttpRequest) -> bool:
         """Return True for those who may end what a client was granted."""
         return request.user.has_perm("smartauth.change_authorization")
 
+    def done(self, request: HttpRequest) -> None:
+        """Say that it worked, and when."""
+        self.message_user(request, "Revoked; the tokens stop working within a second.")
+
 
 @admin.register(Authorization)
-class AuthorizationAdmin(ReadOnlyAdmin):
+class AuthorizationAdmin(_Revocable):
     """What was granted to whom."""
 
     list_display = ("id", "kind", "client", "tenant", "user", "created_at", "expires_at", "revoked_at", "revoked_by")
     list_filter = ("kind", "tenant", ("revoked_at", admin.EmptyFieldListFilter))
     search_fields = ("id", "client__client_id", "user__username")
     list_select_related = ("client", "tenant", "user")
-    actions = ("revoke",)
 
     @admin.action(description="Revoke, with every token", permissions=["revoke"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[Authorization]) -> None:
-        now = timezone.now()
         for authorization in queryset:
-            tokens.revoke_authorization(authorization.pk, by="administrator", now=now)
-        self.message_user(request, "Revoked; the tokens stop working within a second.")
+            _revoke(request, authorization.pk)
+        self.done(request)
 
 
-class AccessTokenAdmin(ReadOnlyAdmin):
+class AccessTokenAdmin(_Revocable):
     """Access tokens by what they allow; the value is not stored, so it cannot be shown."""
 
     list_display = ("id", "application", "authorization", "scope", "created", "expires", "revoked_at")
@@ -66,30 +61,28 @@ class AccessTokenAdmin(ReadOnlyAdmin):
     search_fields = ("application__client_id", "authorization__id")
     list_select_related = ("application", "authorization")
     exclude = ("token_checksum",)
-    actions = ("revoke",)
 
     @admin.action(description="Revoke", permissions=["revoke"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[AccessToken]) -> None:
-        now = timezone.now()
+        context, now = context_of(request), timezone.now()
         for token in queryset:
-            tokens.revoke_access_token(token.token_checksum, now=now)
-        self.message_user(request, "Revoked; the tokens stop working within a second.")
+            tokens.revoke_access_token(token.token_checksum, context=context, now=now, administrator=request.user.pk)
+        self.done(request)
 
 
-class RefreshTokenAdmin(ReadOnlyAdmin):
+class RefreshTokenAdmin(_Revocable):
     """Refresh tokens; ending one ends its whole Authorization."""
 
     list_display = ("id", "application", "authorization", "created", "expires", "rotated_at", "revoked")
     search_fields = ("application__client_id", "authorization__id")
     list_select_related = ("application", "authorization")
     exclude = ("token_checksum",)
-    actions = ("revoke",)
 
     @admin.action(description="Revoke, with the whole authorization", permissions=["revoke"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[RefreshToken]) -> None:
         for token in queryset:
-            token.revoke()
-        self.message_user(request, "Revoked; the tokens stop working within a second.")
+            _revoke(request, token.authorization_id)
+        self.done(request)
 
 
 class AuthorizationCodeAdmin(ReadOnlyAdmin):
@@ -126,8 +119,18 @@ class SigningKeyAdmin(ReadOnlyAdmin):
     def rotate(self, request: HttpRequest, queryset: QuerySet[SigningKey]) -> None:
         for purpose in set(queryset.values_list("purpose", flat=True)):
             try:
-                row = keys.rotate(purpose, now=timezone.now())
+                with transaction.atomic():
+                    row = keys.rotate(purpose, now=timezone.now())
+                    details = {"kid": row.kid, "state": row.state}
+                    event = AuditEvent("administer", rule="key.rotated", user=request.user.pk, details=details)
+                    record_now(context_of(request), event)
             except ValueError as error:
                 self.message_user(request, f"{purpose}: {error}.", level="warning")
             else:
                 self.message_user(request, f"{purpose}: {row.kid} is now {row.state}.")
+
+
+def _revoke(request: HttpRequest, pk: UUID) -> None:
+    tokens.revoke_authorization(
+        pk, by="administrator", context=context_of(request), now=timezone.now(), administrator=request.user.pk
+    )

@@ -10,15 +10,17 @@ from django.urls import Resolver404, resolve
 
 from smartauth.conf import config
 from smartauth.context import context_of, new_context
-from smartauth.errors import Refusal
+from smartauth.errors import NotFound, Refusal
 from smartauth.receipts.recording import record
+from smartauth.responses import error_response
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 CORRELATION_ID = re.compile(r"[A-Za-z0-9\-_.]{1,64}")
 # Paths whose callers are programs: no session, no cookies, no CSRF token; every view there answers its own errors.
 PROTOCOL = re.compile(
     r"/fhir/|/\.well-known/|/(?:healthz|readyz)$"
-    r"|/auth/(?:[a-z0-9][a-z0-9-]{0,31}/)?(?:token|introspect|revoke|userinfo|par|register|launch)(?:/|$)"
+    # Of what is below /auth/ only these are pages of a person, or will be.
+    r"|/auth/(?!(?:[^/]+/)?(?:authorize|consent|logout)(?:/|$))"
 )
 PROBES = ("/healthz", "/readyz")
 # Pages load nothing from elsewhere and are framed by nobody (RFC 9700 §4.16).
@@ -67,7 +69,7 @@ def protocol_lane(get_response: GetResponse) -> GetResponse:
         try:
             match = resolve(request.path_info)
         except Resolver404:
-            return get_response(request)
+            return error_response(request, _nothing_here(request))
         request.resolver_match = match
         return match.func(request, *match.args, **match.kwargs)
 
@@ -114,6 +116,12 @@ def _refuse_foreign(request: HttpRequest) -> HttpResponse | None:
     if not request.is_secure() and not config().is_sandbox:
         return _refuse(request, Refusal("http.scheme", "This server is reached by https only.", config().base_url))
     return None
+
+
+def _nothing_here(request: HttpRequest) -> NotFound:
+    context_of(request).endpoint = "none"
+    fix = "Copy the URL from the smart-configuration document, without a trailing slash."
+    return NotFound(Refusal("http.path", "there is nothing at this URL", seen=request.path_info[:200], fix=fix))
 
 
 def _refuse(request: HttpRequest, refusal: Refusal) -> HttpResponse:

@@ -12,6 +12,8 @@ from clients.tenants import find_default_tenant
 from smartauth import endpoints
 from smartauth.conf import config
 from smartauth.context import context_of
+from smartauth.errors import Refusal
+from smartauth.receipts.recording import record
 
 
 def site(request: HttpRequest) -> dict[str, Any]:
@@ -71,4 +73,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
 
 
 def _error(request: HttpRequest, status: int, title: str, advice: str) -> HttpResponse:
+    if status != 500:  # The page shows a trace id, so it must lead somewhere; a bug is in the log.
+        context_of(request).endpoint = "page"
+        record(context_of(request), status=status, error="page", refusal=Refusal(f"page.{status}", title))
     return render(request, "error.html", {"title": title, "advice": advice}, status=status)

@@ -9,6 +9,7 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from clients.tenants import TenantInfo
+from smartauth.context import new_context
 from smartauth.errors import InvalidToken
 from smartauth.models import AccessToken
 from smartauth.people.models import User
@@ -78,7 +79,7 @@ class TestCreateUser:
 
 class TestIssueToken:
     def access(self, token: str) -> Access:
-        return require_access(token, tenant="sandbox", now=timezone.now())
+        return require_access(token, tenant="sandbox", context=new_context(), now=timezone.now())
 
     def issue(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: str, **claims: Any

@@ -21,7 +21,7 @@ IMPURE = (
 GROUND = (
     *("smartauth.errors", "smartauth.policy", "smartauth.conf", "smartauth.endpoints", "smartauth.context"),
     *("smartauth.digests", "smartauth.sealing", "smartauth.marks", "smartauth.receipts", "smartauth.audit"),
-    *("smartauth.responses", "smartauth.bearer", "smartauth.outbound"),
+    *("smartauth.responses", "smartauth.bearer", "smartauth.outbound", "smartauth.readonly_admin"),
 )
 COMPOSITION = ("smartauth.settings", "smartauth.urls", "smartauth.wsgi", "smartauth.sandbox", "smartauth.environment")
 

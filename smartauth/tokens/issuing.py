@@ -21,15 +21,15 @@ LARGEST_JWT = 3_072  # characters
 # The standing Authorization of the service, the token and the audit record, in one statement. Such a token lives five
 # minutes, so a crash of the database may lose it: the client asks again. Waiting for the disk would cost every request.
 ISSUE = """
-    WITH relaxed AS (SELECT set_config('synchronous_commit', 'off', true)),
+    WITH relaxed AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true)),
     standing AS (
-        SELECT id FROM smartauth_authorization
-         WHERE client_id = %(client)s AND tenant_id = %(tenant)s AND kind = 'service' AND revoked_at IS NULL
+        SELECT a.id FROM relaxed, smartauth_authorization a
+         WHERE a.client_id = %(client)s AND a.tenant_id = %(tenant)s AND a.kind = 'service' AND a.revoked_at IS NULL
     ), made AS (
         INSERT INTO smartauth_authorization
                (id, kind, client_id, tenant_id, scope, context, created_at, revoked_by)
         SELECT %(new_authorization)s, 'service', %(client)s, %(tenant)s, '', '{}', %(now)s, ''
-          FROM relaxed WHERE NOT EXISTS (SELECT FROM standing)
+         WHERE NOT EXISTS (SELECT FROM standing)
         ON CONFLICT (client_id, tenant_id) WHERE kind = 'service' AND revoked_at IS NULL DO NOTHING
         RETURNING id
     ), chosen AS (SELECT id FROM standing UNION ALL SELECT id FROM made),

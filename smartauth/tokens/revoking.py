@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from django.db import transaction
+from django.db import models, transaction
 
 from smartauth.audit.recording import AuditEvent, record_now
 from smartauth.context import RequestContext, new_context
@@ -32,24 +32,35 @@ def revoke_for_client(token: str, *, client_pk: int, context: RequestContext, no
         revoke_authorization(refresh["authorization_id"], by="client", now=now, context=context)
 
 
-def revoke_access_token(token_digest: str, *, now: datetime, context: RequestContext | None = None) -> None:
-    """Revoke one access token; durable when this returns, seen by every worker within a second."""
+def revoke_access_token(
+    token_digest: str, *, now: datetime, context: RequestContext | None = None, administrator: int | None = None
+) -> None:
+    """Revoke one access token; durable when this returns, seen by every worker within a second.
+
+    administrator: primary key of the user who did it in the administration.
+    """
     with transaction.atomic():
-        revoked = AccessToken.objects.filter(token_checksum=token_digest, revoked_at__isnull=True)
-        if revoked.update(revoked_at=now):
+        if AccessToken.objects.filter(token_checksum=token_digest, revoked_at__isnull=True).update(revoked_at=now):
             mark(token_mark(token_digest))
-            _audit(context, "revoke", AccessToken.objects.get(token_checksum=token_digest).authorization)
+            authorization = _with_names().get(access_tokens__token_checksum=token_digest)
+            _audit(authorization, "access_token", context, administrator)
 
 
-def revoke_authorization(pk: UUID, *, by: str, now: datetime, context: RequestContext | None = None) -> None:
+def revoke_authorization(
+    pk: UUID, *, by: str, now: datetime, context: RequestContext | None = None, administrator: int | None = None
+) -> None:
     """Revoke an Authorization and with it every token under it. `by`: who or what ended it."""
     with transaction.atomic():
         if Authorization.objects.filter(pk=pk, revoked_at__isnull=True).update(revoked_at=now, revoked_by=by):
             mark(authorization_mark(pk))
-            _audit(context, f"revoke.{by}", Authorization.objects.get(pk=pk))
+            _audit(_with_names().get(pk=pk), f"authorization.{by}", context, administrator)
 
 
-def _audit(context: RequestContext | None, rule: str, authorization: Authorization) -> None:
+def _with_names() -> models.QuerySet[Authorization]:
+    return Authorization.objects.select_related("client", "tenant")
+
+
+def _audit(authorization: Authorization, rule: str, context: RequestContext | None, administrator: int | None) -> None:
     client, tenant = authorization.client, authorization.tenant
     record_now(
         context or new_context(),
@@ -60,6 +71,7 @@ def _audit(context: RequestContext | None, rule: str, authorization: Authorizati
             tenant=tenant.slug if tenant else "",
             user=authorization.user_id,
             authorization=authorization.pk,
+            details={} if administrator is None else {"administrator": administrator},
         ),
     )
 

@@ -13,12 +13,12 @@ from smartauth import endpoints
 from smartauth.errors import InvalidToken, Refusal
 from smartauth.policy import granting
 from smartauth.policy.access import Access
-from smartauth.policy.scopes import NamedScope, ResourceScope
+from smartauth.policy.scopes import NamedScope, ResourceScope, Scope
 
 LOAD = """
     SELECT t.expires, t.revoked_at, t.claims, t.scope,
            a.id, a.kind, a.revoked_at, a.expires_at,
-           c.client_id, c.status, c.scope, c.grant_types, c.restrictions, c.allowed_origins, c.redirect_uris,
+           c.client_id, c.status, c.scope, c.grant_types, c.restrictions, c.allowed_origins,
            tenant.slug, tenant.is_active, activation.is_active, activation.allowed_scope,
            u.id, u.is_active, f.reference,
            (SELECT json_agg(json_build_array(r.patient, r.ends_at))
@@ -55,7 +55,6 @@ class TokenRow:
     grant_types: list[str] | None
     restrictions: dict[str, Any] | None
     allowed_origins: str | None
-    redirect_uris: str | None
     tenant: str | None
     tenant_is_active: bool | None
     activation_is_active: bool | None
@@ -71,6 +70,9 @@ class TokenRow:
         return min([self.expires, *ends, *filter(None, [self.authorization_expires_at])])
 
 
+UNKNOWN = Refusal("token.unknown", "no such access token was issued here")
+
+
 def load(digest: str) -> TokenRow | None:
     """Return the access token with this digest, live or not, in one statement."""
     with connection.cursor() as cursor:
@@ -84,7 +86,7 @@ def load(digest: str) -> TokenRow | None:
     return TokenRow(digest, *decoded)
 
 
-_JSON = frozenset({2, 12, 22})  # columns the driver hands over as JSON text
+_JSON = frozenset({2, 12, 21})  # columns the driver hands over as JSON text
 
 
 def require_live(row: TokenRow | None, *, now: datetime, sandbox: bool) -> TokenRow:
@@ -94,7 +96,7 @@ def require_live(row: TokenRow | None, *, now: datetime, sandbox: bool) -> Token
     Source: RFC 6750 §3.1; RFC 9700 §4.14.
     """
     if row is None:
-        raise _dead("token.unknown", "no such access token was issued here")
+        raise InvalidToken(UNKNOWN)
     causes = (
         ("token.minted", row.kind == "minted" and not sandbox, "debugging tokens count in the sandbox only"),
         ("token.revoked", row.revoked_at is not None, "the access token was revoked"),
@@ -133,10 +135,15 @@ def require_audience(row: TokenRow, tenant: str | None) -> None:
         )
 
 
+def scopes_of(row: TokenRow) -> tuple[Scope, ...]:
+    """Return what the token may do now: granted ∩ registered ∩ activated, in meaning, as it was asked where whole."""
+    permitted = granting.allowed(row.registered_scope or "", row.allowed_scope or "")
+    return granting.within(granting.parse_registered(row.scope), permitted)
+
+
 def access_of(row: TokenRow) -> Access:
     """Return the authority behind a live token: granted ∩ registered ∩ activated, in meaning."""
-    permitted = granting.allowed(row.registered_scope or "", row.allowed_scope or "")
-    scopes = granting.within(granting.parse_registered(row.scope), permitted)
+    scopes = scopes_of(row)
     return Access(
         tenant=row.tenant or "",
         client_id=row.client_id or "",

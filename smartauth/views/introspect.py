@@ -34,8 +34,8 @@ def introspect(request: HttpRequest, tenant: str | None = None) -> dict[str, Any
     bearer = bearer_token(request.headers.get("Authorization", ""))
     now = timezone.now()
     if bearer is not None:
-        access = tokens.require_access(bearer, tenant=addressed.slug if addressed else None, now=now)
-        context.client_id, context.tenant = access.client_id, access.tenant
+        access = tokens.require_access(bearer, tenant=addressed.slug if addressed else None, context=context, now=now)
+        context.tenant = access.tenant
         visible = {access.tenant} if RIGHT in access.named_scopes else set()
     else:
         visible = _tenants_of_client(request, params, addressed.slug if addressed else None)

@@ -28,7 +28,9 @@ class Command(BaseCommand):
             raise CommandError("A trace id looks like 123e4567-e89b-12d3-a456-426614174000.") from None
         receipt = find_receipt(trace_id)
         if receipt is None:
-            raise CommandError(f"There is no receipt {trace_id}: the request was allowed, or the receipt is too old.")
+            raise CommandError(
+                f"There is no receipt {trace_id}: the request was allowed, or the receipt is gone or was only counted."
+            )
         if options["view"] == "officer":
             event = AuditEvent("receipt.read", rule="explain", details={"receipt": str(trace_id)})
             record_now(new_context(), event)
