@@ -11,14 +11,14 @@ import argparse
 import http.client
 import json
 import threading
-import time
 from collections import Counter
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
-from joserfc.jwk import ECKey, Key
+from joserfc.jwk import Key
 
-from clients.key_pairs import sign_assertion
+from clients.key_pairs import load_private_key, sign_assertion
 
 VAR = Path(__file__).resolve().parent.parent / "var"
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
@@ -60,7 +60,7 @@ class Caller(threading.Thread):
             self.done += 1
 
     def renew(self) -> None:
-        assertion = sign_assertion(self.key, "bulk-loader", self.token_url, now=time_now())
+        assertion = sign_assertion(self.key, "bulk-loader", self.token_url, now=datetime.now(UTC))
         form = {
             "grant_type": "client_credentials",
             "scope": "system/*.rs",
@@ -77,3 +77,29 @@ class Caller(threading.Thread):
         answer = self.connection.getresponse()
         self.statuses[answer.status] += 1
         return answer.read()
+
+
+def main() -> None:
+    """Send the requests, print the sizes on the way, and compare."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--requests", type=int, default=100_000)
+    wanted = parser.parse_args().requests
+    summary = json.loads((VAR / "sandbox.json").read_text())
+    key = load_private_key((VAR / "secrets" / "bulk-loader.pem").read_bytes())
+    callers = [Caller(summary, key, wanted // THREADS) for _ in range(THREADS)]
+    for caller in callers:
+        caller.start()
+    sizes: list[dict[int, int]] = []
+    while any(caller.is_alive() for caller in callers):
+        callers[0].join(0.2)
+        done = sum(caller.done for caller in callers)
+        if done >= (len(sizes) + 1) * wanted / 10 - THREADS:
+            sizes.append(worker_sizes())
+            print(f"{done:>8} requests  " + "  ".join(f"{pid}: {size} KiB" for pid, size in sorted(sizes[-1].items())))
+    print("statuses:", dict(sum((caller.statuses for caller in callers), Counter())))
+    growth = {pid: round(size / sizes[1][pid], 3) for pid, size in sizes[-1].items() if pid in sizes[1]}
+    print("last tenth / second tenth:", growth)
+
+
+if __name__ == "__main__":
+    main()

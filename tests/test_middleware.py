@@ -90,7 +90,7 @@ def test_loopback_hosts_are_served_in_the_sandbox(client: Any, host: str) -> Non
 def test_a_foreign_host_is_refused_without_an_echo(client: Any, host: str) -> None:
     answer = client.get("/", headers={"Host": host})
     assert answer.status_code == 400
-    assert not host or host.encode() not in answer.content
+    assert answer.content == b"This host is not served here.\n"
     assert Receipt.objects.get(trace_id=answer.headers["X-Trace-Id"]).rule == "http.host"
 
 
@@ -131,3 +131,23 @@ def test_probes_say_yes_or_no(client: Any, monkeypatch: pytest.MonkeyPatch) -> N
     answer = client.get("/readyz")
     assert (answer.status_code, answer.content) == (503, b"unavailable\n")
     assert client.get("/healthz").status_code == 200
+
+
+NOWHERE = [
+    *("/auth/sandbox/token/", "/auth/SANDBOX/token", "/auth/token/x", "/auth/nothing", "/fhir/sandbox"),
+    *("/.well-known/nothing", "/fhir/"),
+]
+
+
+@pytest.mark.parametrize("path", NOWHERE)
+def test_a_protocol_path_that_leads_nowhere_is_told_in_json_with_a_receipt(client: Any, path: str) -> None:
+    answer = client.post(path, "grant_type=x", content_type=FORM)
+    assert answer.status_code == 404
+    assert answer.headers["Content-Type"] in ("application/json", "application/fhir+json")
+    assert Receipt.objects.get(trace_id=answer.headers["X-Trace-Id"]).rule in ("http.path", "tenant.unknown")
+
+
+def test_a_page_that_shows_a_trace_id_has_a_receipt(client: Any) -> None:
+    answer = client.get("/nothing")
+    assert answer.headers["X-Trace-Id"].encode() in answer.content
+    assert Receipt.objects.get(trace_id=answer.headers["X-Trace-Id"]).rule == "page.404"

@@ -4,25 +4,28 @@ Reads are flushed within 200 ms. A full buffer slows readers down; a buffer that
 an unrecorded read must not happen unnoticed.
 """
 
-import atexit
 import logging
 import os
 import threading
 import time
 from collections import deque
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from multiprocessing.util import Finalize
 from uuid import UUID
 
-from django.db import Error, connection
+from django.db import DataError, Error, IntegrityError, connection, transaction
 
 from smartauth.audit.models import AuditRecord
 from smartauth.conf import config
 from smartauth.context import RequestContext
+from smartauth.storable import storable
 
 FLUSH_EVERY = 0.15  # seconds; with the write itself a record is stored within 200 ms
 CAPACITY = 10_000  # records waiting
+LONGEST = 8_192  # characters kept of a text
 PATIENCE = 2.0  # seconds a reader waits for room, and a failing store is tolerated
 
 
@@ -77,20 +80,22 @@ def _row(context: RequestContext, event: AuditEvent) -> AuditRecord:
         trace_id=context.trace_id,
         action=event.action,
         rule=event.rule,
-        client_id=event.client_id,
-        tenant=event.tenant,
+        client_id=storable(event.client_id, 255),
+        tenant=storable(event.tenant, 32),
         user_id=event.user,
-        patient=event.patient[:64],
+        patient=storable(event.patient, 64),
         authorization=event.authorization,
-        resource_type=event.resource_type,
-        resource_id=event.resource_id,
-        query=event.query,
-        details=dict(event.details),
+        resource_type=storable(event.resource_type, 64),
+        resource_id=storable(event.resource_id, 64),
+        query=storable(event.query, LONGEST),
+        details={name: storable(v, LONGEST) if isinstance(v, str) else v for name, v in event.details.items()},
         remote_address=context.remote_address,
     )
 
 
 class _Buffer:
+    """Records waiting to be written by one thread of this process."""
+
     def __init__(self) -> None:
         self._waiting: deque[AuditRecord] = deque()
         self._room = threading.Condition()
@@ -98,6 +103,8 @@ class _Buffer:
         self._wake = threading.Event()
         self._process: int | None = None
         self._failing_since: float | None = None
+        self._writer: threading.Thread | None = None
+        self._is_ending = False
 
     def add(self, row: AuditRecord) -> None:
         if self._process != os.getpid():
@@ -115,11 +122,24 @@ class _Buffer:
             rows = list(self._waiting)
             if not rows:
                 return
-            AuditRecord.objects.bulk_create(rows)
+            try:
+                AuditRecord.objects.bulk_create(rows)
+            except (DataError, IntegrityError):
+                self._write_one_by_one(rows)
             with self._room:
                 for _ in rows:
                     self._waiting.popleft()
                 self._room.notify_all()
+
+    def _write_one_by_one(self, rows: list[AuditRecord]) -> None:
+        """Write what can be written: one record the database will not take must not hold up the others."""
+        for row in rows:
+            row.pk = None
+            try:
+                with transaction.atomic():
+                    row.save(force_insert=True)
+            except (DataError, IntegrityError):
+                _log.exception("the audit record of request %s cannot be stored", row.trace_id)
 
     def _start(self) -> None:
         with self._room:
@@ -128,28 +148,38 @@ class _Buffer:
             self._process = os.getpid()
             self._waiting.clear()  # In a forked child, what waited belongs to the parent.
             self._failing_since = None
-        threading.Thread(target=self._run, name="audit", daemon=True).start()
-        atexit.register(self._last_flush)
+        self._writer = threading.Thread(target=self._run, name="audit", daemon=True)
+        self._writer.start()
+        # Worker processes of a server leave without running atexit hooks; these finalizers they do run.
+        Finalize(None, self.end, exitpriority=10)
 
     def _run(self) -> None:
-        while True:
+        while not self._is_ending:
             self._wake.wait()
             time.sleep(FLUSH_EVERY)
             self._wake.clear()
             try:
                 self.flush()
                 self._failing_since = None
-            except Error as error:
+            except Exception:  # Whatever it is, reads must stop, not go on unrecorded.
                 self._failing_since = self._failing_since or time.monotonic()
-                logging.getLogger(__name__).error("audit records cannot be written: %s", type(error).__name__)
-                connection.close()
+                _log.exception("audit records cannot be written")
+                with suppress(Error):
+                    connection.close()
                 self._wake.set()
+        connection.close()
 
-    def _last_flush(self) -> None:
+    def end(self) -> None:
+        """Write what waits, once more, and let the writer go."""
+        self._is_ending = True
+        self._wake.set()
+        if self._writer is not None:
+            self._writer.join(PATIENCE)
         try:
             self.flush()
-        except Error as error:
-            logging.getLogger(__name__).error("%d audit records were lost: %s", len(self._waiting), error)
+        except Error:
+            _log.exception("%d audit records were lost", len(self._waiting))
 
 
 _buffer = _Buffer()
+_log = logging.getLogger(__name__)

@@ -11,6 +11,7 @@ from django.db import Error, connection
 from smartauth.context import RequestContext
 from smartauth.errors import Refusal
 from smartauth.receipts.models import Receipt
+from smartauth.storable import storable
 
 LONGEST = 2_000  # characters kept of each text
 # A source may leave this many receipts at once, and one more per second; beyond that its refusals are only counted.
@@ -70,23 +71,17 @@ def _write(context: RequestContext, status: int, error: str, refusal: Refusal) -
         trace_id=context.trace_id,
         at=datetime.now(UTC),
         endpoint=context.endpoint,
-        method=_clean(context.method)[:16],
+        method=storable(context.method, 16),
         status=status,
         error=error,
         rule=refusal.rule,
-        reason=_clean(refusal.reason),
-        expected=_clean(refusal.expected),
-        seen=_clean(refusal.seen),
-        fix=_clean(refusal.fix),
-        officer=_clean(refusal.officer),
-        client_id=_clean(context.client_id)[:255],
+        reason=storable(refusal.reason, LONGEST),
+        expected=storable(refusal.expected, LONGEST),
+        seen=storable(refusal.seen, LONGEST),
+        fix=storable(refusal.fix, LONGEST),
+        officer=storable(refusal.officer, LONGEST),
+        client_id=storable(context.client_id, 255),
         tenant=context.tenant,
         remote_address=context.remote_address,
         correlation_id=context.correlation_id,
     )
-
-
-def _clean(text: str) -> str:
-    """Return what PostgreSQL can store and a terminal can show: no NUL, no control characters, no lone surrogates."""
-    printable = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text[:LONGEST])
-    return printable.encode(errors="replace").decode()

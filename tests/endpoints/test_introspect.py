@@ -14,6 +14,7 @@ from clients.tenants import TenantInfo
 from smartauth.audit.models import AuditRecord
 from smartauth.models import AccessToken, Authorization
 from smartauth.receipts.models import Receipt
+from smartauth.receipts.views import describe
 from smartauth.sandbox.minting import mint
 from tests.endpoints.conftest import Post, Service
 from tests.endpoints.test_token_client_credentials import statements
@@ -126,10 +127,20 @@ def test_whatever_ends_a_token_makes_it_inactive(
     assert Receipt.objects.get(trace_id=answer.headers["X-Trace-Id"]).rule == rule
 
 
-@pytest.mark.parametrize("token", ["nonsense", "a.b.c", "ü", "x" * 20_000, "with blank", "\\u0000"])
-def test_what_is_no_token_is_inactive(post: Post, auditor: Service, token: str) -> None:
+NO_TOKENS = [
+    ("nonsense", "token.unknown"),
+    ("a.b.c", "token.unknown"),
+    ("ü", "token.syntax"),
+    ("x" * 20_000, "token.syntax"),
+    ("with blank", "token.syntax"),
+]
+
+
+@pytest.mark.parametrize(("token", "rule"), NO_TOKENS)
+def test_what_is_no_token_is_inactive(post: Post, auditor: Service, token: str, rule: str) -> None:
     answer = post(INTROSPECT, {"token": token, **auditor.credentials()})
     assert (answer.status_code, answer.content) == (200, b'{"active":false}')
+    assert Receipt.objects.get(trace_id=answer.headers["X-Trace-Id"]).rule == rule
 
 
 def test_a_caller_without_the_right_learns_nothing(
@@ -154,6 +165,13 @@ def test_only_tokens_of_ones_own_tenants_are_seen(
     by_client = post(INTROSPECT, {"token": token, **auditor.credentials()})
     by_bearer = post(INTROSPECT, {"token": token}, Authorization=f"Bearer {get_token(auditor, '__introspect')}")
     assert by_client.content == by_bearer.content == b'{"active":false}'
+    AccessToken.objects.filter(application__client_id="northern").update(revoked_at=timezone.now())
+    revoked = post(INTROSPECT, {"token": token, **auditor.credentials()})
+    unknown = post(INTROSPECT, {"token": "unknown", **auditor.credentials()})
+    seen = [describe(Receipt.objects.get(trace_id=one.headers["X-Trace-Id"]), "partner") for one in (revoked, unknown)]
+    for one in seen:
+        del one["trace_id"], one["at"]
+    assert seen[0] == seen[1]  # That another tenant has such a token is not told.
 
 
 def test_a_bearer_of_another_tenant_is_no_credential(

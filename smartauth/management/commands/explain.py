@@ -29,7 +29,7 @@ class Command(BaseCommand):
         receipt = find_receipt(trace_id)
         if receipt is None:
             raise CommandError(
-                f"There is no receipt {trace_id}: the request was allowed, or the receipt is gone or was only counted."
+                f"There is no receipt {trace_id}: the request was allowed, or too long ago, or one of a flood."
             )
         if options["view"] == "officer":
             event = AuditEvent("receipt.read", rule="explain", details={"receipt": str(trace_id)})
