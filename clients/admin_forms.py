@@ -10,7 +10,7 @@ from clients.metadata import GRANT_TYPES, ClientMetadata, InvalidClientMetadata
 from clients.models import Activation, AuthMethod, Client, Tenant
 from clients.registration import SAME_NAME, URL_LISTS, new_client_id
 from clients.tenants import TenantPolicy
-from smartauth import endpoints
+from smartauth import slugs
 from smartauth.errors import InvalidScope
 from smartauth.policy.scopes import parse_scope, split_scope
 
@@ -115,9 +115,9 @@ class TenantForm(forms.ModelForm):
 
     def clean_slug(self) -> str:
         slug: str = self.cleaned_data["slug"]
-        if endpoints.TENANT_SLUG.fullmatch(slug) is None:
+        if slugs.TENANT_SLUG.fullmatch(slug) is None:
             raise ValidationError("A slug is 1 to 32 lower-case letters, digits and hyphens, not a hyphen first.")
-        if slug in endpoints.RESERVED_SLUGS:
+        if slug in slugs.RESERVED_SLUGS:
             raise ValidationError("This word is part of other URLs of this server.")
         return slug
 

@@ -6,7 +6,7 @@ from typing import Literal
 import msgspec
 
 from clients.models import Tenant
-from smartauth import endpoints
+from smartauth import endpoints, slugs
 from smartauth.conf import config
 from smartauth.marks import MarkedCache, tenant_mark
 
@@ -38,10 +38,13 @@ _tenants: MarkedCache[str, TenantInfo | None] = MarkedCache(max_size=1_000)
 
 
 def find_tenant(slug: str) -> TenantInfo | None:
-    """Return the active tenant called `slug`, or None. Deactivation is seen within a second on every worker."""
-    if endpoints.TENANT_SLUG.fullmatch(slug) is None:
+    """Return the active tenant called `slug`, or None. Deactivation is seen within a second on every worker.
+
+    That there is none is not remembered: guessed names must not push real tenants out.
+    """
+    if slugs.TENANT_SLUG.fullmatch(slug) is None:
         return None
-    return _tenants.get(slug, lambda: _load(slug), tags=lambda _: (tenant_mark(slug),))
+    return _tenants.get(slug, lambda: _load(slug), tags=lambda found: (tenant_mark(slug),) if found else ())
 
 
 def find_default_tenant() -> TenantInfo | None:

@@ -37,7 +37,7 @@ _upstreams: MarkedCache[str, UpstreamInfo | None] = MarkedCache(max_size=1_000)
 
 def find_upstream(slug: str) -> UpstreamInfo | None:
     """Return the upstream of the tenant called `slug`, or None. A change is seen within a second on every worker."""
-    return _upstreams.get(slug, lambda: _load(slug), tags=lambda _: (tenant_mark(slug),))
+    return _upstreams.get(slug, lambda: _load(slug), tags=lambda found: (tenant_mark(slug),) if found else ())
 
 
 def _load(slug: str) -> UpstreamInfo | None:

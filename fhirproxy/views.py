@@ -23,12 +23,10 @@ def proxy(request: HttpRequest, tenant: str) -> HttpResponse:
     trace_id = str(context.trace_id)
     try:
         response = handle(_raw(request, tenant))
-    except (OperationalError, InterfaceError):
-        logging.getLogger(__name__).exception("the database did not answer at the proxy")
-        response = refusal_answer(database_away(), trace_id)
-    except Exception:
-        logging.getLogger(__name__).exception("bug at the proxy")
-        response = bug_answer(trace_id)
+    except Exception as error:  # Ours, whatever it is: the caller gets a number, we get the traceback.
+        logging.getLogger(__name__).exception("request %s at the proxy failed", trace_id)
+        is_away = isinstance(error, OperationalError | InterfaceError)
+        response = refusal_answer(database_away(), trace_id) if is_away else bug_answer(trace_id)
     return _as_django(response, has_body=request.method != "HEAD")
 
 

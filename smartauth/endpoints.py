@@ -3,15 +3,8 @@
 Nothing here looks at a request: a URL taken from the Host header is a URL an attacker chose (RFC 9700 §4.13).
 """
 
-import re
-
 from smartauth.conf import config
-
-TENANT_SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
-# Names that are, or may become, paths of their own next to a tenant's.
-RESERVED_SLUGS = frozenset(
-    {"authorize", "token", "introspect", "revoke", "userinfo", "logout", "par", "register", "launch", "style"}
-)
+from smartauth.slugs import TENANT_SLUG
 
 
 def issuer() -> str:

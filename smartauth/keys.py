@@ -71,6 +71,7 @@ def rotate(purpose: str, *, now: datetime) -> SigningKey:
     """
     with transaction.atomic():
         rows = SigningKey.objects.select_for_update().filter(purpose=purpose)
+        list(rows)  # Locks them all: two steps at once would make two next keys.
         waiting = rows.filter(state=SigningKey.State.NEXT).order_by("created_at").first()
         if waiting is None:
             waiting = make_key(purpose)

@@ -30,6 +30,7 @@ Json = Mapping[str, Any]
 FORM = "application/x-www-form-urlencoded"
 LARGEST_FORM = 64 * 1024  # bytes; an OAuth request has no reason to be larger
 REALM = "smartauth"
+_log = logging.getLogger(__name__)
 
 
 def oauth_json(*methods: str, endpoint: str) -> Callable[[Callable[..., Json | None]], Callable[..., HttpResponse]]:
@@ -48,12 +49,8 @@ def oauth_json(*methods: str, endpoint: str) -> Callable[[Callable[..., Json | N
                 body = view(request, *args, **kwargs)
             except OAuthError as error:
                 return _private(error_response(request, error))
-            except (OperationalError, InterfaceError):
-                logging.getLogger(__name__).exception("the database did not answer at %s", endpoint)
-                return _private(error_response(request, database_away()))
-            except Exception:
-                logging.getLogger(__name__).exception("bug at %s", endpoint)
-                return _private(bug_response(request))
+            except Exception as error:  # Ours, whatever it is: the caller gets a number, we get the traceback.
+                return _private(failure_response(request, error))
             if body is None:
                 return _private(_empty(200))
             return _private(json_response(body))
@@ -83,10 +80,9 @@ def public_json(*, endpoint: str) -> Callable[[Callable[..., Json]], Callable[..
                     else _cacheable(request, json_response(view(request, *args, **kwargs)))
                 )
             except OAuthError as error:
-                response = error_response(request, error)
-            except (OperationalError, InterfaceError):
-                logging.getLogger(__name__).exception("the database did not answer at %s", endpoint)
-                response = error_response(request, database_away())
+                response = _private(error_response(request, error))
+            except Exception as error:
+                response = _private(failure_response(request, error))
             response["Access-Control-Allow-Origin"] = "*"
             response["Access-Control-Allow-Methods"] = "GET, HEAD, OPTIONS"
             response["Access-Control-Expose-Headers"] = "ETag, X-Trace-Id"
@@ -109,8 +105,12 @@ def error_response(request: HttpRequest, error: OAuthError) -> HttpResponse:
     """
     context = context_of(request)
     record(context, status=error.status, error=error.code, refusal=error.refusal)
+    return _answer_to(error, str(context.trace_id))
+
+
+def _answer_to(error: OAuthError, trace_id: str) -> HttpResponse:
     response = json_response(
-        {"error": error.code, "error_description": error.description, "trace_id": str(context.trace_id)},
+        {"error": error.code, "error_description": error.description, "trace_id": trace_id},
         status=error.status,
     )
     match error:
@@ -128,13 +128,20 @@ def error_response(request: HttpRequest, error: OAuthError) -> HttpResponse:
     return response
 
 
-def bug_response(request: HttpRequest) -> HttpResponse:
-    """Return the answer to our own mistake: one fixed sentence; the traceback stays with us."""
+def failure_response(request: HttpRequest, error: Exception) -> HttpResponse:
+    """Return the answer to what went wrong with us: a database that is away, or a bug.
+
+    One fixed sentence; the traceback stays with us, under the trace id the caller was given.
+    """
+    context = context_of(request)
+    _log.error("request %s at %s failed", context.trace_id, context.endpoint, exc_info=error)
+    if isinstance(error, OperationalError | InterfaceError):
+        return _answer_to(database_away(), str(context.trace_id))  # There is nowhere to keep a receipt.
     return json_response(
         {
             "error": "server_error",
             "error_description": "The server made a mistake",
-            "trace_id": str(context_of(request).trace_id),
+            "trace_id": str(context.trace_id),
         },
         status=500,
     )

@@ -8,13 +8,13 @@ from clients.models import AssertionId
 from smartauth import keys
 from smartauth.conf import config
 from smartauth.marks.models import Mark
+from smartauth.marks.poller import MARKS_KEPT_FOR
 from smartauth.models import AccessToken, Authorization, AuthorizationCode, RefreshToken, SigningKey
 from smartauth.receipts.models import Receipt, RefusalCount
 
 BATCH = 1_000
 # A dead token is remembered for a while, so that a partner who shows it learns that it expired or was revoked.
 DEAD_FOR = timedelta(days=7)
-MARKS_FOR = timedelta(hours=1)
 
 
 def purge(now: datetime) -> dict[str, int]:
@@ -36,7 +36,7 @@ def purge(now: datetime) -> dict[str, int]:
         "authorizations": dead_authorizations,
         "receipts": Receipt.objects.filter(at__lt=now - config().receipt_lifetime).order_by("at"),
         "refusal counts": RefusalCount.objects.filter(minute__lt=now - config().receipt_lifetime),
-        "marks": Mark.objects.filter(created_at__lt=now - MARKS_FOR),
+        "marks": Mark.objects.filter(created_at__lt=now - timedelta(seconds=MARKS_KEPT_FOR)),
         "signing keys": SigningKey.objects.filter(
             state=SigningKey.State.RETIRED, retired_at__lt=now - keys.longest_use()
         ),

@@ -11,6 +11,7 @@ from psycopg.errors import ProgrammingError
 from smartauth.conf import Config
 from smartauth.digests import new_secret
 from smartauth.environment import Environment
+from smartauth.slugs import is_tenant_slug
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -50,7 +51,8 @@ def database(url: str) -> dict[str, object]:
     return {
         "ENGINE": "django.db.backends.postgresql",
         **{key: parts.pop(word, "") or "" for key, word in named.items()},
-        "OPTIONS": {"application_name": "smartauth", **parts},
+        # A database that does not answer must become a 503 before callers give up.
+        "OPTIONS": {"application_name": "smartauth", "connect_timeout": "5", **parts},
         # One persistent connection per thread; a statement that finds it broken reconnects once per request.
         "CONN_MAX_AGE": None,
         "CONN_HEALTH_CHECKS": True,
@@ -88,10 +90,14 @@ if not DATABASE_URL:
 DATABASES = {"default": database(DATABASE_URL)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
+DEFAULT_TENANT = env.text("SMARTAUTH_DEFAULT_TENANT", "sandbox" if SANDBOX else "") or None
+if DEFAULT_TENANT is not None and not is_tenant_slug(DEFAULT_TENANT):
+    raise ImproperlyConfigured(f"SMARTAUTH_DEFAULT_TENANT is {DEFAULT_TENANT!r}, which cannot be the slug of a tenant.")
+
 SMARTAUTH = Config(
     mode="sandbox" if SANDBOX else "production",
     base_url=BASE_URL,
-    default_tenant=env.text("SMARTAUTH_DEFAULT_TENANT", "sandbox" if SANDBOX else "") or None,
+    default_tenant=DEFAULT_TENANT,
     encryption_keys=ENCRYPTION_KEYS,
     trusted_proxies=env.networks("SMARTAUTH_TRUSTED_PROXIES"),
     jwks_allowed_hosts=env.hosts("SMARTAUTH_JWKS_ALLOWED_HOSTS"),
@@ -99,7 +105,7 @@ SMARTAUTH = Config(
 )
 
 DEBUG = False
-ALLOWED_HOSTS = [BASE_HOST] if BASE_HOST not in ("::1",) else ["[::1]"]
+ALLOWED_HOSTS = [f"[{BASE_HOST}]" if ":" in BASE_HOST else BASE_HOST]
 if SANDBOX:
     ALLOWED_HOSTS = [*{*ALLOWED_HOSTS, "localhost", "127.0.0.1", "[::1]"}]
 USE_TZ = True

@@ -6,7 +6,7 @@ from django.urls import include, path, register_converter
 import fhirproxy.urls
 import wellknown.urls
 from smartauth import pages, probes
-from smartauth.endpoints import TENANT_SLUG
+from smartauth.slugs import TENANT_SLUG
 from smartauth.views.introspect import introspect
 from smartauth.views.revoke import revoke
 from smartauth.views.token import token

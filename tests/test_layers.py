@@ -22,7 +22,7 @@ GROUND = (
     *("smartauth.errors", "smartauth.policy", "smartauth.conf", "smartauth.endpoints", "smartauth.context"),
     *("smartauth.digests", "smartauth.sealing", "smartauth.marks", "smartauth.receipts", "smartauth.audit"),
     *("smartauth.responses", "smartauth.bearer", "smartauth.outbound", "smartauth.readonly_admin"),
-    "smartauth.storable",
+    *("smartauth.storable", "smartauth.slugs"),
 )
 COMPOSITION = ("smartauth.settings", "smartauth.urls", "smartauth.wsgi", "smartauth.sandbox", "smartauth.environment")
 
@@ -124,7 +124,7 @@ def layer_of(name: str) -> str | None:
     """Return the layer a module belongs to: the first that claims it, None for composition, commands and admin."""
     composes = is_under(name, COMPOSITION) or ".management" in name or ".migrations" in name
     # The map of URLs and the admin put pages of several layers in one place.
-    if composes or name in ("smartauth.pages", "smartauth.admin", "smartauth.checks") or name.endswith(".admin"):
+    if composes or name in ("smartauth.pages", "smartauth.admin") or name.endswith(".admin"):
         return None
     return next((layer for layer, (own, _, _) in LAYERS.items() if is_under(name, own)), None)
 
@@ -161,5 +161,5 @@ def test_the_deprecated_jose_of_authlib_is_not_used() -> None:
 
 def test_every_module_belongs_to_a_layer_or_composes() -> None:
     unclaimed = {name for name in MODULES if layer_of(name) is None}
-    expected = (*COMPOSITION, "smartauth.pages", "smartauth.admin", "smartauth.checks")
+    expected = (*COMPOSITION, "smartauth.pages", "smartauth.admin")
     assert {n for n in unclaimed if not is_under(n, expected) and ".m" not in n and not n.endswith(".admin")} == set()

@@ -10,7 +10,8 @@ import pytest
 from django.db import connection, transaction
 
 from smartauth.marks import MarkedCache, mark, token_mark
-from smartauth.marks.poller import Poller, poller
+from smartauth.marks.models import Mark
+from smartauth.marks.poller import MARKS_KEPT_FOR, Poller, poller
 
 pytestmark = pytest.mark.django_db(transaction=True)
 TAG = token_mark("one")
@@ -153,3 +154,16 @@ def test_a_process_that_does_not_serve_remembers_nothing() -> None:
     load, fresh = Loads(), MarkedCache[str, int](max_size=3)
     assert not Poller().is_fresh()
     assert [fresh.get("a", load, tags=lambda _: (TAG,)) for _ in range(2)] == [1, 2]
+
+
+def test_a_worker_that_missed_deleted_marks_forgets_everything(
+    cache: MarkedCache[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load = Loads()
+    cache.get("a", load, tags=lambda _: (TAG,))
+    elsewhere(lambda: mark(TAG))
+    elsewhere(lambda: Mark.objects.all().delete())
+    now = time.time
+    monkeypatch.setattr("smartauth.marks.poller.time.time", lambda: now() + MARKS_KEPT_FOR)
+    poller.poll()
+    assert cache.get("a", load, tags=lambda _: (TAG,)) == 2

@@ -7,15 +7,25 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable
+from typing import Protocol
 
 from django.db import Error, connection
 
 INTERVAL = 0.3  # seconds between two looks
 TRUSTED_FOR = 2.0  # seconds after a successful look during which caches may answer
+MARKS_KEPT_FOR = 3_600.0  # seconds after which a mark may be deleted
 REMEMBERED_FOR = 60.0  # seconds for which seen marks are kept, for loads that began before they were seen
 
-Listener = Callable[[frozenset[str]], None]
+
+class Cache(Protocol):
+    """What is told of marks."""
+
+    def forget(self, tags: frozenset[str]) -> None:
+        """Drop what depends on one of `tags`."""
+
+    def clear(self) -> None:
+        """Drop everything."""
+
 
 # The condition keeps every transaction that could have been running at the last look: see Mark.
 NEW_MARKS = """
@@ -30,16 +40,17 @@ class Poller:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._listeners: weakref.WeakSet[object] = weakref.WeakSet()
+        self._listeners: weakref.WeakSet[Cache] = weakref.WeakSet()
         self._serving = False
         self._process: int | None = None
         self._fresh_until = 0.0
+        self._last_look = 0.0  # of time.time
         self._since: int | None = None  # every transaction before this one was over at the last look
         self._seen: deque[tuple[float, int, str]] = deque()  # (when read, mark id, tag)
         self._seen_ids: set[int] = set()
 
-    def listen(self, cache: "object") -> None:
-        """Tell `cache.forget(tags)` of every new mark from now on."""
+    def listen(self, cache: Cache) -> None:
+        """Tell `cache` of every new mark from now on."""
         self._listeners.add(cache)
 
     def serve(self) -> None:
@@ -61,7 +72,12 @@ class Poller:
 
     def poll(self) -> None:
         """Look once: read what is new, empty the caches, and only then call them fresh again."""
-        started = time.monotonic()
+        started, clock = time.monotonic(), time.time()
+        if clock - self._last_look > MARKS_KEPT_FOR / 2:
+            # Marks may have been deleted unread. By the clock on the wall: the other one stops while a machine sleeps.
+            self._since = None
+            for cache in list(self._listeners):
+                cache.clear()
         with connection.cursor() as cursor:
             if self._since is None:
                 cursor.execute("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
@@ -80,6 +96,7 @@ class Poller:
         if tags:
             for cache in list(self._listeners):
                 cache.forget(tags)
+        self._last_look = clock
         self._fresh_until = started + TRUSTED_FOR
 
     def _forget_old(self, now: float) -> None:

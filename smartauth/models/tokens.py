@@ -84,9 +84,7 @@ class RefreshToken(AbstractRefreshToken):
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+", db_index=False)
     application = models.ForeignKey("clients.Client", on_delete=models.CASCADE, related_name="+", db_index=False)
-    access_token = models.ForeignKey(
-        AccessToken, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False
-    )
+    access_token = None  # The Authorization links them; a key here would cost every purged token a look-up.
     token_checksum = models.CharField(max_length=64, help_text="SHA-256 of the token")
     authorization = models.ForeignKey(Authorization, on_delete=models.CASCADE, related_name="refresh_tokens")
     scope = models.TextField(blank=True, default="")

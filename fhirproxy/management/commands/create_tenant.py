@@ -12,7 +12,7 @@ from django.db import transaction
 from clients.models import Tenant
 from clients.tenants import TenantPolicy
 from fhirproxy.tenancy import UnusableUpstream, set_upstream
-from smartauth import endpoints
+from smartauth import endpoints, slugs
 
 
 class Command(BaseCommand):
@@ -30,9 +30,9 @@ class Command(BaseCommand):
     def handle(
         self, *, slug: str, upstream: str, upstream_bearer_file: Path | None, name: str, policy: Path | None, **_: Any
     ) -> None:
-        if endpoints.TENANT_SLUG.fullmatch(slug) is None:
+        if slugs.TENANT_SLUG.fullmatch(slug) is None:
             raise CommandError("A slug is 1 to 32 lower-case letters, digits and hyphens, and begins with no hyphen.")
-        if slug in endpoints.RESERVED_SLUGS:
+        if slug in slugs.RESERVED_SLUGS:
             raise CommandError(f"The slug {slug} is reserved.")
         switches = _policy(policy)
         bearer = _read(upstream_bearer_file).strip() if upstream_bearer_file else ""
