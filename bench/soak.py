@@ -3,7 +3,7 @@
     make run                                     # in one terminal
     .venv/bin/python -m bench.soak --requests 100000
 
-Seven of ten requests read through the proxy, two search, one asks for a new token. The figures are the resident
+Of a hundred requests eighty read through the proxy and twenty search; then a new token is asked for. The figures are the resident
 memory of each worker, at each tenth of the way; the last line compares the second tenth with the last.
 """
 
@@ -53,7 +53,7 @@ class Caller(threading.Thread):
 
     def run(self) -> None:
         for number in range(self.share):
-            if number % 10 == 0:
+            if number % 100 == 0:
                 self.renew()
             path = f"/Observation?patient=ana&_count=10&_id={number}" if number % 10 in (3, 7) else "/Patient/ana"
             self.ask("GET", self.fhir + path, None, {"Authorization": f"Bearer {self.token}"})

@@ -129,6 +129,14 @@ def test_the_least_recently_used_value_leaves_first(cache: MarkedCache[str, int]
     assert cache.get("b", load, tags=lambda _: (TAG,)) == 5
 
 
+def test_a_value_that_ended_unused_makes_room(cache: MarkedCache[str, int]) -> None:
+    load, soon = Loads(), datetime.now(UTC) + timedelta(seconds=0.05)
+    cache.get("a", load, tags=lambda _: (TAG,), expires_at=lambda _: soon)
+    time.sleep(0.06)
+    cache.get("b", load, tags=lambda _: (TAG,))
+    assert list(cache._entries) == ["b"]
+
+
 def test_what_a_failed_load_raises_is_not_remembered(cache: MarkedCache[str, int]) -> None:
     def fail() -> int:
         raise LookupError

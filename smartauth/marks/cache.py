@@ -51,8 +51,7 @@ class MarkedCache(Generic[K, V]):
                 if not names & poller.seen_since(began):
                     self._entries[key] = (value, names, expires_at(value))
                     self._entries.move_to_end(key)
-                while len(self._entries) > self._max_size:
-                    self._entries.popitem(last=False)
+                self._make_room()
         return value
 
     def forget(self, tags: frozenset[str]) -> None:
@@ -60,6 +59,15 @@ class MarkedCache(Generic[K, V]):
         with self._lock:
             for key in [key for key, (_, names, _) in self._entries.items() if names & tags]:
                 del self._entries[key]
+
+    def _make_room(self) -> None:
+        """Let go of what has ended unused, and of the least recently used beyond the limit."""
+        now = datetime.now(UTC)
+        while self._entries:
+            _, _, end = next(iter(self._entries.values()))
+            if len(self._entries) <= self._max_size and (end is None or end > now):
+                return
+            self._entries.popitem(last=False)
 
     def clear(self) -> None:
         """Drop everything."""

@@ -22,7 +22,7 @@ from smartauth.tokens.rows import TokenRow
 B64TOKEN = re.compile(r"[A-Za-z0-9\-._~+/]+=*")  # RFC 6750 §2.1
 LONGEST = 8_192  # characters
 
-_live: MarkedCache[str, tuple[TokenRow, Access]] = MarkedCache(max_size=20_000)
+_live: MarkedCache[str, tuple[TokenRow, Access]] = MarkedCache(max_size=10_000)
 
 
 def require_access(token: str, *, tenant: str | None, context: RequestContext, now: datetime) -> Access:
