@@ -3,8 +3,8 @@
     make run                                     # in one terminal
     .venv/bin/python -m bench.soak --requests 100000
 
-Of a hundred requests eighty read through the proxy and twenty search; then a new token is asked for. The figures are the resident
-memory of each worker, at each tenth of the way; the last line compares the second tenth with the last.
+Of a hundred requests eighty read through the proxy and twenty search; then a new token is asked for. The figures are
+the resident memory of each worker at each tenth of the way; the last line compares the second tenth with the last.
 """
 
 import argparse
