@@ -1,53 +1,20 @@
 """The registry in the admin site: what an operator approves, activates, suspends and looks up."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import admin, messages
 from django.db import transaction
 from django.db.models import Model, QuerySet
-from django.forms import BaseModelFormSet, ModelForm
-from django.http import HttpRequest
+from django.forms import ModelForm
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
 
 from clients.admin_forms import ActivationForm, ClientForm, TenantForm
 from clients.models import Activation, AssertionId, AuthMethod, Client, KeySet, Tenant
+from clients.traced_admin import TracedAdmin, leave_trace
 from smartauth.digests import digest, new_secret
-from smartauth.marks import client_mark, mark, tenant_mark
-
-
-class LeavesMarks(admin.ModelAdmin):
-    """Every change made here leaves its marks in the same transaction, so that no worker goes on with the old state."""
-
-    def marks_of(self, row: Any) -> tuple[str, ...]:
-        raise LookupError(f"{type(self).__name__} does not say which marks its rows leave")
-
-    def save_model(self, request: HttpRequest, obj: Any, form: ModelForm, change: bool) -> None:
-        with transaction.atomic():
-            super().save_model(request, obj, form, change)
-            mark(*self.marks_of(obj))
-
-    def delete_model(self, request: HttpRequest, obj: Model) -> None:
-        self._delete([obj], lambda: super(LeavesMarks, self).delete_model(request, obj))
-
-    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        self._delete(list(queryset), lambda: super(LeavesMarks, self).delete_queryset(request, queryset))
-
-    def save_formset(self, request: HttpRequest, form: ModelForm, formset: BaseModelFormSet, change: bool) -> None:
-        with transaction.atomic():
-            super().save_formset(request, form, formset, change)
-            touched = [*formset.new_objects, *(row for row, _ in formset.changed_objects), *formset.deleted_objects]
-            mark(*{name for row in touched for name in activation_marks(row)})
-
-    def _delete(self, rows: Iterable[Model], delete: Any) -> None:
-        names = {name for row in rows for name in self.marks_of(row)}
-        with transaction.atomic():
-            delete()
-            mark(*names)
-
-
-def activation_marks(row: Activation) -> tuple[str, ...]:
-    """Name what a change of an activation touches."""
-    return client_mark(row.client.client_id), tenant_mark(row.tenant.slug)
+from smartauth.readonly_admin import ReadOnlyAdmin
 
 
 class ActivationInline(admin.TabularInline):
@@ -59,7 +26,7 @@ class ActivationInline(admin.TabularInline):
 
 
 # Registered by the toolkit, whose settings name this class for its swapped application model.
-class ClientAdmin(LeavesMarks):
+class ClientAdmin(TracedAdmin):
     """Secrets are stored as digests and are on no page; a new one is shown once, in the answer that made it."""
 
     form = ClientForm
@@ -111,9 +78,6 @@ class ClientAdmin(LeavesMarks):
         ),
     )
 
-    def marks_of(self, row: Client) -> tuple[str, ...]:
-        return (client_mark(row.client_id),)
-
     def get_queryset(self, request: HttpRequest) -> QuerySet[Client]:
         return super().get_queryset(request).prefetch_related("activations__tenant")
 
@@ -122,15 +86,21 @@ class ClientAdmin(LeavesMarks):
         return (*self.readonly_fields, *(("client_id",) if obj else ()))
 
     def save_model(self, request: HttpRequest, obj: Any, form: ModelForm, change: bool) -> None:
-        secret = ""
         if obj.token_endpoint_auth_method != AuthMethod.BASIC:
             obj.client_secret = obj.previous_client_secret = ""
         elif not obj.client_secret:
-            secret = new_secret()
-            obj.client_secret = digest(secret)
-        super().save_model(request, obj, form, change)
-        if secret:
-            self._show_once(request, obj, secret)
+            obj.secret_in_clear = new_secret()
+            obj.client_secret = digest(obj.secret_in_clear)
+        with transaction.atomic():
+            super().save_model(request, obj, form, change)
+            if hasattr(obj, "secret_in_clear"):
+                leave_trace(request, "secret_issued", obj)
+
+    def response_add(self, request: HttpRequest, obj: Any, post_url_continue: str | None = None) -> HttpResponse:
+        return self._secret_of(request, obj) or super().response_add(request, obj, post_url_continue)
+
+    def response_change(self, request: HttpRequest, obj: Any) -> HttpResponse:
+        return self._secret_of(request, obj) or super().response_change(request, obj)
 
     @admin.display(description="grant types")
     def grants(self, client: Client) -> str:
@@ -154,38 +124,45 @@ class ClientAdmin(LeavesMarks):
             rows = Activation.objects.select_for_update().filter(client__in=queryset, is_active=False)
             waiting = list(rows.select_related("client", "tenant"))
             rows.filter(pk__in=[row.pk for row in waiting]).update(is_active=True)
-            mark(*{name for row in waiting for name in activation_marks(row)})
+            leave_trace(request, "activated", *waiting)
         self.message_user(request, f"{len(waiting)} activations are active now.", messages.SUCCESS)
 
     @admin.action(description="Issue a new secret; the present one stays good beside it", permissions=["change"])
-    def issue_new_secret(self, request: HttpRequest, queryset: QuerySet[Client]) -> None:
-        for chosen in queryset.filter(token_endpoint_auth_method=AuthMethod.BASIC):
-            secret = new_secret()
-            with transaction.atomic():
-                client = Client.objects.select_for_update().get(pk=chosen.pk)
+    def issue_new_secret(self, request: HttpRequest, queryset: QuerySet[Client]) -> HttpResponse | None:
+        issued = []
+        with transaction.atomic():
+            for client in queryset.select_for_update().filter(token_endpoint_auth_method=AuthMethod.BASIC):
+                secret = new_secret()
                 client.previous_client_secret, client.client_secret = client.client_secret, digest(secret)
                 client.save(update_fields=["client_secret", "previous_client_secret", "updated"])
-                mark(client_mark(client.client_id))
-            self._show_once(request, client, secret)
+                leave_trace(request, "secret_issued", client)
+                issued.append((client.client_id, secret))
+        if not issued:
+            self.message_user(request, "None of the selected clients authenticates with a secret.", messages.WARNING)
+            return None
+        return self._show_once(request, issued)
 
     def _set_status(self, request: HttpRequest, queryset: QuerySet[Client], status: Client.Status) -> None:
         with transaction.atomic():
             changed = list(queryset.exclude(status=status))
             Client.objects.filter(pk__in=[client.pk for client in changed]).update(status=status)
-            mark(*(client_mark(client.client_id) for client in changed))
+            leave_trace(request, status.value, *changed)
         self.message_user(request, f"{len(changed)} clients are {status.label.lower()} now.", messages.SUCCESS)
 
-    def _show_once(self, request: HttpRequest, client: Client, secret: str) -> None:
-        self.message_user(
-            request,
-            f"The secret of {client.client_id}, shown this once: {secret}",
-            messages.WARNING,
-            fail_silently=True,
-        )
+    def _secret_of(self, request: HttpRequest, client: Client) -> HttpResponse | None:
+        secret = getattr(client, "secret_in_clear", "")
+        return self._show_once(request, [(client.client_id, secret)]) if secret else None
+
+    def _show_once(self, request: HttpRequest, issued: Sequence[tuple[str, str]]) -> HttpResponse:
+        """Answer with secrets in this very page: a message would put them into a cookie or a session row first."""
+        context = {**self.admin_site.each_context(request), "title": "New client secret", "issued": issued}
+        page = TemplateResponse(request, "admin/clients/client/new_secret.html", context | {"opts": self.opts})
+        page["Cache-Control"] = "no-store"
+        return page
 
 
 @admin.register(Tenant)
-class TenantAdmin(LeavesMarks):
+class TenantAdmin(TracedAdmin):
     form = TenantForm
     list_display = ("slug", "name", "is_active", "created_at")
     list_filter = ("is_active",)
@@ -193,15 +170,12 @@ class TenantAdmin(LeavesMarks):
     ordering = ("slug",)
     readonly_fields = ("created_at",)
 
-    def marks_of(self, row: Tenant) -> tuple[str, ...]:
-        return (tenant_mark(row.slug),)
-
     def get_readonly_fields(self, request: HttpRequest, obj: Tenant | None = None) -> tuple[str, ...]:
         return (*self.readonly_fields, *(("slug",) if obj else ()))  # Part of public URLs, and of tokens.
 
 
 @admin.register(Activation)
-class ActivationAdmin(LeavesMarks):
+class ActivationAdmin(TracedAdmin):
     form = ActivationForm
     list_display = ("client", "tenant", "is_active", "allowed_scope", "activated_at")
     list_filter = ("is_active", "tenant")
@@ -210,9 +184,6 @@ class ActivationAdmin(LeavesMarks):
     raw_id_fields = ("client",)
     readonly_fields = ("activated_at",)
     actions = ("activate", "deactivate")
-
-    def marks_of(self, row: Activation) -> tuple[str, ...]:
-        return activation_marks(row)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Activation | None = None) -> tuple[str, ...]:
         return (*self.readonly_fields, *(("client", "tenant") if obj else ()))
@@ -229,23 +200,13 @@ class ActivationAdmin(LeavesMarks):
         with transaction.atomic():
             changed = list(queryset.exclude(is_active=active).select_related("client", "tenant"))
             Activation.objects.filter(pk__in=[row.pk for row in changed]).update(is_active=active)
-            mark(*{name for row in changed for name in activation_marks(row)})
+            leave_trace(request, "activated" if active else "deactivated", *changed)
         self.message_user(request, f"{len(changed)} activations changed.", messages.SUCCESS)
 
 
-class Untouchable:
-    """Rows the server writes for itself: people look, nobody edits."""
-
-    def has_add_permission(self, request: HttpRequest, *args: object) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
-
-
 @admin.register(KeySet)
-class KeySetAdmin(Untouchable, admin.ModelAdmin):
-    """Copies of what clients publish. Deleting one is safe: it is fetched again when it is needed."""
+class KeySetAdmin(ReadOnlyAdmin, TracedAdmin):
+    """Copies of what clients publish. Deleting one is safe: no worker goes on with it, and it is fetched anew."""
 
     list_display = ("jwks_uri", "kids", "fetched_at", "expires_at", "attempted_at", "last_problem")
     search_fields = ("jwks_uri",)
@@ -255,9 +216,12 @@ class KeySetAdmin(Untouchable, admin.ModelAdmin):
     def kids(self, row: KeySet) -> str:
         return ", ".join(key["kid"] for key in (row.document or {"keys": []})["keys"])
 
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return admin.ModelAdmin.has_delete_permission(self, request, obj)
+
 
 @admin.register(AssertionId)
-class AssertionIdAdmin(Untouchable, admin.ModelAdmin):
+class AssertionIdAdmin(ReadOnlyAdmin):
     """Spent assertion ids. Deleting one would let the assertion be used again, so nobody does it here."""
 
     list_display = ("client", "jti_digest", "expires_at")

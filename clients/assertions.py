@@ -13,7 +13,8 @@ from joserfc.errors import JoseError
 from clients.assertion_rules import AssertionClaims, check_claims, check_header, claimed_client_id, refuse
 from clients.compact_jws import CompactJws, MalformedJwt, parse_compact_jws
 from clients.jwks_rules import PublicKey
-from clients.keys import find_verification_key, require_no_transaction
+from clients.key_sets import require_no_transaction
+from clients.keys import find_verification_key
 from clients.registered import RegisteredClient
 from smartauth.conf import config
 from smartauth.digests import digest

@@ -23,6 +23,8 @@ ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 MAX_SECRET = 1_024
 # What an unknown client's secret is compared with; nothing has this digest.
 NO_DIGEST = "0" * 64
+# The only first words of an Authorization header that are repeated: any other may be the credential itself.
+KNOWN_SCHEMES = frozenset({"bearer", "digest", "dpop", "negotiate"})
 
 Audiences = Callable[[RegisteredClient], frozenset[str]]
 
@@ -140,8 +142,10 @@ def _read_basic(authorization: str) -> tuple[_BasicCredentials, ...]:
                 "client.auth_scheme",
                 "the Authorization header has a scheme that does not authenticate clients",
                 expected="Basic",
-                seen=shown(scheme)[:20],
-            )
+                seen=scheme if scheme.lower() in KNOWN_SCHEMES else "another word, not repeated here",
+                fix="Send Basic, a blank, and base64 of client_id:client_secret.",
+            ),
+            basic=True,
         )
     try:
         text = base64.b64decode(encoded.strip(), validate=True).decode("utf-8")

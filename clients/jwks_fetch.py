@@ -5,12 +5,14 @@ socket is made: what was looked up is what is connected to, whatever DNS answers
 Source: RFC 7591 §5; SMART 2.2 client-confidential-asymmetric; RFC 9111 §4.2.
 """
 
+import contextlib
 import ipaddress
 import re
 import socket
 from dataclasses import dataclass, field
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from urllib.parse import SplitResult, urlsplit
 
 import pycurl
@@ -115,7 +117,7 @@ def require_fetchable(url: str) -> SplitResult:
         raise _bad_url(url, "it has user information")
     if "#" in url:
         raise _bad_url(url, "it has a fragment")
-    if not on_loopback and (port or 443) != 443 and f"{host}:{port}" not in config().jwks_allowed_hosts:
+    if not on_loopback and (port or 443) != 443 and not _is_listed(parts):
         raise _bad_url(url, "its port is not 443")
     literal = _ip_address(host)
     if literal is not None and not _may_connect(literal, parts):
@@ -200,13 +202,29 @@ def _prepare(curl: pycurl.Curl, url: str, parts: SplitResult, answer: _Answer) -
 
 
 def _may_connect(address: IPAddress, parts: SplitResult) -> bool:
-    host, port = parts.hostname or "", parts.port
-    listed = config().jwks_allowed_hosts
-    if f"{host}:{port or 443}" in listed or (host in listed and port in (None, 443)):
+    if _is_listed(parts):
         return True
-    if config().is_sandbox and host in LOOPBACK_NAMES:
+    if config().is_sandbox and parts.hostname in LOOPBACK_NAMES:
         return address.is_loopback
     return is_public(address)
+
+
+def _is_listed(parts: SplitResult) -> bool:
+    """Return True for a host and port the operator listed; an entry without port stands for 443."""
+    return _host_and_port(parts) in _listed(config().jwks_allowed_hosts)
+
+
+@lru_cache(maxsize=8)
+def _listed(entries: frozenset[str]) -> frozenset[tuple[str, int]]:
+    return frozenset(_host_and_port(urlsplit(f"//{entry}")) for entry in entries)
+
+
+def _host_and_port(parts: SplitResult) -> tuple[str, int]:
+    """Return host and port in one spelling: without brackets, an IP address as Python writes it (RFC 5952)."""
+    host = parts.hostname or ""
+    with contextlib.suppress(ValueError):
+        host = str(ipaddress.ip_address(host))
+    return host, parts.port or 443
 
 
 def _ip_address(host: str) -> IPAddress | None:

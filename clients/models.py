@@ -153,7 +153,9 @@ class KeySet(models.Model):
     """The last good copy of a client's JWKS, by URL, shared by all workers.
 
     `expires_at` is when HTTP caching rules say the copy may no longer be used (RFC 9111 §4.2); a copy past it is never
-    used. `attempted_at` spaces out the fetches that an unknown `kid` may force.
+    used. `attempted_at` is when the last fetch began. After one that failed `last_problem` holds "rule: reason", and
+    who moves `attempted_at` on, five seconds later at the earliest, may try again. `forced_at` spaces out the fetches
+    that an unknown `kid` may force while the copy is good.
     """
 
     jwks_uri = models.TextField()

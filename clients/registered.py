@@ -55,10 +55,6 @@ class RegisteredClient:
         """Return True while the operator lets this client act at all."""
         return self.status == Client.Status.APPROVED
 
-    def is_active_at(self, tenant: str) -> bool:
-        """Return True when the tenant exists, is active and has activated this client."""
-        return tenant in self.activations
-
 
 @dataclass(frozen=True, slots=True)
 class _Found:

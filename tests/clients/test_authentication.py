@@ -116,13 +116,31 @@ def test_both_secrets_of_a_rotation_work(secret):
         ("Basic " + base64.b64encode(b"cardio").decode(), "client.basic_malformed", True),
         ("Basic " + base64.b64encode(b"cardio:\xff\xfe").decode(), "client.basic_malformed", True),
         ("Basic " + base64.b64encode(b"cardio:secret").decode().rstrip("=")[:-1], "client.basic_malformed", True),
-        ("Bearer abc", "client.auth_scheme", False),
+        ("Bearer abc", "client.auth_scheme", True),
     ],
 )
 def test_bad_basic_credentials_are_refused(secret, authorization, rule, is_basic):
     error = refused(authorization=authorization)
     assert (error.refusal.rule, error.basic) == (rule, is_basic)
     assert "wrong" not in error.refusal.seen
+
+
+@pytest.mark.parametrize(
+    ("authorization", "seen"),
+    [
+        ("Bearer abc", "Bearer"),
+        ("digest abc", "digest"),
+        ("DPoP abc", "DPoP"),
+        ("Negotiate abc", "Negotiate"),
+        (basic("cardio", "secret12345").removeprefix("Basic "), "another word, not repeated here"),
+        ("cardio:secret12345", "another word, not repeated here"),
+        (basic("cardio", "secret12345").replace(" ", ""), "another word, not repeated here"),
+        (basic("cardio", "secret12345").replace(" ", "\t"), "another word, not repeated here"),
+    ],
+)
+def test_a_credential_without_its_scheme_does_not_reach_the_receipt(db, authorization, seen):
+    error = refused(authorization=authorization)
+    assert (error.refusal.rule, error.refusal.seen, error.basic) == ("client.auth_scheme", seen, True)
 
 
 def test_an_empty_secret_never_authenticates_not_even_a_public_client(db):
@@ -154,8 +172,9 @@ def test_two_methods_are_an_invalid_request(secret, params):
 
 
 def test_a_secret_beside_an_assertion_is_an_invalid_request(bulk_loader, ec: KeyPair):
-    with pytest.raises(InvalidRequest):
+    with pytest.raises(InvalidRequest) as error:
         authenticate(with_assertion(signed(ec, claims_at()), client_secret="s"))
+    assert error.value.refusal.rule == "client.two_methods"
     assert not AssertionId.objects.exists()
 
 

@@ -11,6 +11,7 @@ import pytest
 from clients import jwks_fetch
 from clients.jwks_fetch import MAX_BYTES, fetch_jwks, is_public, lifetime, require_fetchable
 from clients.jwks_rules import UnusableJwks
+from smartauth.environment import Environment
 from tests.certificates import self_signed
 from tests.clients.jwks_host import JwksHost, Page, run_jwks_host
 from tests.conftest import Configure
@@ -101,11 +102,23 @@ def test_only_addresses_of_the_public_internet_are_connected_to(address, public)
     assert is_public(ip_address(address)) is public
 
 
+LISTED = Environment({"HOSTS": "Listed.example.org:8443, [fd00:0::7]:8443, [FD00::8], 10.9.9.9:443"}).hosts("HOSTS")
 URLS = [
     # URL                                        production  sandbox
     ("https://app.example.org/jwks.json", True, True),
     ("https://app.example.org:443/jwks.json", True, True),
     ("https://listed.example.org:8443/jwks.json", True, True),
+    ("https://LISTED.example.org:8443/jwks.json", True, True),
+    ("https://[fd00::7]:8443/jwks.json", True, True),
+    ("https://[FD00:0:0::7]:8443/jwks.json", True, True),
+    ("https://[fd00::8]/jwks.json", True, True),
+    ("https://[fd00::8]:443/jwks.json", True, True),
+    ("https://10.9.9.9/jwks.json", True, True),
+    ("https://[fd00::7]/jwks.json", False, False),
+    ("https://[fd00::7]:8444/jwks.json", False, False),
+    ("https://[fd00::8]:8443/jwks.json", False, False),
+    ("https://[fd00::9]:8443/jwks.json", False, False),
+    ("https://listed.example.org:8444/jwks.json", False, False),
     ("https://app.example.org:8443/jwks.json", False, False),
     ("http://app.example.org/jwks.json", False, False),
     ("http://127.0.0.1:9000/jwks.json", False, True),
@@ -131,7 +144,7 @@ URLS = [
 @pytest.mark.parametrize("mode", ["production", "sandbox"])
 @pytest.mark.parametrize(("url", "production", "sandbox"), URLS)
 def test_a_jwks_uri_is_https_on_a_public_host(url, production, sandbox, mode, configure: Configure):
-    configure(mode=mode, jwks_allowed_hosts=frozenset({"listed.example.org:8443"}))
+    configure(mode=mode, jwks_allowed_hosts=LISTED)
     if production if mode == "production" else sandbox:
         assert require_fetchable(url).hostname
     else:

@@ -56,6 +56,7 @@ def test_the_refusal_of_a_private_key_does_not_repeat_it(ec: KeyPair):
     private = load_private_key(ec.private_pem).as_dict(private=True)
     with pytest.raises(UnusableJwks) as refused:
         read_jwks({"keys": [private]})
+    assert refused.value.rule == "jwks.private_key"
     assert str(private["d"]) not in f"{refused.value} {vars(refused.value)}"
 
 

@@ -4,18 +4,22 @@ Source: SMART 2.2 client-confidential-asymmetric, "Registering a client (communi
 """
 
 import threading
+import time
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import pytest
 from django.db import connection, transaction
 
-from clients import keys
+from clients import key_sets, keys
 from clients.jwks_fetch import MAX_BYTES
 from clients.key_pairs import KeyPair, load_private_key
 from clients.keys import find_verification_key
 from clients.models import KeySet
 from clients.registered import RegisteredClient, find_client
 from smartauth.errors import InvalidClient, Refusal
+from smartauth.marks import mark
+from smartauth.marks.poller import poller
 from tests.clients.jwks_host import JwksHost, Page
 from tests.factories import NOW, make_client, service, weak_rsa
 
@@ -40,7 +44,7 @@ def refusal(client: RegisteredClient, kid: str = "ec-1", *, alg: str = "ES384", 
 
 def forget_in_process() -> None:
     """Stand in for another worker, which shares nothing but the database."""
-    keys._copies.clear()
+    key_sets._copies.clear()
 
 
 @pytest.mark.parametrize(("cache_control", "seconds"), [("max-age=120", 120), (None, 300), ("max-age=99999", 3600)])
@@ -61,11 +65,34 @@ def test_an_answer_that_may_not_be_kept_serves_one_verification(client, jwks_hos
         assert jwks_host.visits == visits
 
 
-def test_a_key_is_parsed_once_per_version_of_the_set(client, jwks_host, ec: KeyPair):
+def test_a_key_is_parsed_once_per_version_of_the_set(serving, client, jwks_host, ec: KeyPair):
     jwks_host.publish(ec.public_jwk, cache_control="max-age=100")
+    find_verification_key(client, "ec-1", "ES384", now=NOW)
     first = find_verification_key(client, "ec-1", "ES384", now=NOW)
     assert find_verification_key(client, "ec-1", "ES384", now=after(1)) is first
     assert find_verification_key(client, "ec-1", "ES384", now=after(101)) is not first
+
+
+def test_a_server_asks_the_database_once_for_a_copy_it_keeps(serving, client, jwks_host, ec, django_assert_num_queries):
+    jwks_host.publish(ec.public_jwk)
+    find_verification_key(client, "ec-1", "ES384", now=NOW)
+    with django_assert_num_queries(1):
+        find_verification_key(client, "ec-1", "ES384", now=NOW)
+    with django_assert_num_queries(0):
+        find_verification_key(client, "ec-1", "ES384", now=NOW)
+
+
+def test_a_mark_ends_the_copy_a_process_keeps(serving, client, jwks_host, ec: KeyPair):
+    jwks_host.publish(ec.public_jwk)
+    for _ in range(2):
+        find_verification_key(client, "ec-1", "ES384", now=NOW)
+    KeySet.objects.all().delete()
+    find_verification_key(client, "ec-1", "ES384", now=NOW)
+    assert jwks_host.visits == 1  # Without a mark nothing says that the copy is gone.
+    mark(key_sets.key_set_mark(jwks_host.url))
+    poller.poll()
+    find_verification_key(client, "ec-1", "ES384", now=NOW)
+    assert jwks_host.visits == 2
 
 
 def test_workers_share_one_copy(client, jwks_host, ec: KeyPair):
@@ -175,27 +202,121 @@ def test_no_host_is_waited_for_inside_a_transaction(jwks_host, ec: KeyPair):
     assert jwks_host.visits == 0
 
 
+def at_once(count: int, ask: Callable[[int], None]) -> None:
+    """Run `ask` with 0, 1, … in threads of their own; what one raises fails the test as an unhandled exception."""
+    barrier = threading.Barrier(count)
+
+    def run(number: int) -> None:
+        barrier.wait()
+        try:
+            ask(number)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
 @pytest.mark.django_db(transaction=True)
 def test_of_many_unknown_kids_at_once_one_forces_a_fetch(jwks_host, ec: KeyPair):
     make_client(service(jwks_uri=jwks_host.url))
     client = find_client("bulk-loader")
     jwks_host.publish(ec.public_jwk)
     find_verification_key(client, "ec-1", "ES384", now=NOW)
-    barrier = threading.Barrier(6)
-
-    def ask(number: int) -> None:
-        barrier.wait()
-        try:
-            assert refusal(client, f"guess-{number}", now=after(1)).rule == "jwks.kid_unknown"
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=ask, args=(number,)) for number in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    told: list[str] = []
+    at_once(6, lambda number: told.append(refusal(client, f"guess-{number}", now=after(1)).rule))
+    assert told == ["jwks.kid_unknown"] * 6
     assert jwks_host.visits == 2
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("cache_control", [None, "no-store"])
+def test_who_comes_while_a_set_is_fetched_shares_that_fetch(jwks_host, ec: KeyPair, cache_control):
+    make_client(service(jwks_uri=jwks_host.url))
+    client = find_client("bulk-loader")
+    jwks_host.publish(ec.public_jwk, cache_control=cache_control)
+    jwks_host.page.delay = 0.5
+    found: list[str] = []
+    at_once(6, lambda _: found.append(find_verification_key(client, "ec-1", "ES384", now=NOW).key_type))
+    assert (found, jwks_host.visits) == (["EC"] * 6, 1)
+    assert key_sets._fetches == {}
+    find_verification_key(client, "ec-1", "ES384", now=NOW)
+    assert jwks_host.visits == (2 if cache_control else 1)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_comes_while_a_fetch_fails_shares_the_failure(jwks_host):
+    make_client(service(jwks_uri=jwks_host.url))
+    client = find_client("bulk-loader")
+    jwks_host.page = Page(status=503, delay=0.5)
+    told: list[str] = []
+    at_once(6, lambda _: told.append(refusal(client).rule))
+    assert (told, jwks_host.visits) == (["jwks.status"] * 6, 1)
+    assert key_sets._fetches == {}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_nobody_waits_longer_than_a_fetch_may_take(jwks_host, monkeypatch):
+    make_client(service(jwks_uri=jwks_host.url))
+    client = find_client("bulk-loader")
+    monkeypatch.setattr(key_sets, "TOTAL_TIMEOUT", 200)
+    jwks_host.page = Page(status=503, delay=1.0)
+    told: list[str] = []
+    at_once(3, lambda _: told.append(refusal(client).rule))
+    assert (sorted(told), jwks_host.visits) == (["jwks.status", "jwks.timeout", "jwks.timeout"], 1)
+
+
+def test_a_failing_host_is_tried_once_in_five_seconds_whoever_asks(client, jwks_host, ec: KeyPair):
+    jwks_host.page = Page(status=503)
+    first = refusal(client)
+    for seconds in (0, 1, 4.9):
+        forget_in_process()  # The pause is shared by all workers.
+        told = refusal(client, now=after(seconds))
+        assert (told.rule, told.reason, jwks_host.visits) == ("jwks.status", first.reason, 1)
+        assert jwks_host.url in told.seen
+    assert refusal(client, now=after(5)).rule == "jwks.status"
+    assert refusal(client, now=after(5)).rule == "jwks.status"
+    assert jwks_host.visits == 2
+    jwks_host.publish(ec.public_jwk)  # A host that was mended is heard again after the same pause.
+    assert refusal(client, now=after(9)).rule == "jwks.status"
+    assert find_verification_key(client, "ec-1", "ES384", now=after(10)).key_type == "EC"
+    assert KeySet.objects.get().last_problem == ""
+
+
+@pytest.mark.parametrize("cache_control", ["max-age=60", "no-store"])
+def test_a_set_that_is_no_longer_good_rests_after_a_failure_too(client, jwks_host, ec: KeyPair, cache_control):
+    jwks_host.publish(ec.public_jwk, cache_control=cache_control)
+    find_verification_key(client, "ec-1", "ES384", now=NOW)
+    jwks_host.page = Page(b"<html>")
+    for seconds in (61, 62, 65):
+        assert refusal(client, now=after(seconds)).rule == "jwks.not_json"
+        assert jwks_host.visits == 2
+    jwks_host.publish(ec.public_jwk, cache_control=cache_control)
+    find_verification_key(client, "ec-1", "ES384", now=after(66))
+    assert jwks_host.visits == 3
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_many_who_would_try_a_failing_host_again_one_does_and_nobody_waits_for_it(jwks_host):
+    make_client(service(jwks_uri=jwks_host.url))
+    client = find_client("bulk-loader")
+    jwks_host.page = Page(status=503)
+    refusal(client)
+    jwks_host.page = Page(status=503, delay=1.5)
+    waits: list[float] = []
+
+    def ask(_: int) -> None:
+        began = time.monotonic()
+        assert refusal(client, now=after(6)).rule == "jwks.status"
+        waits.append(time.monotonic() - began)
+
+    at_once(6, ask)
+    assert jwks_host.visits == 2
+    assert len([one for one in waits if one >= 1.5]) == 1
+    assert len(waits) == 6
 
 
 def test_a_weak_published_key_is_named_as_weak(client, jwks_host):

@@ -22,6 +22,7 @@ def refused(metadata, *, operator: bool = True) -> InvalidClientMetadata:
     with pytest.raises(InvalidClientMetadata) as error:
         register_client(metadata, operator=operator)
     assert not Client.objects.exists()
+    assert error.value.refusal.rule == f"registration.{error.value.member}"
     assert error.value.status == 400
     assert error.value.description.isascii()
     return error.value
@@ -104,7 +105,7 @@ def test_a_taken_client_id_is_refused_and_nothing_changes(db):
     register_client(phone_app(), operator=True)
     with pytest.raises(InvalidClientMetadata) as error:
         register_client(web_app(client_id="growth-chart"), operator=True, activate_at=[make_tenant()])
-    assert error.value.member == "client_id"
+    assert error.value.refusal.rule == "registration.client_id"
     assert Client.objects.get().token_endpoint_auth_method == "none"
     assert not Activation.objects.exists()
 
@@ -201,7 +202,8 @@ def test_metadata_is_a_json_object(metadata, db):
 
 
 def test_an_unreadable_scope_is_refused_by_name(db):
-    assert refused(phone_app(scope="openid patient/Observation.sr")).refusal.seen == "patient/Observation.sr"
+    told = refused(phone_app(scope="openid patient/Observation.sr")).refusal
+    assert (told.rule, told.seen) == ("registration.scope", "patient/Observation.sr")
 
 
 def test_null_members_are_absent(db):
@@ -267,7 +269,8 @@ def test_redirect_uris_by_kind_of_client(uri, web, native, sandbox):
 def test_loopback_redirects_of_web_apps_are_for_the_sandbox(db, configure: Configure):
     metadata = phone_app(redirect_uris=["http://127.0.0.1:8000/cb"])
     configure(mode="production")
-    assert refused(metadata).code == "invalid_redirect_uri"
+    error = refused(metadata)
+    assert (error.code, error.refusal.rule) == ("invalid_redirect_uri", "registration.redirect_uris")
     configure(mode="sandbox")
     assert register_client(metadata, operator=True).client.redirect_uris == "http://127.0.0.1:8000/cb"
 

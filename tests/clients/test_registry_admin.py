@@ -1,67 +1,25 @@
 """The registry's admin pages: usable, without secrets, by the rules of registration, and leaving marks."""
 
 import json
-import re
 from datetime import UTC, datetime
 
 import pytest
-from django.contrib.auth import get_user_model
-from django.test import Client as Browser
+from django.contrib.admin.models import LogEntry
+from django.contrib.sessions.models import Session
 
 from clients.key_pairs import KeyPair
 from clients.models import Activation, AssertionId, Client, KeySet, Tenant
+from smartauth.audit.models import AuditRecord
 from smartauth.digests import digest
 from smartauth.marks.models import Mark
+from tests.clients.registry_site import act, change_url, client_form, errors_of, secrets_on
 from tests.factories import make_client, make_tenant, phone_app, service, web_app
-
-
-@pytest.fixture
-def browser(db) -> Browser:
-    operator = get_user_model().objects.create_superuser("admin", password="not used here")
-    browser = Browser(HTTP_HOST="127.0.0.1:8000")
-    browser.force_login(operator)
-    return browser
 
 
 def marks() -> set[str]:
     found = set(Mark.objects.values_list("tag", flat=True))
     Mark.objects.all().delete()
     return found
-
-
-def client_form(**changes: object) -> dict[str, object]:
-    return {
-        "client_id": "growth-chart",
-        "name": "Growth Chart",
-        "status": "approved",
-        "application_type": "web",
-        "token_endpoint_auth_method": "none",
-        "token_endpoint_auth_signing_alg": "",
-        "client_jwks_uri": "",
-        "client_jwks": "",
-        "grant_types": ["authorization_code"],
-        "scope": "patient/*.rs\nopenid",
-        "restrictions": "",
-        "id_token_signed_response_alg": "RS256",
-        "redirect_uris": "https://a.example.org/cb\nhttps://a.example.org/cb2",
-        "activations-TOTAL_FORMS": "0",
-        "activations-INITIAL_FORMS": "0",
-        **changes,
-    }
-
-
-def errors_of(answer) -> dict[str, list[str]]:
-    assert answer.status_code == 200
-    return dict(answer.context["adminform"].form.errors)
-
-
-def change_url(row: object) -> str:
-    return f"/admin/clients/{type(row).__name__.lower()}/{row.pk}/change/"
-
-
-def act(browser: Browser, model: str, action: str, *rows: object):
-    body = {"action": action, "_selected_action": [row.pk for row in rows]}
-    return browser.post(f"/admin/clients/{model}/", body, follow=True)
 
 
 def test_every_list_and_form_opens_and_shows_no_secret(browser, ec: KeyPair):
@@ -96,15 +54,25 @@ def test_a_client_is_added_with_one_word_a_line(browser):
     assert "client:growth-chart" in marks()
 
 
+def is_nowhere_else(browser, answer, secret: str) -> bool:
+    """Return True when only the body of `answer` has the secret: no cookie, no session, no other page, no record."""
+    kept = [str(browser.cookies), *(str(row.get_decoded()) for row in Session.objects.all())]
+    kept += [str(row.details) for row in AuditRecord.objects.all()]
+    kept += [row.change_message for row in LogEntry.objects.all()]
+    kept += [browser.get(url).content.decode() for url in ("/admin/clients/client/", "/admin/")]
+    kept += [browser.get(change_url(client)).content.decode() for client in Client.objects.all()]
+    return "no-store" in answer["Cache-Control"] and not any(secret in text for text in kept)
+
+
 def test_a_new_client_with_a_secret_shows_it_once(browser):
     form = client_form(client_id="", token_endpoint_auth_method="client_secret_basic")
-    answer = browser.post("/admin/clients/client/add/", form, follow=True)
+    answer = browser.post("/admin/clients/client/add/", form)
     client = Client.objects.get()
-    shown = re.search(r"shown this once: ([\w~.-]+)", answer.content.decode())
-    assert shown
-    assert client.client_secret == digest(shown[1])
+    [secret] = secrets_on(answer)
+    assert client.client_secret == digest(secret)
     assert client.client_id.startswith("c-")
-    assert shown[1] not in browser.get(change_url(client)).content.decode()
+    assert client.client_id in answer.content.decode()
+    assert is_nowhere_else(browser, answer, secret)
 
 
 @pytest.mark.parametrize(
@@ -139,10 +107,11 @@ def test_moving_a_client_to_keys_drops_its_secret_and_back_makes_a_new_one(brows
     assert browser.post(change_url(client), form).status_code == 302
     client.refresh_from_db()
     assert (client.client_secret, client.client_jwks) == ("", ec.jwks)
-    form = client_form(token_endpoint_auth_method="client_secret_basic")
-    assert browser.post(change_url(client), form).status_code == 302
+    answer = browser.post(change_url(client), client_form(token_endpoint_auth_method="client_secret_basic"))
+    [secret] = secrets_on(answer)
     client.refresh_from_db()
-    assert len(client.client_secret) == 64
+    assert client.client_secret == digest(secret)
+    assert is_nowhere_else(browser, answer, secret)
 
 
 def test_actions_change_state_and_leave_marks(browser):
@@ -168,10 +137,22 @@ def test_actions_change_state_and_leave_marks(browser):
 def test_a_new_secret_keeps_the_old_one_beside_it(browser):
     registered = make_client(web_app())
     answer = act(browser, "client", "issue_new_secret", registered.client)
-    shown = re.search(r"shown this once: ([\w~.-]+)", answer.content.decode())
-    assert shown
+    [secret] = secrets_on(answer)
     client = Client.objects.get()
-    assert (client.client_secret, client.previous_client_secret) == (digest(shown[1]), digest(registered.secret))
+    assert (client.client_secret, client.previous_client_secret) == (digest(secret), digest(registered.secret))
+    assert "client:cardio" in marks()
+    assert is_nowhere_else(browser, answer, secret)
+
+
+def test_secrets_of_several_clients_are_on_one_page_and_public_clients_get_none(browser):
+    public, *others = (make_client(one).client for one in (phone_app(), web_app(), web_app(client_id="second")))
+    answer = act(browser, "client", "issue_new_secret", public, *others)
+    stored = Client.objects.filter(pk__in=[one.pk for one in others]).order_by("client_id")
+    assert [digest(secret) for secret in secrets_on(answer)] == [one.client_secret for one in stored]
+    answer = act(browser, "client", "issue_new_secret", public)
+    assert secrets_on(answer) == []
+    assert "None of the selected clients authenticates with a secret." in answer.content.decode()
+    assert Client.objects.get(pk=public.pk).client_secret == ""
 
 
 def test_activations_are_edited_on_the_client_s_page(browser):
@@ -225,6 +206,19 @@ def test_deleting_leaves_marks(browser):
     assert browser.post("/admin/clients/tenant/", body).status_code == 302
     assert not Tenant.objects.exists()
     assert "tenant:sandbox" in marks()
+
+
+def test_a_key_set_is_looked_at_and_may_be_deleted_for_every_worker(browser):
+    first, second = (KeySet.objects.create(jwks_uri=f"https://{name}.example.org/jwks") for name in ("a", "b"))
+    assert browser.get("/admin/clients/keyset/add/").status_code == 403
+    assert browser.post(change_url(first), {"jwks_uri": "https://c.example.org/jwks"}).status_code == 403
+    marks()
+    assert browser.post(f"/admin/clients/keyset/{first.pk}/delete/", {"post": "yes"}).status_code == 302
+    assert marks() == {"jwks:https://a.example.org/jwks"}
+    body = {"action": "delete_selected", "_selected_action": [second.pk], "post": "yes"}
+    assert browser.post("/admin/clients/keyset/", body).status_code == 302
+    assert marks() == {"jwks:https://b.example.org/jwks"}
+    assert not KeySet.objects.exists()
 
 
 def test_spent_ids_are_only_looked_at(browser):

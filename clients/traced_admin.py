@@ -1,0 +1,104 @@
+"""What an operator's change of the registry leaves behind: marks for the caches, and a record of who did it.
+
+Both are written in the transaction of the change, so that there is never one without the others.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.contrib import admin
+from django.db import transaction
+from django.db.models import Model, QuerySet
+from django.forms import BaseModelFormSet, ModelForm
+from django.http import HttpRequest
+
+from clients.key_sets import key_set_mark
+from clients.models import Activation, Client, KeySet, Tenant
+from smartauth.audit.recording import AuditEvent, record_now
+from smartauth.context import context_of
+from smartauth.marks import client_mark, mark, tenant_mark
+
+# States whose new value is worth recording. Of every other field a record holds the name only.
+STATES = ("status", "is_active", "is_operator_verified")
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What a row of the registry is called in audit records, and the marks that a change of it leaves."""
+
+    kind: str
+    marks: tuple[str, ...]
+    client_id: str = ""
+    tenant: str = ""
+    details: Mapping[str, str | int] = field(default_factory=dict)
+
+
+def subject_of(row: Model) -> Subject:
+    """Name a row of the registry. Raises LookupError for a row that is not traced here."""
+    match row:
+        case Client():
+            return Subject("client", (client_mark(row.client_id),), client_id=row.client_id)
+        case Tenant():
+            return Subject("tenant", (tenant_mark(row.slug),), tenant=row.slug)
+        case Activation():
+            client_id, slug = row.client.client_id, row.tenant.slug
+            return Subject("activation", (client_mark(client_id), tenant_mark(slug)), client_id=client_id, tenant=slug)
+        case KeySet():
+            return Subject("key_set", (key_set_mark(row.jwks_uri),), details={"jwks_uri": row.jwks_uri})
+    raise LookupError(f"{type(row).__name__} is not traced here")
+
+
+def leave_trace(
+    request: HttpRequest, act: str, *rows: Model | Subject, details: Mapping[str, str | int] | None = None
+) -> None:
+    """Leave marks and one audit record for each row, called `<kind>.<act>`. Call it inside the change's transaction.
+
+    details: names of changed fields and new states; values of anything else never enter.
+    """
+    subjects = [row if isinstance(row, Subject) else subject_of(row) for row in rows]
+    for one in subjects:
+        event = AuditEvent(
+            "administer",
+            rule=f"{one.kind}.{act}",
+            client_id=one.client_id,
+            tenant=one.tenant,
+            user=request.user.pk,
+            details={**one.details, **(details or {})},
+        )
+        record_now(context_of(request), event)
+    mark(*{name for one in subjects for name in one.marks})
+
+
+class TracedAdmin(admin.ModelAdmin):
+    """Leaves a trace of whatever the forms and delete pages of the site change."""
+
+    def save_model(self, request: HttpRequest, obj: Any, form: ModelForm, change: bool) -> None:
+        with transaction.atomic():
+            super().save_model(request, obj, form, change)
+            leave_trace(request, "changed" if change else "added", obj, details=_what_changed(obj, form.changed_data))
+
+    def save_formset(self, request: HttpRequest, form: ModelForm, formset: BaseModelFormSet, change: bool) -> None:
+        with transaction.atomic():
+            super().save_formset(request, form, formset, change)
+            leave_trace(request, "added", *formset.new_objects)
+            leave_trace(request, "deleted", *formset.deleted_objects)
+            for row, fields in formset.changed_objects:
+                leave_trace(request, "changed", row, details=_what_changed(row, fields))
+
+    def delete_model(self, request: HttpRequest, obj: Model) -> None:
+        self._delete(request, [obj], lambda: super(TracedAdmin, self).delete_model(request, obj))
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        self._delete(request, queryset, lambda: super(TracedAdmin, self).delete_queryset(request, queryset))
+
+    def _delete(self, request: HttpRequest, rows: Iterable[Model], delete: Callable[[], None]) -> None:
+        with transaction.atomic():
+            subjects = [subject_of(row) for row in rows]  # Named before they are gone.
+            delete()
+            leave_trace(request, "deleted", *subjects)
+
+
+def _what_changed(row: Model, fields: Iterable[str]) -> dict[str, str | int]:
+    names = sorted(fields)
+    return {"fields": ", ".join(names), **{name: str(getattr(row, name)) for name in STATES if name in names}}
