@@ -58,13 +58,6 @@ class InvalidClient(OAuthError):
         self.basic = basic
 
 
-class InvalidGrant(OAuthError):
-    """The authorization code or refresh token is not good for this client."""
-
-    code = "invalid_grant"
-    default_description = "The grant is not valid"
-
-
 class UnauthorizedClient(OAuthError):
     """The client is known but may not do this."""
 
@@ -77,13 +70,6 @@ class UnsupportedGrantType(OAuthError):
 
     code = "unsupported_grant_type"
     default_description = "The grant type is not supported"
-
-
-class UnsupportedTokenType(OAuthError):
-    """The kind of token cannot be revoked here (RFC 7009 §2.2.1)."""
-
-    code = "unsupported_token_type"
-    default_description = "The token type is not supported"
 
 
 class InvalidScope(OAuthError):

@@ -140,19 +140,6 @@ def split_scope(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(part for part in text.split(" ") if part))
 
 
-def readable_resource_scopes(texts: Iterable[str]) -> tuple[ResourceScope, ...]:
-    """Return the FHIR resource scopes among `texts`; what cannot be read grants nothing and is left out."""
-    found = []
-    for text in texts:
-        try:
-            scope = parse_scope(text)
-        except InvalidScope:
-            continue
-        if isinstance(scope, ResourceScope):
-            found.append(scope)
-    return tuple(found)
-
-
 def shortest(scopes: Iterable[ResourceScope]) -> tuple[ResourceScope, ...]:
     """Return the same permissions with fewer scopes: letters joined, covered scopes left out, first order kept."""
     joined: dict[tuple[str, str, tuple[tuple[str, str], ...]], ResourceScope] = {}

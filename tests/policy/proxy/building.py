@@ -11,7 +11,8 @@ from fhirproxy.policy.references import Bases, make_bases
 from fhirproxy.policy.requests import Interaction, parse_request
 from fhirproxy.policy.targets import parse_target
 from smartauth.policy.access import UNRESTRICTED, Access, Restrictions
-from smartauth.policy.scopes import readable_resource_scopes
+from smartauth.policy.granting import parse_registered
+from smartauth.policy.scopes import ResourceScope
 
 PUBLIC = "https://smart.example.org/fhir/north/r4"
 UPSTREAM = "https://ehr.example.org:8443/api/v4"
@@ -40,7 +41,7 @@ def access_for(
         tenant="north",
         client_id="growth-chart",
         subject="ana",
-        scopes=readable_resource_scopes(word for word in words if "/" in word),
+        scopes=tuple(scope for scope in parse_registered(" ".join(words)) if isinstance(scope, ResourceScope)),
         named_scopes=frozenset(word for word in words if "/" not in word),
         grant_types=kinds if grant_types is None else grant_types,
         expires_at=datetime(2030, 1, 1, tzinfo=UTC),

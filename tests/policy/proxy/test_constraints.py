@@ -7,7 +7,7 @@ import pytest
 from fhirproxy.policy.constraints import is_supported, matches
 from fhirproxy.policy.expressions import parse_expression
 from smartauth.policy import r4
-from smartauth.policy.scopes import readable_resource_scopes
+from smartauth.policy.scopes import parse_resource_scope
 from tests.policy.proxy.building import PUBLIC, UPSTREAM, bases
 
 LOINC = "http://loinc.org"
@@ -87,7 +87,7 @@ CASES = [
 
 
 def filters_of(query: str, kind: str = "Observation") -> tuple[tuple[str, str], ...]:
-    (scope,) = readable_resource_scopes([f"patient/{kind}.rs?{query}"])
+    scope = parse_resource_scope(f"patient/{kind}.rs?{query}")
     return scope.filters
 
 
