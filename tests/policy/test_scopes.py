@@ -1,5 +1,7 @@
 """The scope grammar.  SMART 2.2 scopes-and-launch-context; SMART 1.0 scopes."""
 
+import contextlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -165,10 +167,9 @@ def test_writing_and_reading_a_scope_loses_nothing(scope: ResourceScope) -> None
 
 @given(st.text(max_size=60))
 def test_any_text_is_read_or_refused(text: str) -> None:
-    try:
-        parse_scope(text)
-    except InvalidScope as refused:
-        assert refused.refusal.rule == "scope.grammar"
+    with contextlib.suppress(InvalidScope):
+        # A scope in v1 letters may come back in v2 ones; whatever was read reads the same again.
+        assert parse_scope(str(parse_scope(text))) == parse_scope(text)
 
 
 @given(SCOPES, SCOPES)
