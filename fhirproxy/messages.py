@@ -1,6 +1,7 @@
 """A request and an answer without a framework: what the pipeline takes and gives."""
 
 from dataclasses import dataclass
+from enum import Enum
 
 from fhirproxy.policy.headers import RawHeaders
 from smartauth.context import RequestContext
@@ -9,12 +10,20 @@ FHIR_JSON = "application/fhir+json"
 LARGEST_BODY = 10 * 1024 * 1024  # bytes
 
 
+class Unreadable(Enum):
+    """Why there is no body although one was sent."""
+
+    BROKEN = "it ended before its Content-Length"
+    WITHOUT_LENGTH = "it has no Content-Length"
+    TOO_LARGE = "it is larger than LARGEST_BODY"
+
+
 @dataclass(frozen=True, slots=True)
 class RawRequest:
     """One HTTP request below a tenant's FHIR base.
 
     target: path and query in origin form, still percent-encoded.  prefix: the path of the FHIR base within it.
-    body: at most one byte more than LARGEST_BODY; None when it ended early.
+    body: empty when none was sent.
     """
 
     method: str
@@ -22,7 +31,7 @@ class RawRequest:
     prefix: str
     tenant: str
     headers: RawHeaders
-    body: bytes | None
+    body: bytes | Unreadable
     context: RequestContext
 
 

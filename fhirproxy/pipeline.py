@@ -10,7 +10,7 @@ from clients.tenants import TenantInfo, find_tenant
 from fhirproxy.answers import answer, cors_lines, error_code, preflight_answer, refusal_answer
 from fhirproxy.cursors import no_page, open_cursor, seal_cursor
 from fhirproxy.exchange import Exchange
-from fhirproxy.messages import LARGEST_BODY, RawRequest, RawResponse
+from fhirproxy.messages import RawRequest, RawResponse, Unreadable
 from fhirproxy.policy.authority import Authority, make_authority
 from fhirproxy.policy.decisions import decide
 from fhirproxy.policy.headers import Headers, bearer_token, screen_headers
@@ -59,8 +59,8 @@ def handle(raw: RawRequest) -> RawResponse:
 
 def _answer(raw: RawRequest, progress: _Progress) -> RawResponse:
     raw.context.endpoint = "fhir"
+    progress.headers = headers = screen_headers(raw.method, raw.headers, has_body=raw.body != b"")
     body = _require_body(raw)
-    progress.headers = headers = screen_headers(raw.method, raw.headers, has_body=bool(body))
     tenant = find_tenant(raw.tenant)
     if tenant is None:
         raise FhirRefusal(404, "not-found", Refusal("tenant.unknown", "there is no FHIR API at this URL"))
@@ -201,11 +201,15 @@ def _finish(raw: RawRequest, response: RawResponse, progress: _Progress) -> RawR
 
 
 def _require_body(raw: RawRequest) -> bytes:
-    if raw.body is None:
-        raise bad_request("http.body", "the body ended early")
-    if len(raw.body) > LARGEST_BODY:
-        raise FhirRefusal(413, "too-long", Refusal("http.size", "the body is larger than 10 MiB"))
-    return raw.body
+    match raw.body:
+        case Unreadable.BROKEN:
+            raise bad_request("http.body", "the body ended before its Content-Length")
+        case Unreadable.WITHOUT_LENGTH:
+            raise FhirRefusal(411, "invalid", Refusal("http.length", "the body has no Content-Length"))
+        case Unreadable.TOO_LARGE:
+            raise FhirRefusal(413, "too-long", Refusal("http.size", "the body is larger than 10 MiB"))
+        case body:
+            return body
 
 
 def _path_below_base(raw: RawRequest) -> str:

@@ -8,8 +8,9 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 
 from fhirproxy.answers import bug_answer, refusal_answer
-from fhirproxy.messages import LARGEST_BODY, RawRequest, RawResponse
+from fhirproxy.messages import LARGEST_BODY, RawRequest, RawResponse, Unreadable
 from fhirproxy.pipeline import handle
+from smartauth.bodies import BodyTooLarge, BrokenBody, LengthRequired, read_body
 from smartauth.context import context_of
 from smartauth.responses import database_away
 
@@ -44,12 +45,15 @@ def _raw(request: HttpRequest, tenant: str) -> RawRequest:
     )
 
 
-def _body(request: HttpRequest) -> bytes | None:
+def _body(request: HttpRequest) -> bytes | Unreadable:
     try:
-        # One byte more than allowed: a chunked body has no length to look at.
-        return request.read(LARGEST_BODY + 1)
-    except OSError:
-        return None
+        return read_body(request, LARGEST_BODY)
+    except BodyTooLarge:
+        return Unreadable.TOO_LARGE
+    except LengthRequired:
+        return Unreadable.WITHOUT_LENGTH
+    except BrokenBody:
+        return Unreadable.BROKEN
 
 
 def _target(environ: dict[str, str], script: str) -> str:

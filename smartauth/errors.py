@@ -136,6 +136,13 @@ class ContentTooLarge(OAuthError):
     default_description = "The request is too large"
 
 
+class ContentLengthRequired(OAuthError):
+    """The body came without telling its length first (RFC 9110 §15.5.12)."""
+
+    status = 411
+    default_description = "The request must have a Content-Length"
+
+
 class TemporarilyUnavailable(OAuthError):
     """We cannot decide now, for instance because the database is away: no access (RFC 6749 §4.1.2.1)."""
 

@@ -12,8 +12,10 @@ from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.views.decorators.csrf import csrf_exempt
 
+from smartauth.bodies import BodyTooLarge, BrokenBody, LengthRequired, read_body
 from smartauth.context import context_of
 from smartauth.errors import (
+    ContentLengthRequired,
     ContentTooLarge,
     InsufficientScope,
     InvalidClient,
@@ -48,12 +50,12 @@ def oauth_json(*methods: str, endpoint: str) -> Callable[[Callable[..., Json | N
                 require_method(request, *methods)
                 body = view(request, *args, **kwargs)
             except OAuthError as error:
-                return _private(error_response(request, error))
+                return private(error_response(request, error))
             except Exception as error:  # Ours, whatever it is: the caller gets a number, we get the traceback.
-                return _private(failure_response(request, error))
+                return private(failure_response(request, error))
             if body is None:
-                return _private(_empty(200))
-            return _private(json_response(body))
+                return private(_empty(200))
+            return private(json_response(body))
 
         return wrapper
 
@@ -80,9 +82,9 @@ def public_json(*, endpoint: str) -> Callable[[Callable[..., Json]], Callable[..
                     else _cacheable(request, json_response(view(request, *args, **kwargs)))
                 )
             except OAuthError as error:
-                response = _private(error_response(request, error))
+                response = private(error_response(request, error))
             except Exception as error:
-                response = _private(failure_response(request, error))
+                response = private(failure_response(request, error))
             response["Access-Control-Allow-Origin"] = "*"
             response["Access-Control-Allow-Methods"] = "GET, HEAD, OPTIONS"
             response["Access-Control-Expose-Headers"] = "ETag, X-Trace-Id"
@@ -165,22 +167,30 @@ def require_method(request: HttpRequest, *methods: str) -> None:
 def form(request: HttpRequest) -> dict[str, str]:
     """Return the parameters of a form-encoded body, each at most once; an empty value counts as absent.
 
-    Parameters in the URL are not read. Raises InvalidRequest, ContentTooLarge.
+    Parameters in the URL are not read. Raises InvalidRequest, ContentTooLarge, ContentLengthRequired.
     Source: RFC 6749 §3.2 and appendix B.
     """
     content_type, _, options = request.headers.get("Content-Type", "").partition(";")
     if content_type.strip().lower() != FORM or not _is_utf8(options):
         raise InvalidRequest(
-            Refusal("http.content_type", "the body is not form-encoded", expected=FORM, seen=content_type[:100]),
+            Refusal(
+                "http.content_type",
+                "the body is not form-encoded UTF-8",
+                expected=FORM,
+                seen=request.headers.get("Content-Type", "")[:100],
+            ),
             "The body must be application/x-www-form-urlencoded",
         )
     try:
-        # Read one byte more than allowed: a chunked body has no length to look at.
-        raw = request.read(LARGEST_FORM + 1)
-    except OSError:
-        raise InvalidRequest(Refusal("http.body", "the body ended early")) from None
-    if len(raw) > LARGEST_FORM:
-        raise ContentTooLarge(Refusal("http.size", "the body is too large", expected=f"at most {LARGEST_FORM} bytes"))
+        raw = read_body(request, LARGEST_FORM)
+    except BrokenBody:
+        raise InvalidRequest(Refusal("http.body", "the body ended before its Content-Length")) from None
+    except LengthRequired:
+        fix = "Send the form in one piece, with a Content-Length."
+        raise ContentLengthRequired(Refusal("http.length", "the body has no Content-Length", fix=fix)) from None
+    except BodyTooLarge:
+        refusal = Refusal("http.size", "the body is too large", expected=f"at most {LARGEST_FORM} bytes")
+        raise ContentTooLarge(refusal) from None
     return single_valued(_decode(raw))
 
 
@@ -215,7 +225,9 @@ def _decode(raw: bytes) -> QueryDict:
     except (ValueError, TooManyFieldsSent):
         readable = False
     if not readable or any("\x00" in part for name, values in fields.lists() for part in (name, *values)):
-        raise InvalidRequest(Refusal("http.encoding", "the body is not form-encoded UTF-8 text"))
+        raise InvalidRequest(
+            Refusal("http.encoding", "the body is not form-encoded UTF-8 text, or has too many parameters")
+        )
     return fields
 
 
@@ -232,7 +244,8 @@ def _empty(status: int) -> HttpResponse:
     return response
 
 
-def _private(response: HttpResponse) -> HttpResponse:
+def private(response: HttpResponse) -> HttpResponse:
+    """Forbid every cache to keep `response` (RFC 6749 §5.1)."""
     response["Cache-Control"] = "no-store"
     response["Pragma"] = "no-cache"
     return response

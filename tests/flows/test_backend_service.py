@@ -3,10 +3,14 @@
 SMART 2.2 backend-services; RFC 7523; RFC 7662; RFC 7009.
 """
 
+import socket
 import time
+from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+import requests
 from authlib.integrations.requests_client import OAuth2Session
 from authlib.oauth2.rfc7523 import PrivateKeyJWT
 
@@ -110,6 +114,38 @@ def test_a_rotated_key_works_at_once(world: World, make_partner: MakePartner) ->
         host.publish(new.key.as_dict(private=False), cache_control="max-age=3600")
         session_of(world, new).fetch_token(world.token_url, grant_type="client_credentials")
         assert host.visits == 2
+
+
+def test_a_chunked_body_is_refused_and_never_read_in_part(world: World, make_partner: MakePartner) -> None:
+    session = session_of(world, make_partner("chunker"), "system/Patient.rs")
+    session.fetch_token(world.token_url, grant_type="client_credentials")
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+
+    def chunks() -> Iterator[bytes]:
+        yield from (b"name=", b"zzzzz")
+
+    searched = session.post(f"{world.fhir_base}/Patient/_search", data=chunks(), headers=form)
+    assert (searched.status_code, searched.json()["resourceType"]) == (411, "OperationOutcome")
+    assert session.post(f"{world.fhir_base}/Patient/_search", data=b"name=zzzzz", headers=form).json()["total"] == 0
+    asked = requests.post(world.token_url, data=chunks(), headers=form, timeout=10)
+    assert (asked.status_code, asked.json()["error"]) == (411, "invalid_request")
+
+
+BROKEN_BODIES = [
+    (b"Content-Length: 99999999999\r\n\r\n", 413),
+    (b"Content-Length: 12\r\nTransfer-Encoding: chunked\r\n\r\n3\r\na=b\r\n0\r\n\r\n", 411),
+    (b"Transfer-Encoding: chunked\r\n\r\nzz\r\n", 411),
+]
+
+
+@pytest.mark.parametrize(("rest", "status"), BROKEN_BODIES)
+@pytest.mark.parametrize("path", ["/auth/sandbox/token", "/fhir/sandbox/r4/Patient/_search"])
+def test_a_body_without_one_true_length_is_refused_at_once(world: World, path: str, rest: bytes, status: int) -> None:
+    parts = urlsplit(world.base_url)
+    head = f"POST {path} HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+    with socket.create_connection((parts.hostname, parts.port), timeout=5) as wire:
+        wire.sendall(head.encode() + rest)
+        assert int(wire.recv(1024).split()[1]) == status
 
 
 def test_nothing_but_what_was_granted_is_readable(world: World, make_partner: MakePartner) -> None:
