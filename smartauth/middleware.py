@@ -10,9 +10,9 @@ from django.urls import Resolver404, resolve
 
 from smartauth.conf import config
 from smartauth.context import context_of, new_context
-from smartauth.errors import NotFound, Refusal
+from smartauth.errors import InvalidRequest, NotFound, Refusal
 from smartauth.receipts.recording import record
-from smartauth.responses import error_response
+from smartauth.responses import error_response, private
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 CORRELATION_ID = re.compile(r"[A-Za-z0-9\-_.]{1,64}")
@@ -69,7 +69,7 @@ def protocol_lane(get_response: GetResponse) -> GetResponse:
         try:
             match = resolve(request.path_info)
         except Resolver404:
-            return error_response(request, _nothing_here(request))
+            return private(error_response(request, _nothing_here(request)))
         request.resolver_match = match
         return match.func(request, *match.args, **match.kwargs)
 
@@ -125,5 +125,7 @@ def _nothing_here(request: HttpRequest) -> NotFound:
 
 
 def _refuse(request: HttpRequest, refusal: Refusal) -> HttpResponse:
+    if PROTOCOL.match(request.path_info):
+        return private(error_response(request, InvalidRequest(refusal, refusal.reason)))
     record(context_of(request), status=400, error="invalid_request", refusal=refusal)
     return HttpResponse(f"{refusal.reason}\n", status=400, content_type="text/plain")

@@ -163,6 +163,20 @@ class TestIssueToken:
             self.access(token)
         assert refused.value.refusal.rule == "token.minted"
 
+    def test_scopes_may_be_a_list(
+        self, tenant: TenantInfo, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        claims = {"client": "growth-chart", "tenant": "sandbox", "scopes": ["patient/*.rs", "launch/patient"]}
+        self.issue(monkeypatch, capsys, **claims)
+        assert AccessToken.objects.get().scope == "patient/*.rs launch/patient"
+
+    def test_what_no_database_keeps_names_nobody(
+        self, tenant: TenantInfo, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        claims = {"client": "growth-chart", "tenant": "sandbox", "scope": "patient/*.rs\x00", "patient": "a\x00na"}
+        access = self.access(self.issue(monkeypatch, capsys, **claims))
+        assert (access.patient, access.scopes) == ("a\ufffdna", ())
+
     @pytest.mark.parametrize("stdin", ["", "nonsense", "[]", '"x"'])
     def test_claims_are_one_json_object(
         self,

@@ -131,3 +131,22 @@ def test_a_sandbox_that_is_gone_is_not_joined(tmp_path: Path) -> None:
     gone.wait()
     (tmp_path / running.FILE).write_text(f'{{"pid": {gone.pid}, "environment": {{"PORT": "1"}}}}')
     assert running.joined(tmp_path, {}) == {}
+
+
+def test_a_database_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "manage.py", "explain", "123e4567-e89b-42d3-a456-426614174000"],
+        cwd=ROOT,
+        env={
+            "PATH": os.environ["PATH"],
+            **GOOD,
+            "SMARTAUTH_VAR": str(tmp_path),
+            "DATABASE_URL": "postgresql://u:p@127.0.0.1:1/x",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "does not answer" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1

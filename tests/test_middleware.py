@@ -91,6 +91,8 @@ def test_a_foreign_host_is_refused_without_an_echo(client: Any, host: str) -> No
     answer = client.get("/", headers={"Host": host})
     assert answer.status_code == 400
     assert answer.content == b"This host is not served here.\n"
+    protocol = client.get("/.well-known/jwks.json", headers={"Host": host})
+    assert (protocol.status_code, protocol.json()["trace_id"]) == (400, protocol.headers["X-Trace-Id"])
     assert Receipt.objects.get(trace_id=answer.headers["X-Trace-Id"]).rule == "http.host"
 
 

@@ -29,6 +29,8 @@ def mint(wanted: dict[str, Any], *, user: str | None, now: datetime) -> str:
     is not among the members at all. `user` is a user name.
     """
     claims = {name: value for name, value in wanted.items() if value is not None}
+    if isinstance(claims.get("scopes"), list):
+        claims["scopes"] = " ".join(map(str, claims["scopes"]))
     for short, long in SHORT_FORMS.items():
         if short in claims:
             claims.setdefault(long, claims.pop(short))
@@ -52,9 +54,21 @@ def mint(wanted: dict[str, Any], *, user: str | None, now: datetime) -> str:
             token_checksum=digest(token),
             expires=_expiry(claims["exp"], now),
             scope=_text(claims.get("scope")),
-            claims=claims,
+            claims=_storable(claims),
         )
     return token
+
+
+def _storable(value: Any) -> Any:
+    """Return a claim as the database can keep it: what no text column takes becomes what no id contains."""
+    match value:
+        case str():
+            return value.replace("\x00", "\N{REPLACEMENT CHARACTER}").encode(errors="replace").decode()
+        case list():
+            return [_storable(one) for one in value]
+        case dict():
+            return {_storable(name): _storable(one) for name, one in value.items()}
+    return value
 
 
 def _tenant(slug: object, audience: object) -> Tenant | None:
@@ -64,7 +78,7 @@ def _tenant(slug: object, audience: object) -> Tenant | None:
 
 
 def _text(value: object) -> str:
-    return value.replace("\x00", "") if isinstance(value, str) else ""
+    return str(_storable(value)) if isinstance(value, str) else ""
 
 
 def _expiry(value: object, now: datetime) -> datetime:

@@ -29,16 +29,27 @@ def forget(var: Path) -> None:
     (var / FILE).unlink(missing_ok=True)
 
 
+def is_running(var: Path) -> bool:
+    """Return True while the sandbox that remembered itself on `var` lives."""
+    return _found(var) is not None
+
+
 def joined(var: Path, environment: Mapping[str, str]) -> dict[str, str]:
     """Return `environment` completed by that of the sandbox running on `var`, if one runs; what is set stays."""
+    found = _found(var)
+    if found is None or any(environment.get(name) for name in ("PORT", "SMARTAUTH_BASE_URL")):
+        return dict(environment)  # None runs, or another server is meant.
+    return {**found, **{name: value for name, value in environment.items() if value}}
+
+
+def _found(var: Path) -> dict[str, str] | None:
     try:
-        found = json.loads((var / FILE).read_text())
-        os.kill(found["pid"], 0)
+        kept = json.loads((var / FILE).read_text())
+        os.kill(kept["pid"], 0)
     except (OSError, ValueError, KeyError):
-        return dict(environment)
-    if any(environment.get(name) for name in ("PORT", "SMARTAUTH_BASE_URL")):
-        return dict(environment)  # Another server is meant.
-    return {**found["environment"], **{name: value for name, value in environment.items() if value}}
+        return None
+    environment: dict[str, str] = kept["environment"]
+    return environment
 
 
 def write_private(path: Path, text: str) -> None:

@@ -18,6 +18,7 @@ from smartauth.responses import form, oauth_json, require_param
 from smartauth.views.audience import addressed_tenant, tenant_or_default
 
 RIGHT = "__introspect"  # the extension scope that lets a caller see other clients' tokens
+CREDENTIALS = {"authorization", "client_assertion", "client_assertion_type", "client_id", "client_secret"}
 INACTIVE: dict[str, Any] = {"active": False}
 
 
@@ -37,6 +38,8 @@ def introspect(request: HttpRequest, tenant: str | None = None) -> dict[str, Any
         access = tokens.require_access(bearer, tenant=addressed.slug if addressed else None, context=context, now=now)
         context.tenant = access.tenant
         visible = {access.tenant} if RIGHT in access.named_scopes else set()
+    elif not CREDENTIALS & {*params, *map(str.lower, request.headers)}:
+        raise InvalidToken(Refusal("introspect.no_credentials", "the caller shows no credentials"), presented=False)
     else:
         visible = _tenants_of_client(request, params, addressed.slug if addressed else None)
     token = require_param(params, "token")

@@ -188,7 +188,8 @@ def test_without_credentials_there_is_no_answer(
     post: Post, bulk_loader: Service, get_token: Callable[..., str]
 ) -> None:
     answer = post(INTROSPECT, {"token": get_token(bulk_loader)})
-    assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")
+    assert (answer.status_code, answer.json()["error"]) == (401, "invalid_token")
+    assert answer.headers["WWW-Authenticate"] == 'Bearer realm="smartauth"'
 
 
 def test_naming_a_public_client_is_no_credential(post: Post, tenant: TenantInfo) -> None:

@@ -55,6 +55,8 @@ class Command(BaseCommand):
     def _run(self, workers: int) -> None:
         var = config().var
         with ExitStack() as stack:
+            if running.is_running(var):
+                raise CommandError(f"A sandbox is running on {var} already; stop it first.")
             _require_free_port(settings.PORT)
             if settings.EMBEDDED_DATABASE:
                 cluster = postgres.locate(var)
@@ -78,6 +80,8 @@ class Command(BaseCommand):
 
     def _reset(self) -> None:
         var = config().var
+        if running.is_running(var):
+            raise CommandError("The sandbox is running; stop it first, with Ctrl-C where it was started.")
         if settings.EMBEDDED_DATABASE:
             postgres.remove(postgres.locate(var))
         for name in ("secret_key", "encryption_key", "sandbox.json", running.FILE, "r4server.log"):
