@@ -11,7 +11,6 @@ from clients.metadata import ClientMetadata, InvalidClientMetadata
 from clients.models import Activation, AuthMethod, Client
 from clients.tenants import TenantInfo
 from smartauth.digests import digest, new_secret
-from smartauth.marks import client_mark, mark, tenant_mark
 
 # Stored under the name the metadata has, as it is, as an array, or as URLs separated by blanks.
 SAME_NAME = (
@@ -48,7 +47,7 @@ def register_client(
     propose_at: Iterable[TenantInfo] = (),
     owner: int | None = None,
 ) -> Registered:
-    """Validate metadata and store the client, its activations and its marks in one transaction.
+    """Validate metadata and store the client and its activations in one transaction.
 
     operator: an operator vouches for the client: its `client_id` and `restrictions` are honoured and it is approved and
     verified.    approved: overrides whether it may act at once.    activate_at: tenants where it is active from now on.
@@ -68,15 +67,14 @@ def register_client(
     apply_metadata(client, checked)
     secret = new_secret() if checked.token_endpoint_auth_method == AuthMethod.BASIC else None
     client.client_secret = digest(secret) if secret else ""
-    active = {tenant.pk: tenant for tenant in activate_at}
-    waiting = {tenant.pk: tenant for tenant in propose_at if tenant.pk not in active}
+    active = {tenant.pk for tenant in activate_at}
+    waiting = {tenant.pk for tenant in propose_at} - active
     try:
         with transaction.atomic():
             client.save(force_insert=True)
             Activation.objects.bulk_create(
                 Activation(client=client, tenant_id=pk, is_active=pk in active) for pk in (active | waiting)
             )
-            mark(client_mark(client.client_id), *(tenant_mark(one.slug) for one in (active | waiting).values()))
     except IntegrityError as error:
         if not Client.objects.filter(client_id=client.client_id).exists():
             raise

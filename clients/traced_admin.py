@@ -1,6 +1,6 @@
-"""What an operator's change of the registry leaves behind: marks for the caches, and a record of who did it.
+"""What an operator's change of the registry leaves behind: a record of who did it.
 
-Both are written in the transaction of the change, so that there is never one without the others.
+It is written in the transaction of the change, so that there is never one without the other.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -13,11 +13,9 @@ from django.db.models import Model, QuerySet
 from django.forms import BaseModelFormSet, ModelForm
 from django.http import HttpRequest
 
-from clients.key_sets import key_set_mark
 from clients.models import Activation, Client, KeySet, Tenant
 from smartauth.audit.recording import AuditEvent, record_now
 from smartauth.context import context_of
-from smartauth.marks import client_mark, mark, tenant_mark
 
 # States whose new value is worth recording. Of every other field a record holds the name only.
 STATES = ("status", "is_active", "is_operator_verified")
@@ -25,10 +23,9 @@ STATES = ("status", "is_active", "is_operator_verified")
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What a row of the registry is called in audit records, and the marks that a change of it leaves."""
+    """What a row of the registry is called in audit records."""
 
     kind: str
-    marks: tuple[str, ...]
     client_id: str = ""
     tenant: str = ""
     details: Mapping[str, str | int] = field(default_factory=dict)
@@ -38,21 +35,20 @@ def subject_of(row: Model) -> Subject:
     """Name a row of the registry. Raises LookupError for a row that is not traced here."""
     match row:
         case Client():
-            return Subject("client", (client_mark(row.client_id),), client_id=row.client_id)
+            return Subject("client", client_id=row.client_id)
         case Tenant():
-            return Subject("tenant", (tenant_mark(row.slug),), tenant=row.slug)
+            return Subject("tenant", tenant=row.slug)
         case Activation():
-            client_id, slug = row.client.client_id, row.tenant.slug
-            return Subject("activation", (client_mark(client_id), tenant_mark(slug)), client_id=client_id, tenant=slug)
+            return Subject("activation", client_id=row.client.client_id, tenant=row.tenant.slug)
         case KeySet():
-            return Subject("key_set", (key_set_mark(row.jwks_uri),), details={"jwks_uri": row.jwks_uri})
+            return Subject("key_set", details={"jwks_uri": row.jwks_uri})
     raise LookupError(f"{type(row).__name__} is not traced here")
 
 
 def leave_trace(
     request: HttpRequest, act: str, *rows: Model | Subject, details: Mapping[str, str | int] | None = None
 ) -> None:
-    """Leave marks and one audit record for each row, called `<kind>.<act>`. Call it inside the change's transaction.
+    """Leave one audit record for each row, called `<kind>.<act>`. Call it inside the change's transaction.
 
     details: names of changed fields and new states; values of anything else never enter.
     """
@@ -67,7 +63,6 @@ def leave_trace(
             details={**one.details, **(details or {})},
         )
         record_now(context_of(request), event)
-    mark(*{name for one in subjects for name in one.marks})
 
 
 class TracedAdmin(admin.ModelAdmin):

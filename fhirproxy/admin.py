@@ -4,13 +4,10 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.db import transaction
-from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from fhirproxy.models import Upstream
 from fhirproxy.tenancy import UnusableUpstream, require_usable, seal_secret
-from smartauth.marks import mark, tenant_mark
 
 
 class UpstreamForm(forms.ModelForm):
@@ -65,7 +62,7 @@ def _sealed(credential: str | None, secret: str) -> str:
 
 @admin.register(Upstream)
 class UpstreamAdmin(admin.ModelAdmin):
-    """Every change leaves a mark, so that no worker goes on asking the old server."""
+    """Where each tenant's FHIR server is."""
 
     form = UpstreamForm
     list_display = ("tenant", "base_url", "credential", "timeout_seconds", "created_at")
@@ -73,18 +70,3 @@ class UpstreamAdmin(admin.ModelAdmin):
 
     def get_readonly_fields(self, request: HttpRequest, obj: Upstream | None = None) -> tuple[str, ...]:
         return ("tenant",) if obj else ()
-
-    def save_model(self, request: HttpRequest, obj: Upstream, form: Any, change: bool) -> None:
-        with transaction.atomic():
-            super().save_model(request, obj, form, change)
-            mark(tenant_mark(obj.tenant.slug))
-
-    def delete_model(self, request: HttpRequest, obj: Upstream) -> None:
-        with transaction.atomic():
-            mark(tenant_mark(obj.tenant.slug))
-            super().delete_model(request, obj)
-
-    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Upstream]) -> None:
-        with transaction.atomic():
-            mark(*(tenant_mark(row.tenant.slug) for row in queryset.select_related("tenant")))
-            super().delete_queryset(request, queryset)

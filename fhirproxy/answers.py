@@ -26,6 +26,7 @@ PRIVATE = (
 )
 EXPOSED = "ETag, Location, Content-Location, Last-Modified, WWW-Authenticate, Retry-After, X-Request-ID, X-Trace-Id"
 METHODS = "GET, HEAD, POST, OPTIONS"
+ANYBODY = ("Access-Control-Allow-Origin", "*")
 PREFLIGHT_HEADERS = (
     "Authorization, Content-Type, Accept, Prefer, "
     "If-Match, If-None-Match, If-None-Exist, If-Modified-Since, X-Request-ID"
@@ -114,7 +115,7 @@ def preflight_answer(*, is_public: bool) -> RawResponse:
 
     is_public: the place is readable from any origin.
     """
-    anybody = (("Access-Control-Allow-Origin", "*"),) if is_public else ()
+    anybody = (ANYBODY,) if is_public else ()
     return RawResponse(
         204,
         (

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from clients.tenants import TenantInfo, find_tenant
-from fhirproxy.answers import answer, cors_lines, error_code, preflight_answer, refusal_answer
+from fhirproxy.answers import ANYBODY, answer, cors_lines, error_code, preflight_answer, refusal_answer
 from fhirproxy.cursors import no_page, open_cursor, seal_cursor
 from fhirproxy.exchange import Exchange
 from fhirproxy.messages import RawRequest, RawResponse, Unreadable
@@ -191,6 +191,8 @@ def _refuse(raw: RawRequest, refused: FhirRefusal | OAuthError) -> RawResponse:
 
 def _finish(raw: RawRequest, response: RawResponse, progress: _Progress) -> RawResponse:
     lines = [*response.headers, *cors_lines(progress.access, progress.headers.origin)]
+    if response.status >= 400 and is_public(raw.method, _path_below_base(raw)):
+        lines.append(ANYBODY)  # A page may read why there is no statement, too.
     if progress.headers.request_id:
         lines.append(("X-Request-ID", progress.headers.request_id))
     body = response.body

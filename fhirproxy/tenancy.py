@@ -4,13 +4,11 @@ import base64
 import ipaddress
 from dataclasses import dataclass, field, replace
 
-from django.db import transaction
-
 from fhirproxy.models import Upstream
 from fhirproxy.policy.references import Base, Bases, make_bases, parse_base
 from smartauth import endpoints
 from smartauth.conf import config
-from smartauth.marks import MarkedCache, mark, tenant_mark
+from smartauth.marks import MarkedCache, tenant_mark
 from smartauth.sealing import decrypt, encrypt
 
 PURPOSE = "upstream credential"
@@ -64,19 +62,14 @@ def seal_secret(secret: str) -> str:
     return encrypt(secret.encode(), purpose=PURPOSE)
 
 
-@transaction.atomic
 def set_upstream(tenant: object, *, base_url: str, bearer: str = "") -> Upstream:
-    """Store what stands behind a tenant (a row of the registry) and tell every worker.
-
-    Raises UnusableUpstream.
-    """
+    """Store what stands behind a tenant (a row of the registry). Raises UnusableUpstream."""
     values = {
         "base_url": require_usable(base_url),
         "credential": Upstream.Credential.BEARER if bearer else Upstream.Credential.NONE,
         "sealed_secret": seal_secret(bearer) if bearer else "",
     }
     row, _ = Upstream.objects.update_or_create(tenant=tenant, defaults=values)
-    mark(tenant_mark(row.tenant.slug))
     return row
 
 

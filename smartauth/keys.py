@@ -14,7 +14,7 @@ from joserfc import jwt
 from joserfc.jwk import ECKey, Key, RSAKey
 
 from smartauth.conf import config
-from smartauth.marks import MarkedCache, keys_mark, mark
+from smartauth.marks import MarkedCache, keys_mark
 from smartauth.models import SigningKey
 from smartauth.sealing import decrypt, encrypt
 
@@ -83,7 +83,6 @@ def rotate(purpose: str, *, now: datetime) -> SigningKey:
             rows.filter(state=SigningKey.State.ACTIVE).update(state=SigningKey.State.RETIRED, retired_at=now)
             waiting.state, waiting.activated_at = SigningKey.State.ACTIVE, now
             waiting.save()
-        mark(keys_mark())
     return waiting
 
 
@@ -104,7 +103,6 @@ def _first(purpose: SigningKey.Purpose, now: datetime) -> SigningKey:
     try:
         with transaction.atomic():
             row.save(force_insert=True)
-            mark(keys_mark())
     except IntegrityError:  # Another worker was first.
         return SigningKey.objects.get(purpose=purpose, state=SigningKey.State.ACTIVE)
     return row

@@ -14,6 +14,7 @@ from clients.key_pairs import KeyPair, load_private_key
 from clients.models import Client, Tenant
 from clients.registration import Registered, register_client
 from clients.tenants import TenantInfo, find_tenant
+from smartauth.marks.models import Mark
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 TOKEN_URL = "http://127.0.0.1:8000/auth/sandbox/token"
@@ -87,3 +88,8 @@ def weak_rsa() -> Json:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SecurityWarning)
         return {**RSAKey.generate_key(1024, private=False).as_dict(), "kid": "weak"}
+
+
+def mark(*tags: str) -> None:
+    """Leave marks in the current transaction, as the triggers do."""
+    Mark.objects.bulk_create([Mark(tag=tag) for tag in tags])

@@ -9,9 +9,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.db import connection, transaction
 
-from smartauth.marks import MarkedCache, mark, token_mark
+from smartauth.marks import MarkedCache, token_mark
 from smartauth.marks.models import Mark
 from smartauth.marks.poller import MARKS_KEPT_FOR, Poller, poller
+from tests.factories import mark
 
 pytestmark = pytest.mark.django_db(transaction=True)
 TAG = token_mark("one")

@@ -1,8 +1,9 @@
 """Marks: how a change made on one worker empties the caches of all of them within a second.
 
-A change of a token, authorization, user, client, activation, tenant or signing key leaves a row here in its own
-transaction. Workers read the rows that are new to them every few hundred milliseconds. Nothing is correct only because
-of a cache: a worker that has not read the marks for two seconds stops using what it remembers.
+A change of a token, authorization, user, client, activation, tenant, upstream or signing key leaves a row here in its
+own transaction: triggers write it, so no writer can forget to. Workers read the rows that are new to them every few
+hundred milliseconds. Nothing is correct only because of a cache: a worker that has not read the marks for two seconds
+stops using what it remembers.
 """
 
 from smartauth.marks.cache import MarkedCache
@@ -10,7 +11,6 @@ from smartauth.marks.tags import (
     authorization_mark,
     client_mark,
     keys_mark,
-    mark,
     tenant_mark,
     token_mark,
     user_mark,
@@ -21,7 +21,6 @@ __all__ = [
     "authorization_mark",
     "client_mark",
     "keys_mark",
-    "mark",
     "tenant_mark",
     "token_mark",
     "user_mark",

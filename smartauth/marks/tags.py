@@ -1,4 +1,4 @@
-"""The names of what can change, and the one way to say that it did."""
+"""The names of what can change, as the triggers of the database write them."""
 
 from uuid import UUID
 
@@ -31,10 +31,3 @@ def token_mark(digest: str) -> str:
 def keys_mark() -> str:
     """Name our own signing keys."""
     return "keys"
-
-
-def mark(*tags: str) -> None:
-    """Leave a mark for each tag in the current transaction, so that it is seen exactly when the change is."""
-    from smartauth.marks.models import Mark
-
-    Mark.objects.bulk_create([Mark(tag=tag) for tag in tags])

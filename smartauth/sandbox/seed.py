@@ -16,7 +16,6 @@ from clients.tenants import find_tenant
 from fhirproxy.tenancy import set_upstream
 from smartauth.conf import config
 from smartauth.digests import new_secret
-from smartauth.marks import client_mark, mark, tenant_mark
 from smartauth.people.models import FhirUser, User
 from smartauth.sandbox.running import write_private
 
@@ -65,7 +64,6 @@ def seed(*, upstream_url: str, upstream_bearer: str) -> Seeded:
         if not tenant.name:
             Tenant.objects.filter(pk=tenant.pk).update(name="Sandbox hospital")
         set_upstream(tenant, base_url=upstream_url, bearer=upstream_bearer)
-        mark(tenant_mark(TENANT))
         users = tuple(_user(tenant, name, reference, secrets) for name, reference in PEOPLE.items())
     return Seeded(users, tuple(_client(metadata, secrets) for metadata in _apps()))
 
@@ -120,11 +118,9 @@ def _client(metadata: dict[str, Any], secrets: Path) -> SeededClient:
         where = None if client_id == "mallory" else find_tenant(TENANT)
         register_client(metadata, operator=True, activate_at=(where,) if where else ())
     else:
-        with transaction.atomic():
-            Client.objects.filter(client_id=client_id).update(
-                redirect_uris=" ".join(redirect_uris), launch_urls=" ".join(metadata.get("launch_urls", ()))
-            )
-            mark(client_mark(client_id))
+        Client.objects.filter(client_id=client_id).update(
+            redirect_uris=" ".join(redirect_uris), launch_urls=" ".join(metadata.get("launch_urls", ()))
+        )
     return SeededClient(client_id, key_file, redirect_uris)
 
 

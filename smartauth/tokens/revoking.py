@@ -1,4 +1,4 @@
-"""Ending tokens. The row stays and says so; the mark ends it in every worker's memory (RFC 7009)."""
+"""Ending tokens. The row stays and says so; a mark ends it in every worker's memory.  Source: RFC 7009."""
 
 from datetime import datetime
 from uuid import UUID
@@ -9,7 +9,6 @@ from smartauth.audit.recording import AuditEvent, record_now
 from smartauth.context import RequestContext, new_context
 from smartauth.digests import digest
 from smartauth.errors import Refusal, UnauthorizedClient
-from smartauth.marks import authorization_mark, mark, token_mark
 from smartauth.models import AccessToken, Authorization, RefreshToken
 
 
@@ -41,7 +40,6 @@ def revoke_access_token(
     """
     with transaction.atomic():
         if AccessToken.objects.filter(token_checksum=token_digest, revoked_at__isnull=True).update(revoked_at=now):
-            mark(token_mark(token_digest))
             authorization = _with_names().get(access_tokens__token_checksum=token_digest)
             _audit(authorization, "access_token", context, administrator)
 
@@ -52,7 +50,6 @@ def revoke_authorization(
     """Revoke an Authorization and with it every token under it. `by`: who or what ended it."""
     with transaction.atomic():
         if Authorization.objects.filter(pk=pk, revoked_at__isnull=True).update(revoked_at=now, revoked_by=by):
-            mark(authorization_mark(pk))
             _audit(_with_names().get(pk=pk), f"authorization.{by}", context, administrator)
 
 

@@ -18,10 +18,9 @@ from clients.keys import find_verification_key
 from clients.models import KeySet
 from clients.registered import RegisteredClient, find_client
 from smartauth.errors import InvalidClient, Refusal
-from smartauth.marks import mark
 from smartauth.marks.poller import poller
 from tests.clients.jwks_host import JwksHost, Page
-from tests.factories import NOW, make_client, service, weak_rsa
+from tests.factories import NOW, make_client, mark, service, weak_rsa
 
 
 @pytest.fixture

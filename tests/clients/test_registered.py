@@ -5,10 +5,10 @@ import pytest
 from clients.models import Activation, Client, Tenant
 from clients.registered import find_client, require_active_at
 from smartauth.errors import InvalidClient
-from smartauth.marks import client_mark, mark, tenant_mark
+from smartauth.marks import client_mark, tenant_mark
 from smartauth.marks.poller import poller
 from smartauth.policy.access import UNRESTRICTED, Restrictions
-from tests.factories import make_client, make_tenant, phone_app, service, web_app
+from tests.factories import make_client, make_tenant, mark, phone_app, service, web_app
 
 
 def found(client_id: str = "growth-chart"):

@@ -89,7 +89,7 @@ def test_an_operator_s_client_is_approved_verified_and_active_where_told(db):
     assert (client.status, client.is_operator_verified, client.registration_source) == ("approved", True, "manual")
     states = Activation.objects.order_by("tenant__slug").values_list("tenant__slug", "is_active")
     assert list(states) == [("north", False), ("sandbox", True)]
-    assert set(Mark.objects.values_list("tag", flat=True)) == {"client:growth-chart", "tenant:sandbox", "tenant:north"}
+    assert set(Mark.objects.values_list("tag", flat=True)) == {"client:growth-chart"}
 
 
 def test_a_partner_s_client_waits_and_chooses_neither_id_nor_restrictions_nor_odd_scopes(db):
