@@ -45,7 +45,6 @@ def test_every_list_and_form_opens_and_shows_no_secret(browser, ec: KeyPair):
 
 
 def test_a_client_is_added_with_one_word_a_line(browser):
-    marks()
     answer = browser.post("/admin/clients/client/add/", client_form())
     assert answer.status_code == 302, errors_of(answer)
     client = Client.objects.get()

@@ -3,9 +3,11 @@
 SMART 2.2 backend-services; RFC 7523; RFC 7662; RFC 7009.
 """
 
+import json
 import socket
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,6 +16,7 @@ import requests
 from authlib.integrations.requests_client import OAuth2Session
 from authlib.oauth2.rfc7523 import PrivateKeyJWT
 
+from clients.models import Tenant
 from tests.clients.jwks_host import run_jwks_host
 from tests.world import MakePartner, Partner, World
 
@@ -167,3 +170,20 @@ def test_nothing_but_what_was_granted_is_readable(world: World, make_partner: Ma
     assert session.put(f"{base}/Patient/ana", json={"resourceType": "Patient", "id": "ana"}).status_code == 403
     assert session.delete(f"{base}/Patient/ana").status_code == 403
     assert session.get(f"{base}/Patient/ana").status_code == 200
+
+
+def test_a_tenant_made_while_the_server_runs_works_and_ends_with_one_statement(world: World, tmp_path: Path) -> None:
+    bearer = tmp_path / "bearer"
+    bearer.write_text(world.upstream.bearer)
+    words = ("--slug", "annex", "--upstream", world.upstream.base_url, "--upstream-bearer-file", str(bearer))
+    made = world.server.command("create_tenant", *words)
+    assert json.loads(made.stdout)["fhir_base"] == f"{world.base_url}/fhir/annex/r4"
+
+    def statuses() -> set[int]:
+        document = f"{world.base_url}/fhir/annex/r4/.well-known/smart-configuration"
+        return {requests.get(document, timeout=10).status_code for _ in range(12)}
+
+    assert statuses() == {200}
+    Tenant.objects.filter(slug="annex").update(is_active=False)
+    time.sleep(MARK_TIME)
+    assert statuses() == {404}
