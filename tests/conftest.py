@@ -17,10 +17,16 @@ Configure = Callable[..., Config]
 
 
 @pytest.fixture(scope="session")
-def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> None:
-    """Start the embedded cluster before pytest-django makes its database in it."""
-    if test_settings.CLUSTER is not None:
-        postgres.start(test_settings.CLUSTER, durable=False)
+def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> Iterator[None]:
+    """Start the embedded cluster before pytest-django makes its database in it; the last run to end stops it."""
+    cluster = test_settings.CLUSTER
+    if cluster is None:
+        yield
+        return
+    postgres.start(cluster, durable=False)
+    yield
+    if postgres.is_idle(cluster):
+        postgres.stop(cluster)
 
 
 @pytest.fixture(scope="session")

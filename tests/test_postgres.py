@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import shutil
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -100,3 +101,12 @@ def test_a_generous_umask_is_no_obstacle(tmp_path: Path) -> None:
 def test_a_server_that_is_too_old_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(postgres, "OLDEST", 1_000)
     assert postgres._machine_binaries() is None
+
+
+def test_a_checkout_made_anew_at_the_same_place_has_a_new_cluster(cluster: postgres.Cluster) -> None:
+    """As when somebody removes a checkout while its sandbox runs, and clones it again."""
+    postgres.start(cluster, durable=False)
+    use(cluster, "CREATE TABLE old (x int)")
+    shutil.rmtree(cluster.data)
+    postgres.start(cluster, durable=False)
+    assert use(cluster, "SELECT to_regclass('old')") == (None,)

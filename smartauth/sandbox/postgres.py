@@ -11,9 +11,12 @@ import os
 import pwd
 import re
 import shutil
+import signal
 import stat
 import subprocess
 import tempfile
+import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,6 +69,7 @@ def start(cluster: Cluster, *, durable: bool = True) -> None:
     bin_dir = _binaries(cluster)
     _make_private_folder(cluster.socket, cluster.account)
     if not (cluster.data / "PG_VERSION").exists():
+        _end_orphan(cluster)
         _make_private_folder(cluster.data, cluster.account)
         _run(
             cluster,
@@ -103,6 +107,30 @@ def remove(cluster: Cluster) -> None:
     for folder in (cluster.data, cluster.socket):
         if folder.exists():
             shutil.rmtree(folder)
+
+
+def is_idle(cluster: Cluster) -> bool:
+    """Return True when nobody but the asker is connected."""
+    others = "SELECT 1 FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+    with psycopg.connect(cluster.url("postgres")) as connection:
+        return connection.execute(others).fetchone() is None
+
+
+def _end_orphan(cluster: Cluster) -> None:
+    """End the server that still holds our socket although its data, with the checkout they were in, are gone."""
+    lock = cluster.socket / ".s.PGSQL.5432.lock"
+    if not lock.exists():
+        return
+    pid = int(lock.read_text().split()[0])
+    # The number may be somebody else's by now: only a server of this very data is ended.
+    with suppress(ProcessLookupError, FileNotFoundError):
+        if str(cluster.data).encode() in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0"):
+            os.kill(pid, signal.SIGQUIT)
+            for _ in range(100):
+                os.kill(pid, 0)
+                time.sleep(0.05)
+    for left in cluster.socket.glob(".s.PGSQL.*"):
+        left.unlink(missing_ok=True)
 
 
 def _unprivileged_account() -> str:
