@@ -7,13 +7,11 @@ which would make a revoked token look unknown.
 from uuid import UUID
 
 from django.contrib import admin
-from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
 from smartauth import keys, tokens
-from smartauth.audit.recording import AuditEvent, record_now
 from smartauth.context import context_of
 from smartauth.models import AccessToken, Authorization, AuthorizationCode, RefreshToken, SigningKey
 from smartauth.readonly_admin import ReadOnlyAdmin
@@ -119,11 +117,8 @@ class SigningKeyAdmin(ReadOnlyAdmin):
     def rotate(self, request: HttpRequest, queryset: QuerySet[SigningKey]) -> None:
         for purpose in set(queryset.values_list("purpose", flat=True)):
             try:
-                with transaction.atomic():
-                    row = keys.rotate(purpose, now=timezone.now())
-                    details = {"kid": row.kid, "state": row.state}
-                    event = AuditEvent("administer", rule="key.rotated", user=request.user.pk, details=details)
-                    record_now(context_of(request), event)
+                context = context_of(request)
+                row = keys.rotate(purpose, context=context, now=timezone.now(), administrator=request.user.pk)
             except ValueError as error:
                 self.message_user(request, f"{purpose}: {error}.", level="warning")
             else:

@@ -13,7 +13,9 @@ from django.db.models import Q
 from joserfc import jwt
 from joserfc.jwk import ECKey, Key, RSAKey
 
+from smartauth.audit.recording import AuditEvent, record_now
 from smartauth.conf import config
+from smartauth.context import RequestContext
 from smartauth.marks import MarkedCache, keys_mark
 from smartauth.models import SigningKey
 from smartauth.sealing import decrypt, encrypt
@@ -63,8 +65,10 @@ def make_key(purpose: str) -> SigningKey:
     return SigningKey(kid=kid, purpose=purpose, alg=alg, public_jwk=public, sealed_private_key=sealed)
 
 
-def rotate(purpose: str, *, now: datetime) -> SigningKey:
-    """Move the keys of one purpose on by a step and return the one that was made or activated.
+def rotate(purpose: str, *, context: RequestContext, now: datetime, administrator: int | None = None) -> SigningKey:
+    """Move the keys of one purpose on by a step, record it, and return the key that was made or activated.
+
+    administrator: primary key of the user who did it in the administration; None for the command.
 
     With no next key, one is made and published; with one that was published long enough, it becomes active and the old
     one retires. Raises ValueError when the next key is too young to sign.
@@ -83,6 +87,8 @@ def rotate(purpose: str, *, now: datetime) -> SigningKey:
             rows.filter(state=SigningKey.State.ACTIVE).update(state=SigningKey.State.RETIRED, retired_at=now)
             waiting.state, waiting.activated_at = SigningKey.State.ACTIVE, now
             waiting.save()
+        details = {"kid": waiting.kid, "state": str(waiting.state)}
+        record_now(context, AuditEvent("administer", rule="key.rotated", user=administrator, details=details))
     return waiting
 
 

@@ -10,6 +10,8 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from smartauth import keys
+from smartauth.audit.models import AuditRecord
+from smartauth.context import new_context
 from smartauth.models import SigningKey
 from smartauth.sealing import Unsealable, decrypt, encrypt
 from tests.conftest import Configure
@@ -30,14 +32,14 @@ def test_the_first_key_is_made_at_first_use_and_its_private_part_is_sealed() -> 
 def test_a_key_is_published_before_it_signs_and_after_it_retired(client: Any) -> None:
     now = timezone.now()
     first = keys.access_token_signer(now)
-    following = keys.rotate(PURPOSE, now=now)
+    following = keys.rotate(PURPOSE, context=new_context(), now=now)
     assert keys.access_token_signer(now).kid == first.kid
     assert {key["kid"] for key in keys.published_keys(now)} == {first.kid, following.kid}
 
     with pytest.raises(ValueError, match="may sign from"):
-        keys.rotate(PURPOSE, now=now + timedelta(minutes=5))
+        keys.rotate(PURPOSE, context=new_context(), now=now + timedelta(minutes=5))
     later = now + timedelta(minutes=11)
-    keys.rotate(PURPOSE, now=later)
+    keys.rotate(PURPOSE, context=new_context(), now=later)
     assert keys.access_token_signer(later).kid == following.kid
     assert {key["kid"] for key in keys.published_keys(later)} == {first.kid, following.kid}
 
@@ -56,6 +58,8 @@ def test_the_database_holds_one_active_key_per_use() -> None:
 def test_the_command_moves_keys_on_by_one_step(capsys: pytest.CaptureFixture[str]) -> None:
     call_command("rotate_keys")
     assert "is now next" in capsys.readouterr().out
+    record = AuditRecord.objects.get(rule="key.rotated")
+    assert record.details == {"kid": SigningKey.objects.get(state="next").kid, "state": "next"}
     with pytest.raises(CommandError, match="may sign from"):
         call_command("rotate_keys")
 

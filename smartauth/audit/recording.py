@@ -69,11 +69,6 @@ def record_read(context: RequestContext, event: AuditEvent) -> None:
         raise AuditUnavailable("the audit trail cannot be written") from error
 
 
-def flush() -> None:
-    """Write what waits now. Raises django.db.Error; what was not written keeps waiting."""
-    _buffer.flush()
-
-
 def _row(context: RequestContext, event: AuditEvent) -> AuditRecord:
     return AuditRecord(
         at=datetime.now(UTC),

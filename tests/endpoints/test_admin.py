@@ -119,6 +119,7 @@ def test_keys_are_rotated_from_the_list(browser: Any, db: None) -> None:
     row = SigningKey.objects.get()
     browser.post(reverse("admin:smartauth_signingkey_changelist"), {"action": "rotate", "_selected_action": [row.pk]})
     assert SigningKey.objects.filter(state="next").count() == 1
+    assert AuditRecord.objects.get(rule="key.rotated").user_id == User.objects.get().pk
 
 
 def test_reading_a_receipt_is_audited(browser: Any, tenant: TenantInfo) -> None:

@@ -8,6 +8,7 @@ from django.utils import timezone
 from clients.models import Tenant
 from clients.tenants import TenantInfo
 from smartauth import keys
+from smartauth.context import new_context
 from tests.conftest import Configure
 from tests.endpoints.conftest import Post, Service
 from tests.factories import make_tenant
@@ -132,5 +133,5 @@ def test_the_host_header_decides_nothing(client: Any, tenant: TenantInfo) -> Non
 
 def test_a_changed_key_changes_the_tag(client: Any, tenant: TenantInfo) -> None:
     first = client.get("/.well-known/jwks.json").headers["ETag"]
-    keys.rotate("access_token", now=timezone.now())
+    keys.rotate("access_token", context=new_context(), now=timezone.now())
     assert client.get("/.well-known/jwks.json").headers["ETag"] != first

@@ -6,6 +6,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from smartauth import keys
+from smartauth.context import new_context
 
 
 class Command(BaseCommand):
@@ -18,7 +19,7 @@ class Command(BaseCommand):
         for purpose in keys.ALGORITHMS:
             keys.access_token_signer(now)
             try:
-                row = keys.rotate(purpose, now=now)
+                row = keys.rotate(purpose, context=new_context(), now=now)
             except ValueError as error:
                 raise CommandError(f"{purpose}: {error}.") from None
             self.stdout.write(f"{purpose} {row.alg} {row.kid} is now {row.state}")
