@@ -12,9 +12,10 @@ from smartauth import endpoints, tokens
 from smartauth.bearer import bearer_token
 from smartauth.context import context_of
 from smartauth.errors import InvalidClient, InvalidToken, Refusal
+from smartauth.forms import form, require_param
 from smartauth.policy import granting
 from smartauth.receipts.recording import record
-from smartauth.responses import form, oauth_json, require_param
+from smartauth.responses import oauth_json
 from smartauth.views.audience import addressed_tenant, tenant_or_default
 
 RIGHT = "__introspect"  # the extension scope that lets a caller see other clients' tokens

@@ -6,7 +6,8 @@ from django.utils import timezone
 from clients.authentication import authenticate_client
 from smartauth import endpoints, tokens
 from smartauth.context import context_of
-from smartauth.responses import form, oauth_json, require_param
+from smartauth.forms import form, require_param
+from smartauth.responses import oauth_json
 from smartauth.views.audience import addressed_tenant, tenant_or_default
 
 

@@ -12,8 +12,9 @@ from clients.tenants import TenantInfo, find_tenant
 from smartauth import endpoints
 from smartauth.context import context_of
 from smartauth.errors import InvalidTarget, NotFound, Refusal, UnauthorizedClient, UnsupportedGrantType
+from smartauth.forms import form, require_param
 from smartauth.grants import client_credentials
-from smartauth.responses import form, oauth_json, require_param
+from smartauth.responses import oauth_json
 from smartauth.tokens import Issued
 from smartauth.views.audience import addressed_tenant, named_tenant
 
