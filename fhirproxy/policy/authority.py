@@ -16,7 +16,6 @@ from smartauth.policy.scopes import Level, ResourceScope
 
 # SMART 2.2 names these as what fhirUser may be; PractitionerRole is how many servers name a clinician at work.
 USER_TYPES = frozenset({"Patient", "Practitioner", "PractitionerRole", "RelatedPerson", "Person"})
-CLINICIANS = frozenset({"Practitioner", "PractitionerRole"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +83,7 @@ def user_of(access: Access, bases: Bases) -> Local | None:
 def make_grants(access: Access, bases: Bases, loaded: Loaded, *, practitioner_access: str) -> tuple[Grant, ...]:
     """Return every grant of a token. Scopes that reach nobody, or that cannot be judged, are left out.
 
-    practitioner_access: "all" or "none", what `user/` reaches for a clinician.
+    practitioner_access: "all" or "none", what a clinician reaches as one.
     """
     limit = _client_limit(access, loaded)
     reach = _user_reach(access, bases, loaded, practitioner_access)
@@ -108,16 +107,15 @@ def _client_limit(access: Access, loaded: Loaded) -> Patients:
 
 
 def _user_reach(access: Access, bases: Bases, loaded: Loaded, practitioner_access: str) -> Patients:
-    user = user_of(access, bases)
-    if user is None:
-        return frozenset()
-    if user.type == "Patient":
-        return frozenset({user.id}) | access.related_patients
-    if user.type == "RelatedPerson":
-        return loaded.related_patients | access.related_patients
-    if user.type in CLINICIANS and practitioner_access == "all":
-        return EVERYONE
-    return frozenset()
+    """Return whom the user may act for: by what they are here, and by relation, for which they need not be anything."""
+    match user_of(access, bases):
+        case Local(type="Patient", id=patient):
+            return access.related_patients | {patient}
+        case Local(type="RelatedPerson"):
+            return access.related_patients | loaded.related_patients
+        case Local(type="Practitioner" | "PractitionerRole") if practitioner_access == "all":
+            return EVERYONE
+    return access.related_patients
 
 
 def _patients(scope: ResourceScope, access: Access, reach: Patients) -> Patients:
@@ -131,7 +129,9 @@ def _patients(scope: ResourceScope, access: Access, reach: Patients) -> Patients
             patient = access.patient
             if "authorization_code" not in access.grant_types or patient is None or not is_id(patient):
                 return nobody
-            return frozenset({patient}) if access.fhir_user is None else within(frozenset({patient}), reach)
+            # Only a token that says of nobody that they are signed in can do without rights of theirs.
+            is_without_user = access.user is None and access.fhir_user is None
+            return frozenset({patient}) if is_without_user else within(frozenset({patient}), reach)
 
 
 def _own_record(access: Access, bases: Bases, limit: Patients) -> Grant | None:

@@ -1,12 +1,13 @@
 """From tokens to grants: nobody is never everybody.  SMART 2.2 scopes-and-launch-context."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from fhirproxy.policy.authority import EVERYONE, Loaded, Patients, patients_digest, union, within
+from fhirproxy.policy.authority import EVERYONE, Loaded, Patients, make_authority, patients_digest, union, within
 from smartauth.policy.access import Restrictions
-from tests.policy.proxy.building import APP, PUBLIC, SERVICE, authority_for
+from tests.policy.proxy.building import APP, PUBLIC, SERVICE, access_for, authority_for, bases
 
 ANA, BEN = frozenset({"ana"}), frozenset({"ben"})
 GRANTS: list[tuple[str, dict[str, Any], list[Patients]]] = [
@@ -36,7 +37,7 @@ GRANTS: list[tuple[str, dict[str, Any], list[Patients]]] = [
     ("user/*.rs", {"fhir_user": "PractitionerRole/p"}, [EVERYONE]),
     ("user/*.rs", {"fhir_user": "Practitioner/p", "practitioner_access": "none"}, []),
     ("user/*.rs", {"fhir_user": "Practitioner/p", "practitioner_access": "unknown"}, []),
-    ("user/*.rs", {"fhir_user": "Person/p", "related": BEN}, []),
+    ("user/*.rs", {"fhir_user": "Person/p"}, []),
     ("user/*.rs", {"fhir_user": "Device/d"}, []),
     ("user/*.rs", {"fhir_user": "RelatedPerson/r"}, []),
     ("user/*.rs", {"fhir_user": "RelatedPerson/r", "loaded": Loaded(related_patients=ANA)}, [ANA]),
@@ -69,6 +70,49 @@ GRANTS: list[tuple[str, dict[str, Any], list[Patients]]] = [
 @pytest.mark.parametrize(("scope", "token", "patients"), GRANTS, ids=str)
 def test_grants(scope: str, token: dict[str, Any], patients: list[Patients]) -> None:
     assert [grant.patients for grant in authority_for(scope, **token).grants] == patients
+
+
+SIGNED_IN: list[tuple[str, str | None, dict[str, Any], str, list[Patients]]] = [
+    # scope, fhirUser, the rest of the token, practitioner_access, patients of each grant
+    ("patient/*.rs", None, {"patient": "ana"}, "all", []),
+    ("patient/*.rs", None, {"patient": "ana", "related": BEN}, "all", []),
+    ("patient/*.rs", None, {"patient": "ben", "related": BEN}, "all", [BEN]),
+    ("patient/*.rs", None, {"patient": "ben", "related": ANA | BEN}, "all", [BEN]),
+    ("patient/*.rs", None, {"related": BEN}, "all", []),
+    ("patient/*.rs", "Patient/ana", {"patient": "ana"}, "all", [ANA]),
+    ("patient/*.rs", "Patient/ana", {"patient": "ben"}, "all", []),
+    ("patient/*.rs", "Patient/ana", {"patient": "ben", "related": BEN}, "all", [BEN]),
+    ("patient/*.rs", "Person/p", {"patient": "ana", "related": BEN}, "all", []),
+    ("patient/*.rs", "Person/p", {"patient": "ben", "related": BEN}, "all", [BEN]),
+    ("patient/*.rs", "https://x.example/Practitioner/p", {"patient": "ana"}, "all", []),
+    ("patient/*.rs", "Practitioner/p", {"patient": "ana"}, "all", [ANA]),
+    ("patient/*.rs", "Practitioner/p", {"patient": "ana"}, "none", []),
+    ("patient/*.rs", "Practitioner/p", {"patient": "ben", "related": BEN}, "none", [BEN]),
+    ("user/*.rs", None, {}, "all", []),
+    ("user/*.rs", None, {"patient": "ana"}, "all", []),
+    ("user/*.rs", None, {"related": BEN}, "all", [BEN]),
+    ("user/*.rs", "", {"related": BEN}, "all", [BEN]),
+    ("user/*.rs", "Person/p", {}, "all", []),
+    ("user/*.rs", "Person/p", {"related": BEN}, "all", [BEN]),
+    ("user/*.rs", "Device/d", {"related": BEN}, "all", [BEN]),
+    ("user/*.rs", "Patient/ana", {"related": BEN}, "all", [ANA | BEN]),
+    ("user/*.rs", "RelatedPerson/r", {"related": BEN}, "all", [BEN]),
+    ("user/*.rs", "Practitioner/p", {"related": BEN}, "all", [EVERYONE]),
+    ("user/*.rs", "Practitioner/p", {"related": BEN}, "none", [BEN]),
+    ("user/*.rs", None, {"related": BEN, "restrictions": Restrictions(patients=ANA)}, "all", []),
+    ("user/*.rs", None, {"related": BEN, "grant_types": SERVICE}, "all", []),
+    ("system/*.rs", None, {"related": BEN, "grant_types": APP}, "all", []),
+    ("openid fhirUser", None, {"related": BEN}, "all", []),
+]
+
+
+@pytest.mark.parametrize(("scope", "fhir_user", "token", "practitioner_access", "patients"), SIGNED_IN, ids=str)
+def test_a_signed_in_user_reaches_what_they_are_and_whom_they_are_related_to(
+    scope: str, fhir_user: str | None, token: dict[str, Any], practitioner_access: str, patients: list[Patients]
+) -> None:
+    access = replace(access_for(scope, fhir_user=fhir_user, **token), user=7)
+    authority = make_authority(access, bases(), Loaded(), practitioner_access=practitioner_access)
+    assert [grant.patients for grant in authority.grants] == patients
 
 
 def test_who_is_signed_in_is_one_instance_and_letter_r() -> None:

@@ -1,0 +1,293 @@
+"""What the pages of the authorization server ask about patients, answered by the enforcement that stands before an app.
+
+A question is an Access made for the signed-in person, a request we write and the decision about it; what is shown of a
+record is read out of checked resources only. Source: FHIR R4 patient, datatypes (HumanName, Identifier) and search.
+"""
+
+import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+
+from clients.tenants import find_tenant
+from fhirproxy.exchange import Exchange
+from fhirproxy.policy.authority import Authority, Loaded, make_authority, user_of
+from fhirproxy.policy.bodies import Json, Resource
+from fhirproxy.policy.compartments import Checked, check
+from fhirproxy.policy.dates import find_interval
+from fhirproxy.policy.decisions import decide, read_for_ourselves
+from fhirproxy.policy.headers import Headers
+from fhirproxy.policy.outcomes import FhirRefusal
+from fhirproxy.policy.plans import Deny, Limits, ReadPlan, SearchPlan
+from fhirproxy.policy.references import Local, values_at
+from fhirproxy.policy.requests import parse_request
+from fhirproxy.policy.targets import Pairs, parse_target, render
+from fhirproxy.policy.values import escape
+from fhirproxy.rights import load_facts
+from fhirproxy.searching import Gathered, Position, Sifter
+from fhirproxy.tenancy import find_upstream
+from fhirproxy.upstream import UpstreamError
+from smartauth.audit.recording import AuditEvent, AuditUnavailable, record_read
+from smartauth.context import RequestContext
+from smartauth.policy.access import Access
+from smartauth.policy.scopes import ResourceScope
+from smartauth.records import PatientPage, PatientRecord, PatientSearch, Person, RecordsUnavailable
+from smartauth.sealing import Unsealable
+
+RULE = "picker"  # in the audit trail: read for a page of ours, not for a token
+BY_NAME = ("_sort", "family,given")
+MOST_WORDS = 8  # in a name that is searched for: the runs of n words are n² / 2
+LONGEST = 200  # characters of a text that is shown
+LONGEST_KIND = 40  # characters of what is said about an identifier
+SEXES = frozenset({"male", "female", "other", "unknown"})
+# A name in use before one of which nothing is said, and that before one no longer in use.
+USES = {"official": 0, "usual": 1, "old": 3, "maiden": 3}
+UNSAID = 2
+
+Tree = dict[str, Json]
+
+
+@contextmanager
+def _faults_told() -> Iterator[None]:
+    try:
+        yield
+    except (UpstreamError, Unsealable, FhirRefusal, AuditUnavailable) as error:
+        raise RecordsUnavailable(f"{type(error).__name__}: {error}") from error
+
+
+class ProxyRecords:
+    """Implements smartauth.records.Records for the FHIR server behind the person's tenant."""
+
+    @_faults_told()
+    def find_patients(
+        self, person: Person, search: PatientSearch, *, limit: int, context: RequestContext, now: datetime
+    ) -> PatientPage:
+        """Return at most `limit` patients the person may act for that match, by name. Raises RecordsUnavailable."""
+        if search.birth_date and not _is_date(search.birth_date):
+            return PatientPage(())
+        gathered = _ask_for_patients(person, context, now=now).search(_criteria(search), limit)
+        found = sorted(gathered.matches.values(), key=_order)
+        has_more = len(found) > limit or gathered.following is not None
+        return PatientPage(tuple(_record(one) for one in found[:limit]), has_more)
+
+    @_faults_told()
+    def find_patient(
+        self, person: Person, patient_id: str, *, context: RequestContext, now: datetime
+    ) -> PatientRecord | None:
+        """Return one patient the person may act for, or None. Raises RecordsUnavailable."""
+        found = _ask_for_patients(person, context, now=now).read("Patient", patient_id)
+        return _record(found) if found else None
+
+    @_faults_told()
+    def find_user_name(self, person: Person, *, context: RequestContext, now: datetime) -> str:
+        """Return the name on the person's own record, "" when there is none. Raises RecordsUnavailable."""
+        inquiry = _ask(person, context, now=now, named_scopes=frozenset({"openid", "fhirUser"}))
+        user = user_of(inquiry.access, inquiry.exchange.info.bases)
+        found = inquiry.read(user.type, user.id) if user else None
+        return _full_name(_name(found)) if found else ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Inquiry:
+    """One question of one person: what it may reach, and the calls made for it."""
+
+    access: Access
+    authority: Authority
+    exchange: Exchange
+    max_count: int
+    context: RequestContext
+
+    def read(self, resource_type: str, resource_id: str) -> Checked | None:
+        """Return one resource, or None for absent, deleted, outside and no id alike.
+
+        Nothing is fetched to decide about it: patients, and the people who sign in, hang on no other resource.
+        """
+        plan = self._plan((resource_type, resource_id), (), 1)
+        if not isinstance(plan, ReadPlan) or plan.request is None:
+            return None
+        unchecked = self.exchange.read(plan.request, Local(plan.type, plan.id)).unchecked
+        if unchecked is None:
+            return None
+        self.exchange.checked += 1
+        checked = check(unchecked, plan.via, "r", self.exchange.info.bases)
+        if checked is not None:
+            self._record(plan)
+        return checked
+
+    def search(self, criteria: Pairs, limit: int) -> Gathered:
+        """Return the first patients, one more than `limit` when there are more: it alone proves that there are."""
+        try:
+            return self._gather((*criteria, BY_NAME), limit + 1)
+        except FhirRefusal:  # A server that cannot sort can still search.
+            return self._gather(criteria, limit + 1)
+
+    def _gather(self, pairs: Pairs, wanted: int) -> Gathered:
+        plan = self._plan(("Patient",), pairs, wanted)
+        if not isinstance(plan, SearchPlan) or plan.request is None:
+            return Gathered()
+        gathered = Sifter(plan, self.authority, self.exchange).gather(Position(plan.request), wanted)
+        self._record(plan)
+        return gathered
+
+    def _plan(self, segments: tuple[str, ...], pairs: Pairs, count: int) -> ReadPlan | SearchPlan | None:
+        """Decide about a request as if an app had sent it. None: it cannot be read, or is not for this person."""
+        try:
+            target = parse_target("/" + render(segments, pairs), prefix="")
+            wanted = parse_request("GET", target, Headers(), b"", self.exchange.info.bases)
+        except (FhirRefusal, UnicodeEncodeError):  # What a person typed decides about itself only.
+            return None
+        plan = decide(wanted, self.authority, Limits(count, self.max_count))
+        return None if isinstance(plan, Deny) else plan
+
+    def _record(self, plan: ReadPlan | SearchPlan) -> None:
+        """Put what was read into the audit trail, before it is given. Raises AuditUnavailable."""
+        is_read = isinstance(plan, ReadPlan)
+        event = AuditEvent(
+            "read" if is_read else "search",
+            rule=RULE,
+            client_id=self.access.client_id,
+            tenant=self.access.tenant,
+            user=self.access.user,
+            resource_type=plan.type,
+            resource_id=plan.id if isinstance(plan, ReadPlan) else "",
+            query=plan.request.target if plan.request else "",
+            details={
+                "interaction": "read" if is_read else "search-type",
+                "upstream_calls": self.exchange.calls,
+                "checked": self.exchange.checked,
+                "removed": self.exchange.removed,
+            },
+        )
+        record_read(self.context, event)
+
+
+def _ask_for_patients(person: Person, context: RequestContext, *, now: datetime) -> _Inquiry:
+    return _ask(person, context, now=now, scopes=(ResourceScope("user", "Patient", "rs"),))
+
+
+def _ask(
+    person: Person,
+    context: RequestContext,
+    *,
+    now: datetime,
+    scopes: tuple[ResourceScope, ...] = (),
+    named_scopes: frozenset[str] = frozenset(),
+) -> _Inquiry:
+    """Return an inquiry with the rights of a token that had these scopes at this moment. Raises RecordsUnavailable."""
+    tenant, info = find_tenant(person.tenant), find_upstream(person.tenant)
+    if tenant is None or info is None:
+        raise RecordsUnavailable("the tenant is not active, or no upstream is configured for it")
+    access = Access(
+        tenant=person.tenant,
+        client_id=person.client_id,
+        subject=person.subject,
+        scopes=scopes,
+        named_scopes=named_scopes,
+        grant_types=frozenset({"authorization_code"}),
+        expires_at=now,
+        user=person.user,
+        fhir_user=person.fhir_user,
+        related_patients=person.related_patients,
+    )
+    exchange = Exchange(info, str(context.trace_id))
+    loaded = _facts(access, exchange, now=now)
+    practitioner_access = tenant.policy.practitioner_access
+    authority = make_authority(access, info.bases, loaded, practitioner_access=practitioner_access)
+    return _Inquiry(access, authority, exchange, tenant.policy.max_count, context)
+
+
+def _facts(access: Access, exchange: Exchange, *, now: datetime) -> Loaded:
+    """Return the facts that rights hang on. Raises UpstreamError where they give nobody because they are unreadable."""
+    loaded = load_facts(access, exchange, now=now)
+    user = user_of(access, exchange.info.bases)
+    if access.scopes and user is not None and user.type == "RelatedPerson" and not loaded.related_patients:
+        exchange.read(read_for_ourselves(user.type, user.id), user)
+    return loaded
+
+
+def _is_date(text: str) -> bool:
+    return find_interval(text) is not None and "T" not in text
+
+
+def _criteria(search: PatientSearch) -> Pairs:
+    pairs = list(_name_criteria(search.name)) if search.name else []
+    if search.birth_date:
+        pairs.append(("birthdate", search.birth_date))
+    if search.identifier:
+        pairs.append(("identifier", escape(search.identifier.strip())))
+    return tuple(pairs)
+
+
+def _name_criteria(text: str) -> Iterator[tuple[str, str]]:
+    """Ask that each word typed be in a run of words with which some part of the name begins.
+
+    Servers compare with the beginning of single parts: "Berg" alone does not find the family name "van der Berg".
+    """
+    words = text.replace(",", " ").split()
+    if not 0 < len(words) <= MOST_WORDS:
+        words = [""]  # An empty value is refused, and nobody found; no value at all would find everybody.
+    for at in range(len(words)):
+        runs = (words[start:end] for start in range(at + 1) for end in range(at + 1, len(words) + 1))
+        yield "name", ",".join(escape(" ".join(run)) for run in runs)
+
+
+def _record(checked: Checked) -> PatientRecord:
+    resource = checked.resource
+    birth_date, sex = _text(resource.get("birthDate")), _text(resource.get("gender"))
+    return PatientRecord(
+        id=checked.id,
+        name=_full_name(_name(checked)),
+        birth_date=birth_date if _is_date(birth_date) else "",
+        sex=sex if sex in SEXES else "",
+        identifier=_identifier(resource),
+    )
+
+
+def _name(checked: Checked) -> Tree:
+    """Return the HumanName a person goes by, the first of the best that say anything."""
+    names = [name for name in _objects(checked.resource, "name") if _full_name(name)]
+    return min(names, key=lambda name: USES.get(_text(name.get("use")), UNSAID), default={})
+
+
+def _full_name(name: Tree) -> str:
+    parts = [*_texts(name, "given"), *_texts(name, "family")]
+    return _text(name.get("text")) or " ".join(parts)[:LONGEST]
+
+
+def _order(checked: Checked) -> tuple[bool, str, str, str]:
+    """Return what sorts by family and given name, those without a name last, as servers do."""
+    name = _name(checked)
+    family = " ".join(_texts(name, "family")) or _full_name(name)
+    return not family, _folded(family), _folded(" ".join(_texts(name, "given"))), checked.id
+
+
+def _folded(text: str) -> str:
+    """Return text without case and accents, which is how string search compares."""
+    return "".join(one for one in unicodedata.normalize("NFKD", text) if not unicodedata.combining(one)).casefold()
+
+
+def _identifier(resource: Resource) -> str:
+    """Return the medical record number, else another identifier, with its kind: a bare number would pass for one."""
+    found = [one for one in _objects(resource, "identifier") if _text(one.get("value"))]
+    best = min(found, key=lambda one: (one.get("use") == "old", not _is_record_number(one)), default={})
+    value = _text(best.get("value"))
+    kind = next(iter(_texts(best, "type", "text")), "")
+    return value if _is_record_number(best) or not 0 < len(kind) <= LONGEST_KIND else f"{value} ({kind})"
+
+
+def _is_record_number(identifier: Tree) -> bool:
+    return "MR" in _texts(identifier, "type", "coding", "code")
+
+
+def _objects(tree: Tree, *path: str) -> list[Tree]:
+    return [value for value in values_at(tree, path) if isinstance(value, dict)]
+
+
+def _texts(tree: Tree, *path: str) -> list[str]:
+    return [text for value in values_at(tree, path) if (text := _text(value))]
+
+
+def _text(value: Json) -> str:
+    """Return a text on one line and of bearable length; "" for anything that is none."""
+    return " ".join(value.split())[:LONGEST] if isinstance(value, str) else ""

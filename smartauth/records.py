@@ -1,0 +1,88 @@
+"""The protocol by which the picker and the consent page ask for patients, always within the signed-in user's rights.
+
+The authorization server knows no FHIR server; whoever stands behind it implements this and is named in the settings.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from typing import Protocol, cast
+
+from django.conf import settings
+from django.utils.module_loading import import_string
+
+from smartauth.context import RequestContext
+
+
+class RecordsUnavailable(Exception):
+    """The records cannot be read at the moment. The text is for the officer; a page never shows it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """The signed-in user at one tenant, as far as rights to records hang on it.
+
+    `fhir_user` is relative to the tenant's FHIR base, or None. `related_patients` are logical ids of the patients the
+    user may act for by proxy relation now. `client_id` is the app that asks, for the audit trail.
+    """
+
+    user: int
+    tenant: str
+    subject: str
+    fhir_user: str | None
+    related_patients: frozenset[str]
+    client_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class PatientRecord:
+    """What a person recognises a patient by. Texts are as the record has them and may hold anything; "" is unknown."""
+
+    id: str  # logical id
+    name: str
+    birth_date: str  # a FHIR date: YYYY, YYYY-MM or YYYY-MM-DD
+    sex: str  # administrative gender: male, female, other, unknown
+    identifier: str  # one identifier, the medical record number where there is one
+
+
+@dataclass(frozen=True, slots=True)
+class PatientSearch:
+    """What the user typed; empty members do not restrict."""
+
+    name: str = ""
+    birth_date: str = ""  # YYYY, YYYY-MM or YYYY-MM-DD
+    identifier: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PatientPage:
+    """The first patients that match, and whether there are more."""
+
+    patients: tuple[PatientRecord, ...]
+    has_more: bool = False
+
+
+class Records(Protocol):
+    """Patients as the signed-in user may see them. Every method raises RecordsUnavailable."""
+
+    def find_patients(
+        self, person: Person, search: PatientSearch, *, limit: int, context: RequestContext, now: datetime
+    ) -> PatientPage:
+        """Return at most `limit` patients the person may act for that match, ordered by name."""
+        ...
+
+    def find_patient(
+        self, person: Person, patient_id: str, *, context: RequestContext, now: datetime
+    ) -> PatientRecord | None:
+        """Return one patient, or None when there is none or the person may not act for them: not told apart."""
+        ...
+
+    def find_user_name(self, person: Person, *, context: RequestContext, now: datetime) -> str:
+        """Return the name on the person's own FHIR record, "" when there is none."""
+        ...
+
+
+@cache
+def records() -> Records:
+    """Return the configured implementation."""
+    return cast(Records, import_string(settings.SMARTAUTH_RECORDS)())
