@@ -113,16 +113,16 @@ class SigningKeyAdmin(ReadOnlyAdmin):
         """Return True for those who may change which key signs."""
         return request.user.has_perm("smartauth.change_signingkey")
 
-    @admin.action(description="Move this purpose's keys on by one step", permissions=["rotate"])
+    @admin.action(description="Move the keys of this use on by one step", permissions=["rotate"])
     def rotate(self, request: HttpRequest, queryset: QuerySet[SigningKey]) -> None:
-        for purpose in set(queryset.values_list("purpose", flat=True)):
+        context, now = context_of(request), timezone.now()
+        for purpose, alg in set(queryset.values_list("purpose", "alg")):
             try:
-                context = context_of(request)
-                row = keys.rotate(purpose, context=context, now=timezone.now(), administrator=request.user.pk)
+                row = keys.rotate(purpose, alg, context=context, now=now, administrator=request.user.pk)
             except ValueError as error:
-                self.message_user(request, f"{purpose}: {error}.", level="warning")
+                self.message_user(request, f"{purpose} {alg}: {error}.", level="warning")
             else:
-                self.message_user(request, f"{purpose}: {row.kid} is now {row.state}.")
+                self.message_user(request, f"{purpose} {alg}: {row.kid} is now {row.state}.")
 
 
 def _revoke(request: HttpRequest, pk: UUID) -> None:

@@ -21,7 +21,9 @@ from smartauth.models import SigningKey
 from smartauth.sealing import decrypt, encrypt
 
 PURPOSE = "signing key"
-ALGORITHMS = {SigningKey.Purpose.ACCESS_TOKEN: "ES256"}
+# What each purpose is signed with; the first is the default. A client may register another for its ID tokens.
+ALGORITHMS = {SigningKey.Purpose.ACCESS_TOKEN: ("ES256",), SigningKey.Purpose.ID_TOKEN: ("RS256", "ES256")}
+RSA_BITS = 3072
 # A client may have read our JWKS just before a key was added and keep it for as long as the document's max-age.
 PUBLISHED_BEFORE_USE = timedelta(minutes=10)
 
@@ -39,34 +41,49 @@ class Signer:
         return jwt.encode({"alg": self.alg, "kid": self.kid, "typ": typ}, claims, self.key, algorithms=[self.alg])
 
 
-_signers: MarkedCache[str, Signer] = MarkedCache(max_size=8)
+_signers: MarkedCache[tuple[str, str], Signer] = MarkedCache(max_size=8)
 _published: MarkedCache[None, tuple[dict[str, Any], ...]] = MarkedCache(max_size=1)
 
 
 def access_token_signer(now: datetime) -> Signer:
     """Return the key that signs access tokens, making the very first one if there is none."""
-    purpose = SigningKey.Purpose.ACCESS_TOKEN
-    return _signers.get(purpose, lambda: _load_signer(purpose, now), tags=lambda _: (keys_mark(),))
+    return _signer(SigningKey.Purpose.ACCESS_TOKEN, "ES256", now)
+
+
+def id_token_signer(alg: str, now: datetime) -> Signer:
+    """Return the key that signs ID tokens with `alg`, making the very first one if there is none."""
+    return _signer(SigningKey.Purpose.ID_TOKEN, alg, now)
 
 
 def published_keys(now: datetime) -> tuple[dict[str, Any], ...]:
-    """Return the public JWKs of every key that signs, will sign, or signed something still alive."""
-    access_token_signer(now)
+    """Return the public JWKs of every key that signs, will sign, or signed something still alive.
+
+    Every key that may sign is made here at the latest: a client that has just read the set must know it.
+    """
+    make_missing(now)
     return _published.get(None, lambda: _load_published(now), tags=lambda _: (keys_mark(),))
 
 
-def make_key(purpose: str) -> SigningKey:
+def make_missing(now: datetime) -> None:
+    """Make the first key of every use that has none."""
+    for purpose, algs in ALGORITHMS.items():
+        for alg in algs:
+            _signer(purpose, alg, now)
+
+
+def make_key(purpose: str, alg: str) -> SigningKey:
     """Return a new, unsaved key in state next."""
-    alg = ALGORITHMS[SigningKey.Purpose(purpose)]
-    key = ECKey.generate_key("P-256") if alg == "ES256" else RSAKey.generate_key(3072)
+    key = ECKey.generate_key("P-256") if alg == "ES256" else RSAKey.generate_key(RSA_BITS)
     kid = key.thumbprint()
     public = {**key.as_dict(private=False), "kid": kid, "use": "sig", "alg": alg}
     sealed = encrypt(key.as_pem(private=True), purpose=PURPOSE)
     return SigningKey(kid=kid, purpose=purpose, alg=alg, public_jwk=public, sealed_private_key=sealed)
 
 
-def rotate(purpose: str, *, context: RequestContext, now: datetime, administrator: int | None = None) -> SigningKey:
-    """Move the keys of one purpose on by a step, record it, and return the key that was made or activated.
+def rotate(
+    purpose: str, alg: str, *, context: RequestContext, now: datetime, administrator: int | None = None
+) -> SigningKey:
+    """Move the keys of one use on by a step, record it, and return the key that was made or activated.
 
     administrator: primary key of the user who did it in the administration; None for the command.
 
@@ -74,11 +91,11 @@ def rotate(purpose: str, *, context: RequestContext, now: datetime, administrato
     one retires. Raises ValueError when the next key is too young to sign.
     """
     with transaction.atomic():
-        rows = SigningKey.objects.select_for_update().filter(purpose=purpose)
+        rows = SigningKey.objects.select_for_update().filter(purpose=purpose, alg=alg)
         list(rows)  # Locks them all: two steps at once would make two next keys.
         waiting = rows.filter(state=SigningKey.State.NEXT).order_by("created_at").first()
         if waiting is None:
-            waiting = make_key(purpose)
+            waiting = make_key(purpose, alg)
             waiting.save()
         else:
             ready_at = waiting.created_at + PUBLISHED_BEFORE_USE
@@ -97,20 +114,25 @@ def longest_use() -> timedelta:
     return config().access_token_lifetime + timedelta(minutes=5)
 
 
-def _load_signer(purpose: SigningKey.Purpose, now: datetime) -> Signer:
-    row = SigningKey.objects.filter(purpose=purpose, state=SigningKey.State.ACTIVE).first() or _first(purpose, now)
+def _signer(purpose: SigningKey.Purpose, alg: str, now: datetime) -> Signer:
+    return _signers.get((purpose, alg), lambda: _load_signer(purpose, alg, now), tags=lambda _: (keys_mark(),))
+
+
+def _load_signer(purpose: SigningKey.Purpose, alg: str, now: datetime) -> Signer:
+    active = SigningKey.objects.filter(purpose=purpose, alg=alg, state=SigningKey.State.ACTIVE)
+    row = active.first() or _first(purpose, alg, now)
     return Signer(row.kid, row.alg, _parse(row.alg, row.sealed_private_key, config().encryption_keys))
 
 
-def _first(purpose: SigningKey.Purpose, now: datetime) -> SigningKey:
+def _first(purpose: SigningKey.Purpose, alg: str, now: datetime) -> SigningKey:
     """Make the first key of a new installation. Nobody can hold an older JWKS, so it signs at once."""
-    row = make_key(purpose)
+    row = make_key(purpose, alg)
     row.state, row.activated_at = SigningKey.State.ACTIVE, now
     try:
         with transaction.atomic():
             row.save(force_insert=True)
     except IntegrityError:  # Another worker was first.
-        return SigningKey.objects.get(purpose=purpose, state=SigningKey.State.ACTIVE)
+        return SigningKey.objects.get(purpose=purpose, alg=alg, state=SigningKey.State.ACTIVE)
     return row
 
 

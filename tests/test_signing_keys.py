@@ -1,6 +1,6 @@
 """Our signing keys: sealed, published before they sign, kept until nothing they signed is alive.  OIDC Core §10.1.1."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -20,6 +20,12 @@ PURPOSE = SigningKey.Purpose.ACCESS_TOKEN
 pytestmark = pytest.mark.django_db
 
 
+def published(now: datetime) -> set[str]:
+    """Return the published keys of access tokens."""
+    mine = set(SigningKey.objects.filter(purpose=PURPOSE).values_list("kid", flat=True))
+    return {key["kid"] for key in keys.published_keys(now)} & mine
+
+
 def test_the_first_key_is_made_at_first_use_and_its_private_part_is_sealed() -> None:
     signer = keys.access_token_signer(timezone.now())
     row = SigningKey.objects.get()
@@ -32,24 +38,33 @@ def test_the_first_key_is_made_at_first_use_and_its_private_part_is_sealed() -> 
 def test_a_key_is_published_before_it_signs_and_after_it_retired(client: Any) -> None:
     now = timezone.now()
     first = keys.access_token_signer(now)
-    following = keys.rotate(PURPOSE, context=new_context(), now=now)
+    following = keys.rotate(PURPOSE, "ES256", context=new_context(), now=now)
     assert keys.access_token_signer(now).kid == first.kid
-    assert {key["kid"] for key in keys.published_keys(now)} == {first.kid, following.kid}
+    assert published(now) == {first.kid, following.kid}
 
     with pytest.raises(ValueError, match="may sign from"):
-        keys.rotate(PURPOSE, context=new_context(), now=now + timedelta(minutes=5))
+        keys.rotate(PURPOSE, "ES256", context=new_context(), now=now + timedelta(minutes=5))
     later = now + timedelta(minutes=11)
-    keys.rotate(PURPOSE, context=new_context(), now=later)
+    keys.rotate(PURPOSE, "ES256", context=new_context(), now=later)
     assert keys.access_token_signer(later).kid == following.kid
-    assert {key["kid"] for key in keys.published_keys(later)} == {first.kid, following.kid}
+    assert published(later) == {first.kid, following.kid}
 
     long_after = later + keys.longest_use() + timedelta(seconds=1)
-    assert {key["kid"] for key in keys.published_keys(long_after)} == {following.kid}
+    assert published(long_after) == {following.kid}
+
+
+def test_every_key_that_may_sign_is_published_before_it_does() -> None:
+    now = timezone.now()
+    listed = {(key["kty"], key["alg"], key["kid"]) for key in keys.published_keys(now)}
+    assert {("RSA", "RS256", keys.id_token_signer("RS256", now).kid)} < listed
+    assert {("EC", "ES256", keys.id_token_signer("ES256", now).kid)} < listed
+    assert len({kid for _, _, kid in listed}) == len(listed) == 3
+    assert SigningKey.objects.count() == 3
 
 
 def test_the_database_holds_one_active_key_per_use() -> None:
     keys.access_token_signer(timezone.now())
-    second = keys.make_key(PURPOSE)
+    second = keys.make_key(PURPOSE, "ES256")
     second.state, second.activated_at = "active", timezone.now()
     with pytest.raises(IntegrityError), transaction.atomic():
         second.save()
@@ -58,8 +73,14 @@ def test_the_database_holds_one_active_key_per_use() -> None:
 def test_the_command_moves_keys_on_by_one_step(capsys: pytest.CaptureFixture[str]) -> None:
     call_command("rotate_keys")
     assert "is now next" in capsys.readouterr().out
-    record = AuditRecord.objects.get(rule="key.rotated")
-    assert record.details == {"kid": SigningKey.objects.get(state="next").kid, "state": "next"}
+    records = AuditRecord.objects.filter(rule="key.rotated")
+    following = SigningKey.objects.filter(state="next").order_by("pk")
+    assert [record.details for record in records.order_by("pk")] == [{"kid": k.kid, "state": "next"} for k in following]
+    assert {(key.purpose, key.alg) for key in following} == {
+        ("access_token", "ES256"),
+        ("id_token", "RS256"),
+        ("id_token", "ES256"),
+    }
     with pytest.raises(CommandError, match="may sign from"):
         call_command("rotate_keys")
 

@@ -16,10 +16,11 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         now = timezone.now()
-        for purpose in keys.ALGORITHMS:
-            keys.access_token_signer(now)
-            try:
-                row = keys.rotate(purpose, context=new_context(), now=now)
-            except ValueError as error:
-                raise CommandError(f"{purpose}: {error}.") from None
-            self.stdout.write(f"{purpose} {row.alg} {row.kid} is now {row.state}")
+        keys.make_missing(now)
+        for purpose, algs in keys.ALGORITHMS.items():
+            for alg in algs:
+                try:
+                    row = keys.rotate(purpose, alg, context=new_context(), now=now)
+                except ValueError as error:
+                    raise CommandError(f"{purpose}: {error}.") from None
+                self.stdout.write(f"{purpose} {row.alg} {row.kid} is now {row.state}")
