@@ -72,6 +72,55 @@ class UnsupportedGrantType(OAuthError):
     default_description = "The grant type is not supported"
 
 
+class InvalidGrant(OAuthError):
+    """The authorization code or refresh token is unknown, dead, or another client's; the answer does not say which."""
+
+    code = "invalid_grant"
+    default_description = "The code or refresh token is not valid"
+
+
+class UnsupportedResponseType(OAuthError):
+    """The `response_type` is not `code`."""
+
+    code = "unsupported_response_type"
+    default_description = "Only response_type=code is supported"
+
+
+class AccessDenied(OAuthError):
+    """The user, or a rule about the user, said no (RFC 6749 §4.1.2.1)."""
+
+    code = "access_denied"
+    default_description = "The request was denied"
+
+
+class RequestNotSupported(OAuthError):
+    """The request came as a request object (OIDC Core §3.1.2.6)."""
+
+    code = "request_not_supported"
+    default_description = "Request objects are not supported"
+
+
+class RequestUriNotSupported(OAuthError):
+    """The request came by reference; what it refers to is never fetched (OIDC Core §3.1.2.6)."""
+
+    code = "request_uri_not_supported"
+    default_description = "request_uri is not supported"
+
+
+class LoginRequired(OAuthError):
+    """`prompt=none`, and nobody is signed in recently enough (OIDC Core §3.1.2.6)."""
+
+    code = "login_required"
+    default_description = "The user must sign in"
+
+
+class ConsentRequired(OAuthError):
+    """`prompt=none`, and the user would have to be asked (OIDC Core §3.1.2.6)."""
+
+    code = "consent_required"
+    default_description = "The user must be asked"
+
+
 class InvalidScope(OAuthError):
     """A scope is unreadable, unknown or outside what the client may have."""
 

@@ -34,6 +34,8 @@ US_CORE_TYPES = (
     "ServiceRequest",
     "Specimen",
 )
+# What an app may ask for besides data. `profile` is understood as SMART 1.0's word for fhirUser, and not advertised.
+LAUNCH_SCOPES = ("openid", "fhirUser", "launch/patient", "offline_access", "online_access")
 _HL7 = "http://terminology.hl7.org/CodeSystem"
 _US_CORE = "http://hl7.org/fhir/us/core/CodeSystem"
 CATEGORIES = {

@@ -6,7 +6,7 @@ Source: SMART 2.2 scopes-and-launch-context; SMART 2.2 backend-services, "Scopes
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from smartauth.errors import InvalidScope
+from smartauth.errors import InvalidScope, Refusal
 from smartauth.policy.scopes import NamedScope, ResourceScope, Scope, parse_scope, shortest, split_scope
 
 
@@ -90,3 +90,127 @@ def grant_service_scopes(requested: str, permitted: tuple[Scope, ...]) -> Granti
         else:
             dropped.append(Dropped(text, "scope.not_registered", "the client is not registered for this at the tenant"))
     return Granting(tuple(dict.fromkeys(granted)), tuple(dropped))
+
+
+def screen_app_scopes(requested: str, permitted: tuple[Scope, ...], *, may_refresh: bool) -> Granting:
+    """Return what an app may put before the user: `requested` within `permitted`, the most it may have at the tenant.
+
+    may_refresh: the client is registered for refresh tokens. What is unreadable, unknown or of no use in an app launch
+    is dropped; a wildcard is narrowed to what is registered.
+    Raises InvalidScope for a readable scope that the client may not have, and when nothing remains.
+    Source: SMART 2.2 scopes-and-launch-context; RFC 6749 §3.3.
+    """
+    found: list[Scope] = []
+    dropped: list[Dropped] = []
+    asked = split_scope(requested)
+    for text in asked:
+        try:
+            scope = parse_scope(text)
+        except InvalidScope as error:
+            dropped.append(Dropped(text, error.refusal.rule, error.refusal.reason))
+            continue
+        overlap = within((scope,), permitted)
+        if not overlap:
+            raise InvalidScope(
+                Refusal(
+                    "scope.not_registered",
+                    "the client is not registered for a requested scope, or the tenant does not allow it",
+                    expected=" ".join(str(one) for one in permitted),
+                    seen=text[:200],
+                    fix="Ask only for registered scopes, or have the registration changed.",
+                )
+            )
+        reason = _useless(scope, frozenset(asked), may_refresh=may_refresh)
+        if reason:
+            dropped.append(Dropped(text, "scope.no_use_here", reason))
+        else:
+            found += overlap
+    if not found:
+        raise InvalidScope(
+            Refusal(
+                "scope.nothing_granted",
+                "none of the requested scopes can be granted",
+                seen="; ".join(f"{one.scope}: {one.reason}" for one in dropped)[:1_000],
+                fix="Ask for patient/ or user/ scopes, or openid.",
+            )
+        )
+    return Granting(tuple(dict.fromkeys(found)), tuple(dropped))
+
+
+def _useless(scope: Scope, asked: frozenset[str], *, may_refresh: bool) -> str:
+    """Say why a permitted scope does nothing in an app launch without an EHR, or return ""."""
+    match scope:
+        case ResourceScope(level="system"):
+            return "system/ scopes are for client_credentials"
+        case NamedScope(name="fhirUser" | "profile") if "openid" not in asked:
+            return "it says who the user is only together with openid"
+        case NamedScope(name="offline_access" | "online_access") if not may_refresh:
+            return "the client is not registered for the refresh_token grant"
+        case NamedScope(name="online_access") if "offline_access" in asked:
+            return "offline_access is asked for as well, and includes it"
+        case NamedScope(name="launch"):
+            return "the request comes without a launch parameter"
+        case NamedScope(kind="context", name=name) if name != "launch/patient":
+            return "only a patient can be chosen in a standalone launch"
+    return ""
+
+
+def within_rights(scopes: Iterable[Scope], *, has_patient: bool, has_rights: bool, is_known: bool) -> tuple[Scope, ...]:
+    """Return the scopes that can mean anything for this user: a scope never adds to what a person may do.
+
+    has_patient: a patient was chosen.    has_rights: there are records the user may see.    is_known: the user is
+    somebody in the records.    Source: SMART 2.2 scopes-and-launch-context, "Scopes for requesting identity data".
+    """
+    kept = []
+    for scope in scopes:
+        match scope:
+            case ResourceScope(level="patient") | NamedScope(name="launch/patient"):
+                possible = has_patient
+            case ResourceScope(level="user"):
+                possible = has_rights
+            case NamedScope(name="fhirUser" | "profile"):
+                possible = is_known
+            case _:
+                possible = True
+        if possible:
+            kept.append(scope)
+    return tuple(kept)
+
+
+def needs_patient(scopes: Iterable[Scope]) -> bool:
+    """Return True when one patient must be in context: asked for, or implied by a patient/ scope."""
+    return any(
+        scope.level == "patient" if isinstance(scope, ResourceScope) else scope.name == "launch/patient"
+        for scope in scopes
+    )
+
+
+def narrow_for_refresh(requested: str, granted: tuple[Scope, ...]) -> tuple[Scope, ...]:
+    """Return the scopes of a refreshed access token: all of `granted`, or the part that was asked for.
+
+    Compared in meaning, so order, repetition, dialect and factoring do not matter.
+    Raises InvalidScope for anything outside.  Source: RFC 6749 §6; SMART 2.2 app-launch, "Refresh access token".
+    """
+    asked = split_scope(requested)
+    if not asked:
+        return granted
+    reach = (*granted, *shortest(scope for scope in granted if isinstance(scope, ResourceScope)))
+    narrowed = []
+    for text in asked:
+        try:
+            scope = parse_scope(text)
+        except InvalidScope as error:
+            raise InvalidScope(error.refusal, "The requested scope exceeds what was granted") from None
+        if within((scope,), reach) != (scope,):
+            raise InvalidScope(
+                Refusal(
+                    "scope.exceeds_grant",
+                    "a refresh asks for more than the user granted",
+                    expected=" ".join(str(one) for one in granted),
+                    seen=text[:200],
+                    fix="Leave scope out, or ask for a part of what was granted.",
+                ),
+                "The requested scope exceeds what was granted",
+            )
+        narrowed.append(scope)
+    return tuple(dict.fromkeys(narrowed))

@@ -1,0 +1,75 @@
+"""What the consent page lets a person choose, and what their ticks grant: exactly that, never more. Pure.
+
+A resource scope is broken down into the parts somebody may want to tell apart. With every part ticked the scope is
+granted as it was asked for; otherwise the ticked parts are granted in its place.
+Source: SMART 2.2 scopes-and-launch-context; US Core SMART scopes.
+"""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
+
+from smartauth.policy.advertising import CATEGORIES, US_CORE_TYPES
+from smartauth.policy.scopes import NamedScope, ResourceScope, Scope
+
+# Types so wide that people must be able to choose among the kinds of thing in them.
+DIVIDED = ("Condition", "Observation")
+STAY_CONNECTED = "offline_access"
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """One tick on the page. `scope` is what it grants when its siblings are refused; `value` is how a form says it."""
+
+    scope: ResourceScope
+    is_all_types: bool  # it stands for one type of a wildcard that was asked for
+
+    @property
+    def value(self) -> str:
+        return str(self.scope)
+
+
+def permissions(asked: Iterable[Scope]) -> tuple[Permission, ...]:
+    """Return what can be ticked for the resource scopes asked for, each once, in the order asked."""
+    found: dict[ResourceScope, Permission] = {}
+    for scope in asked:
+        if isinstance(scope, ResourceScope):
+            for part in parts(scope):
+                found.setdefault(part, Permission(part, scope.resource == "*"))
+    return tuple(one for one in found.values() if _widest(one.scope, found) == one.scope)
+
+
+def choose(asked: Iterable[Scope], ticked: Collection[str]) -> tuple[Scope, ...]:
+    """Return what is granted of `asked` when the values in `ticked` were ticked.
+
+    Values that were not offered grant nothing. Scopes that are not about FHIR resources are granted as asked, except
+    staying connected, which has a tick of its own.
+    """
+    wanted = tuple(asked)
+    offered = {part: None for scope in wanted if isinstance(scope, ResourceScope) for part in parts(scope)}
+    granted: dict[Scope, None] = {}
+    for scope in wanted:
+        if isinstance(scope, NamedScope):
+            if scope.name != STAY_CONNECTED or scope.name in ticked:
+                granted[scope] = None
+            continue
+        kept = [part for part in parts(scope) if str(_widest(part, offered)) in ticked]
+        granted.update(dict.fromkeys([scope] if kept == list(parts(scope)) else kept))
+    return tuple(granted)
+
+
+def parts(scope: ResourceScope) -> tuple[ResourceScope, ...]:
+    """Return the parts of one scope that can be refused alone; itself where there is nothing to tell apart."""
+    if scope.filters:
+        return (scope,)
+    if scope.resource == "*":
+        return tuple(part for kind in US_CORE_TYPES for part in parts(replace(scope, resource=kind)))
+    if scope.resource in DIVIDED:
+        return tuple(
+            replace(scope, filters=(("category", value),), dialect="v2") for value in CATEGORIES[scope.resource]
+        )
+    return (scope,)
+
+
+def _widest(part: ResourceScope, offered: Iterable[ResourceScope]) -> ResourceScope:
+    """Return the offered part that says the same and more: two ticks of which one is part of the other confuse."""
+    return max((one for one in offered if one.covers(part)), key=lambda one: (len(one.permissions), -len(one.filters)))
