@@ -28,8 +28,16 @@ class Config:
     assertion_lifetime: timedelta = timedelta(seconds=300)
     clock_leeway: timedelta = timedelta(seconds=60)
     access_token_lifetime: timedelta = timedelta(seconds=3600)
+    public_token_lifetime: timedelta = timedelta(seconds=1800)  # access tokens of clients that cannot keep a secret
     service_token_lifetime: timedelta = timedelta(seconds=300)
     access_token_format: Literal["jwt", "opaque"] = "jwt"
+    pending_lifetime: timedelta = timedelta(minutes=15)  # from an app's request to the user's answer
+    code_lifetime: timedelta = timedelta(seconds=60)
+    id_token_lifetime: timedelta = timedelta(hours=1)
+    # Three calendar months can be 92 days (July to September), and every use begins anew.
+    refresh_token_lifetime: timedelta = timedelta(days=100)
+    # Within it a rotated refresh token that comes again was repeated by the network, not stolen.
+    refresh_grace: timedelta = timedelta(seconds=10)
     receipt_lifetime: timedelta = timedelta(days=30)
     # "before" stores the audit record of a read before it is answered; "buffered" within 200 ms of it.
     audit_reads: Literal["buffered", "before"] = "buffered"

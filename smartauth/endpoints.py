@@ -51,10 +51,21 @@ def assertion_audiences(tenant: str | None) -> frozenset[str]:
     return frozenset(audiences)
 
 
+def style(digest: str) -> str:
+    """Return where the style of that content is; a change of the content changes the URL (SMART 2.2, "Styling")."""
+    return f"{config().base_url}/style/{digest}.json"
+
+
 def advertised(tenant: str) -> dict[str, str]:
     """Return the OAuth endpoints of a tenant that exist, by the name discovery documents give them (RFC 8414 §2)."""
     return {
+        "authorization_endpoint": oauth(tenant, "authorize"),
         "token_endpoint": oauth(tenant, "token"),
         "introspection_endpoint": oauth(tenant, "introspect"),
         "revocation_endpoint": oauth(tenant, "revoke"),
     }
+
+
+def userinfo(tenant: str) -> str:
+    """Return the URL of a tenant's userinfo endpoint (OIDC Core §5.3)."""
+    return oauth(tenant, "userinfo")

@@ -2,6 +2,15 @@
 
 from smartauth.models.authorizations import Authorization
 from smartauth.models.keys import SigningKey
+from smartauth.models.pending import PendingAuthorization
 from smartauth.models.tokens import AccessToken, AuthorizationCode, IDToken, RefreshToken
 
-__all__ = ["AccessToken", "Authorization", "AuthorizationCode", "IDToken", "RefreshToken", "SigningKey"]
+__all__ = [
+    "AccessToken",
+    "Authorization",
+    "AuthorizationCode",
+    "IDToken",
+    "PendingAuthorization",
+    "RefreshToken",
+    "SigningKey",
+]

@@ -29,6 +29,13 @@ class Authorization(models.Model):
     scope = models.TextField(blank=True, default="")
     context = models.JSONField(default=dict, blank=True, help_text="Launch context: patient, encounter, fhirContext, …")
     auth_time = models.DateTimeField(null=True, blank=True)
+    session_key = models.CharField(
+        max_length=40,
+        blank=True,
+        db_default="",
+        default="",
+        help_text="Only for online_access: the browser session it ends with",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
@@ -59,6 +66,12 @@ class Authorization(models.Model):
                 name="authorization_expires_after_it_began",
                 condition=Q(expires_at__isnull=True) | Q(expires_at__gt=models.F("created_at")),
             ),
+            models.CheckConstraint(
+                name="authorization_session_only_of_a_user", condition=Q(session_key="") | Q(kind="user")
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["session_key"], name="authorization_of_session", condition=~Q(session_key="")),
         ]
 
     def __str__(self) -> str:

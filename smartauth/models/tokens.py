@@ -21,6 +21,7 @@ class AuthorizationCode(AbstractGrant):
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+", db_index=False)
     application = models.ForeignKey("clients.Client", on_delete=models.CASCADE, related_name="+", db_index=False)
     code = models.CharField(max_length=64, help_text="SHA-256 of the code")
+    nonce = models.TextField(blank=True, default="")
     authorization = models.ForeignKey(Authorization, on_delete=models.CASCADE, related_name="codes")
     spent_at = models.DateTimeField(null=True)
 
@@ -75,7 +76,11 @@ class AccessToken(AbstractAccessToken):
 
 
 class RefreshToken(AbstractRefreshToken):
-    """A refresh token. A rotated one stays until its family is dead, so that reuse is seen (RFC 9700 §4.14.2)."""
+    """A refresh token. A rotated one stays until its family is dead, so that reuse is seen (RFC 9700 §4.14.2).
+
+    At most one token of an Authorization is live: neither rotated nor `revoked`, which here means that a sibling took
+    its place before it was ever used.
+    """
 
     token = None
     token_family = None
@@ -90,9 +95,26 @@ class RefreshToken(AbstractRefreshToken):
     scope = models.TextField(blank=True, default="")
     expires = models.DateTimeField(null=True, blank=True)
     rotated_at = models.DateTimeField(null=True, blank=True)
+    # Both rows live and die with their Authorization, so the database need not watch over it.
+    predecessor = models.ForeignKey(
+        "self",
+        on_delete=models.DO_NOTHING,
+        null=True,
+        blank=True,
+        related_name="+",
+        db_index=False,
+        db_constraint=False,
+    )
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["token_checksum"], name="refresh_token_is_unique")]
+        constraints = [
+            models.UniqueConstraint(fields=["token_checksum"], name="refresh_token_is_unique"),
+            models.UniqueConstraint(
+                fields=["authorization"],
+                name="one_live_refresh_token_per_authorization",
+                condition=Q(rotated_at__isnull=True, revoked__isnull=True),
+            ),
+        ]
 
     def revoke(self) -> None:
         """Revoke the Authorization behind this token, and so every token of the family (RFC 7009 §2.1)."""

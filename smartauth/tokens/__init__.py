@@ -1,17 +1,33 @@
-"""The only reader and writer of tokens: issue, find, revoke. Values are known by their SHA-256 digests alone."""
+"""The only reader and writer of codes and tokens: issue, take, find, rotate, revoke. Values are known by their SHA-256
+digests alone."""
 
+from smartauth.tokens.codes import TakenCode, issue_code, take_code
+from smartauth.tokens.consents import Consent
+from smartauth.tokens.families import FoundRefreshToken, find_owner, find_refresh_token
 from smartauth.tokens.finding import is_live, require_access
 from smartauth.tokens.introspection import introspect
 from smartauth.tokens.issuing import Issued, issue_service_token
 from smartauth.tokens.revoking import revoke_access_token, revoke_authorization, revoke_for_client
+from smartauth.tokens.user_tokens import FIRST, Rotation, fhir_user_url, issue_user_tokens
 
 __all__ = [
+    "FIRST",
+    "Consent",
+    "FoundRefreshToken",
     "Issued",
+    "Rotation",
+    "TakenCode",
+    "fhir_user_url",
+    "find_owner",
+    "find_refresh_token",
     "introspect",
     "is_live",
+    "issue_code",
     "issue_service_token",
+    "issue_user_tokens",
     "require_access",
     "revoke_access_token",
     "revoke_authorization",
     "revoke_for_client",
+    "take_code",
 ]

@@ -1,7 +1,8 @@
 """Issuing access tokens: the signed value goes out, its digest and claims stay."""
 
 import secrets
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -51,20 +52,29 @@ ISSUE = """
 
 @dataclass(frozen=True, slots=True)
 class Issued:
-    """A new access token as the client is told of it. `expires_in` is whole seconds."""
+    """A new access token as the client is told of it, with what came along. `expires_in` is whole seconds.
+
+    `context` is the launch context: patient, need_patient_banner, …; "" where no refresh or ID token was issued.
+    """
 
     access_token: str
     expires_in: int
     scope: str
+    refresh_token: str = ""
+    id_token: str = ""
+    context: Mapping[str, Any] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
-        """Return the members of RFC 6749 §5.1."""
-        return {
+        """Return the members of RFC 6749 §5.1 and OIDC Core §3.1.3.3, then the launch context (SMART 2.2)."""
+        members = {
             "access_token": self.access_token,
             "token_type": "Bearer",
             "expires_in": self.expires_in,
             "scope": self.scope,
+            "refresh_token": self.refresh_token,
+            "id_token": self.id_token,
         }
+        return {**{name: value for name, value in members.items() if value != ""}, **self.context}
 
 
 def issue_service_token(

@@ -7,23 +7,29 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from clients.authentication import authenticate_client
-from clients.registered import RegisteredClient, require_active_at
-from clients.tenants import TenantInfo, find_tenant
-from smartauth import endpoints
+from clients.registered import RegisteredClient
+from clients.tenants import TenantInfo
+from smartauth import endpoints, tokens
 from smartauth.context import context_of
-from smartauth.errors import InvalidTarget, NotFound, Refusal, UnauthorizedClient, UnsupportedGrantType
+from smartauth.errors import InvalidClient, InvalidGrant, Refusal, UnauthorizedClient, UnsupportedGrantType
 from smartauth.forms import form, require_param
-from smartauth.grants import client_credentials
+from smartauth.grants import authorization_code, client_credentials, refresh_token
 from smartauth.responses import oauth_json
 from smartauth.tokens import Issued
 from smartauth.views.audience import addressed_tenant, named_tenant
 
-EXCHANGES: dict[str, Callable[..., Issued]] = {"client_credentials": client_credentials.exchange}
+EXCHANGES: dict[str, Callable[..., Issued]] = {
+    "authorization_code": authorization_code.exchange,
+    "client_credentials": client_credentials.exchange,
+    "refresh_token": refresh_token.exchange,
+}
+# With any of these a client says who it is.
+IDENTIFYING = frozenset({"client_id", "client_secret", "client_assertion", "client_assertion_type"})
 
 
 @oauth_json("POST", endpoint="token")
 def token(request: HttpRequest, tenant: str | None = None) -> dict[str, Any]:
-    """Token endpoint.  Source: RFC 6749 §3.2; SMART 2.2 backend-services, "Obtain access token"."""
+    """Token endpoint.  Source: RFC 6749 §3.2; SMART 2.2 app-launch and backend-services, "Obtain access token"."""
     context = context_of(request)
     params = form(request)
     grant_type = require_param(params, "grant_type")
@@ -34,6 +40,9 @@ def token(request: HttpRequest, tenant: str | None = None) -> dict[str, Any]:
     named = named_tenant(params, addressed_tenant(tenant))
     context.tenant = named.slug if named else ""
     now = timezone.now()
+    uses_header = "Authorization" in request.headers
+    if grant_type == "refresh_token" and not uses_header and not IDENTIFYING & set(params):
+        params["client_id"] = _owner(require_param(params, "refresh_token"))
     client = authenticate_client(
         request.headers,
         params,
@@ -50,10 +59,11 @@ def token(request: HttpRequest, tenant: str | None = None) -> dict[str, Any]:
                 seen=grant_type,
             )
         )
-    target = named or _only_activation(client)
-    context.tenant = target.slug
-    require_active_at(client, target.slug, basic="Authorization" in request.headers)
-    return EXCHANGES[grant_type](client, params, tenant=target, context=context, now=now).as_json()
+    try:
+        return EXCHANGES[grant_type](client, params, named=named, context=context, now=now).as_json()
+    except InvalidClient as error:
+        error.basic = uses_header
+        raise
 
 
 def _slug(client: RegisteredClient, named: TenantInfo | None) -> str | None:
@@ -63,23 +73,11 @@ def _slug(client: RegisteredClient, named: TenantInfo | None) -> str | None:
     return next(iter(client.activations)) if len(client.activations) == 1 else None
 
 
-def _only_activation(client: RegisteredClient) -> TenantInfo:
-    """Return the one tenant where the client is active, for a request that names none.
-
-    Raises InvalidTarget when there are several, InvalidClient when there is none.
+def _owner(refresh_token: str) -> str:
+    """Return the client behind a refresh token that comes alone: a public client has nothing else to show, and the most
+    used JavaScript client sends nothing else. Authentication still refuses this way to every other kind of client.
     """
-    if not client.activations:
-        require_active_at(client, "")
-    tenants = [find_tenant(slug) for slug in client.activations]
-    if len(tenants) != 1:
-        raise InvalidTarget(
-            Refusal(
-                "target.ambiguous",
-                "the client is active at several tenants and the request names none",
-                seen=", ".join(sorted(client.activations)),
-                fix="Use the token URL of the tenant, or send resource with its FHIR base URL.",
-            )
-        )
-    if tenants[0] is None:
-        raise NotFound(Refusal("tenant.unknown", "there is no such tenant"))
-    return tenants[0]
+    owner = tokens.find_owner(refresh_token)
+    if owner is None:
+        raise InvalidGrant(Refusal("refresh_token.unknown", "no such refresh token was issued here"))
+    return owner

@@ -146,7 +146,7 @@ MALFORMED = [
     # changed parameters                                    status error                     rule
     ({"grant_type": ""},                                     400, "invalid_request",        "http.parameter_missing"),
     ({"grant_type": "password"},                             400, "unsupported_grant_type", "token.grant_type"),
-    ({"grant_type": "authorization_code"},                   400, "unsupported_grant_type", "token.grant_type"),
+    ({"grant_type": "authorization_code"},                   400, "unauthorized_client",    "client.grant_type"),
     ({"client_assertion": "x.y.z"},                          401, "invalid_client",         "assertion.not_jwt"),
     ({"client_assertion": ""},                               401, "invalid_client",         "assertion.missing"),
     ({"client_assertion_type": "urn:something:else"},        401, "invalid_client",         "assertion.type"),

@@ -1,0 +1,99 @@
+"""The authorization_code grant: the code an app received becomes tokens, once.
+
+Source: RFC 6749 §4.1.3; RFC 7636 §4.6; SMART 2.2 app-launch, "Obtain access token".
+"""
+
+from dataclasses import replace
+from datetime import datetime
+
+from django.db import transaction
+
+from clients.registered import RegisteredClient
+from clients.tenants import TenantInfo
+from smartauth import tokens
+from smartauth.context import RequestContext
+from smartauth.errors import InvalidGrant, OAuthError, Refusal
+from smartauth.forms import require_param
+from smartauth.grants.standing import require_tenant, still_allowed
+from smartauth.id_tokens import sign_id_token
+from smartauth.policy import pkce
+from smartauth.tokens import Issued, TakenCode
+
+
+def exchange(
+    client: RegisteredClient,
+    params: dict[str, str],
+    *,
+    named: TenantInfo | None,
+    context: RequestContext,
+    now: datetime,
+) -> Issued:
+    """Issue what the user granted. named: the tenant that the URL or `resource` names, None for neither.
+
+    Whoever shows a code spends it, rightly or wrongly (RFC 9700 §4.5); only then is it judged. Raises OAuthError.
+    """
+    code, redirect_uri = require_param(params, "code"), require_param(params, "redirect_uri")
+    with transaction.atomic():
+        taken = tokens.take_code(code, context=context, now=now)
+        context.tenant = taken.consent.tenant
+        try:
+            _require_good(taken, client, redirect_uri, params.get("code_verifier", ""), now)
+            require_tenant(taken.consent, named, params)
+            scopes = still_allowed(taken.consent, client)
+        except OAuthError as error:
+            refused: OAuthError | None = error  # Raised below: an exception here would give the code back.
+        else:
+            refused = None
+            issued = tokens.issue_user_tokens(
+                taken.consent,
+                client,
+                granted=scopes,
+                scopes=scopes,
+                rotation=tokens.FIRST,
+                rule="token.authorization_code",
+                context=context,
+                now=now,
+            )
+    if refused is not None:
+        raise refused
+    id_token = sign_id_token(
+        taken.consent, client, scopes, nonce=taken.nonce, access_token=issued.access_token, now=now
+    )
+    return replace(issued, id_token=id_token)
+
+
+def _require_good(taken: TakenCode, client: RegisteredClient, redirect_uri: str, verifier: str, now: datetime) -> None:
+    if taken.consent.client_pk != client.pk:
+        raise InvalidGrant(Refusal("code.not_yours", "the code was issued to another client"))
+    if taken.spent_at is not None:
+        raise InvalidGrant(
+            Refusal(
+                "code.reused",
+                "the code had been used before; everything it gave has been revoked",
+                seen=f"first used at {taken.spent_at.isoformat(timespec='seconds')}",
+                fix="Exchange each code once; after an error launch again.",
+            )
+        )
+    if taken.expires <= now:
+        raise InvalidGrant(
+            Refusal(
+                "code.expired",
+                "the code has expired",
+                seen=f"{int((now - taken.expires).total_seconds())} s ago",
+                fix="Exchange the code at once; it lives for a minute.",
+            )
+        )
+    ended = taken.consent.end()
+    if ended is not None:
+        raise InvalidGrant(ended)
+    if redirect_uri != taken.redirect_uri:
+        raise InvalidGrant(
+            Refusal(
+                "code.redirect_uri",
+                "redirect_uri is not the one of the authorization request",
+                expected=taken.redirect_uri,
+                seen=redirect_uri,
+                fix="Send the same redirect_uri, character for character.",
+            )
+        )
+    pkce.verify(verifier, taken.code_challenge)

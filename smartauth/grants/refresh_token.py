@@ -1,0 +1,98 @@
+"""The refresh_token grant: a new access token without the user, and a new refresh token in the old one's place.
+
+Source: RFC 6749 §6; RFC 9700 §4.14.2; SMART 2.2 app-launch, "Refresh access token".
+"""
+
+from datetime import datetime
+
+from django.db import transaction
+
+from clients.registered import RegisteredClient
+from clients.tenants import TenantInfo
+from smartauth import tokens
+from smartauth.conf import config
+from smartauth.context import RequestContext
+from smartauth.errors import InvalidGrant, OAuthError, Refusal
+from smartauth.forms import require_param
+from smartauth.grants.standing import require_tenant, still_allowed
+from smartauth.policy import granting
+from smartauth.policy.rotation import decide_rotation
+from smartauth.tokens import FoundRefreshToken, Issued, Rotation
+
+REUSED = Refusal(
+    "refresh_token.reused",
+    "the refresh token had been replaced; whoever shows it again may have stolen it, so everything has been revoked",
+    fix="Keep the refresh token of the latest answer and forget the one before. Launch again.",
+)
+LATE = Refusal(
+    "refresh_token.superseded",
+    "another refresh at the same moment has taken the place of this one",
+    fix="Refresh once at a time, and keep the refresh token of the latest answer.",
+)
+
+
+def exchange(
+    client: RegisteredClient,
+    params: dict[str, str],
+    *,
+    named: TenantInfo | None,
+    context: RequestContext,
+    now: datetime,
+) -> Issued:
+    """Rotate the refresh token and issue an access token for all that was granted, or for the part in `scope`.
+
+    named: the tenant that the URL or `resource` names, None for neither. A stolen token revokes the whole family,
+    committed before the refusal is raised. Raises OAuthError.
+    """
+    token = require_param(params, "refresh_token")
+    with transaction.atomic():
+        found = tokens.find_refresh_token(token, now=now)
+        try:
+            rotation = _require_good(found, client, context, now)
+            require_tenant(found.consent, named, params)
+            granted = still_allowed(found.consent, client)
+            scopes = granting.narrow_for_refresh(params.get("scope", ""), granted)
+        except OAuthError as error:
+            refused: OAuthError | None = error  # Raised below: an exception here would undo a revocation.
+        else:
+            refused = None
+            issued = tokens.issue_user_tokens(
+                found.consent,
+                client,
+                granted=granted,
+                scopes=scopes,
+                rotation=rotation,
+                rule="token.refresh_token",
+                context=context,
+                now=now,
+            )
+    if refused is not None:
+        raise refused
+    return issued
+
+
+def _require_good(
+    found: FoundRefreshToken, client: RegisteredClient, context: RequestContext, now: datetime
+) -> Rotation:
+    """Return which tokens end when this one is exchanged. Raises InvalidGrant, after revoking where it was reused."""
+    consent, shown = found.consent, found.shown
+    if consent.client_pk != client.pk:
+        raise InvalidGrant(Refusal("refresh_token.not_yours", "the refresh token was issued to another client"))
+    context.tenant = consent.tenant
+    ended = consent.end()
+    if ended is not None:
+        raise InvalidGrant(ended)
+    match decide_rotation(shown, now=now, grace=config().refresh_grace):
+        case "reuse":
+            tokens.revoke_authorization(consent.authorization, by="reuse", now=now, context=context)
+            raise InvalidGrant(REUSED)
+        case "late":
+            raise InvalidGrant(LATE)
+        case "sibling":
+            rotation = Rotation(shown=shown.pk, supersede=shown.live)
+        case "rotate":
+            rotation = Rotation(shown=shown.pk, rotate=shown.pk)
+    if found.expires is not None and found.expires <= now:
+        seen = f"{int((now - found.expires).total_seconds())} s ago"
+        raise InvalidGrant(Refusal("refresh_token.expired", "the refresh token has expired", seen=seen))
+    return rotation

@@ -1,0 +1,38 @@
+"""What must still hold of a completed consent whenever something is issued from it."""
+
+from collections.abc import Mapping
+
+from clients.registered import RegisteredClient, require_active_at
+from clients.tenants import TenantInfo
+from smartauth.errors import InvalidGrant, InvalidTarget, Refusal
+from smartauth.policy import granting
+from smartauth.policy.scopes import Scope
+from smartauth.tokens import Consent
+
+
+def require_tenant(consent: Consent, named: TenantInfo | None, params: Mapping[str, str]) -> None:
+    """Raise unless the request is about the tenant of the consent: InvalidTarget where `resource` says otherwise.
+
+    named: the tenant that the URL or `resource` names, None for neither.  Source: RFC 8707 §2.2.
+    """
+    if named is None or named.slug == consent.tenant:
+        return
+    refusal = Refusal(
+        "grant.other_tenant",
+        "this was granted for another FHIR base than the request is about",
+        seen=named.fhir_base,
+        fix="Use the token URL of the FHIR base the launch began with.",
+    )
+    raise InvalidTarget(refusal) if {"resource", "aud"} & set(params) else InvalidGrant(refusal)
+
+
+def still_allowed(consent: Consent, client: RegisteredClient) -> tuple[Scope, ...]:
+    """Return what was granted, less what registration and activation no longer allow.
+
+    Raises InvalidClient when the tenant has ended the activation, InvalidGrant when nothing is left.
+    """
+    permitted = granting.allowed(client.scope, require_active_at(client, consent.tenant))
+    scopes = granting.within(granting.parse_registered(consent.scope), permitted)
+    if not scopes:
+        raise InvalidGrant(Refusal("grant.nothing_left", "nothing that was granted is still allowed"))
+    return scopes

@@ -1,0 +1,96 @@
+"""Authorization codes: issued with the consent they stand for, taken exactly once.  Source: RFC 6749 §4.1.2, §10.5."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+
+from smartauth.conf import config
+from smartauth.context import RequestContext
+from smartauth.digests import digest, new_secret
+from smartauth.models import Authorization, AuthorizationCode, PendingAuthorization
+from smartauth.tokens import consents
+from smartauth.tokens.consents import Consent
+from smartauth.tokens.revoking import revoke_authorization
+
+READ = f"""
+    SELECT code.id, code.expires, code.redirect_uri, code.code_challenge, code.nonce, code.spent_at, {consents.COLUMNS}
+      FROM smartauth_authorizationcode code JOIN smartauth_authorization a ON a.id = code.authorization_id
+      {consents.JOINS}
+     WHERE code.code = %(digest)s
+"""  # noqa: S608 - our own words
+SPEND = "UPDATE smartauth_authorizationcode SET spent_at = %s WHERE id = %s"
+
+
+@dataclass(frozen=True, slots=True)
+class TakenCode:
+    """A code that was presented. `spent_at`: when it had been used before, None for its first and only good use."""
+
+    expires: datetime
+    redirect_uri: str
+    code_challenge: str
+    nonce: str
+    spent_at: datetime | None
+    consent: Consent
+
+
+def issue_code(
+    pending: PendingAuthorization,
+    *,
+    scope: str,
+    context: dict[str, Any],
+    auth_time: datetime,
+    session_key: str,
+    now: datetime,
+) -> tuple[str, UUID]:
+    """Write the Authorization for a completed consent and a code for it; return the code and the Authorization's id.
+
+    scope: what was granted.    context: launch context, frozen from here on.    session_key: of the session that
+    online_access lives and dies with, else "".    Call it in the transaction that closes the request.
+    """
+    code, lifetime = new_secret(), config().code_lifetime
+    authorization = Authorization.objects.create(
+        kind=Authorization.Kind.USER,
+        client_id=pending.client_id,
+        tenant_id=pending.tenant_id,
+        user_id=pending.user_id,
+        scope=scope,
+        context=context,
+        auth_time=auth_time,
+        session_key=session_key,
+        expires_at=now + lifetime,  # Whoever exchanges the code moves it on.
+    )
+    AuthorizationCode.objects.create(
+        code=digest(code),
+        user_id=pending.user_id,
+        application_id=pending.client_id,
+        authorization=authorization,
+        expires=now + lifetime,
+        redirect_uri=pending.redirect_uri,
+        scope=scope,
+        code_challenge=pending.code_challenge,
+        code_challenge_method=AuthorizationCode.CODE_CHALLENGE_S256,
+        nonce=pending.nonce,
+    )
+    return code, authorization.pk
+
+
+def take_code(code: str, *, context: RequestContext, now: datetime) -> TakenCode:
+    """Spend a code, whatever comes of it: the second use of one revokes everything the first one gave.
+
+    Call it inside a transaction, and commit that also when the exchange is refused. Raises InvalidGrant for a code
+    nobody issued. Three statements.  Source: RFC 6749 §4.1.2; RFC 9700 §4.5.
+    """
+    key = digest(code)
+    consents.lock("code", key)
+    with connection.cursor() as cursor:
+        cursor.execute(READ, {"digest": key, "now": now})
+        pk, expires, redirect_uri, challenge, nonce, spent_at, *columns = cursor.fetchone()
+        consent = consents.as_consent(tuple(columns))
+        if spent_at is None:
+            cursor.execute(SPEND, [now, pk])
+        else:
+            revoke_authorization(consent.authorization, by="reuse", now=now, context=context)
+    return TakenCode(expires, redirect_uri, challenge, nonce, spent_at, consent)

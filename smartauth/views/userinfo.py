@@ -1,0 +1,36 @@
+"""Userinfo endpoint."""
+
+from typing import Any
+
+from django.http import HttpRequest
+from django.utils import timezone
+
+from smartauth import endpoints, tokens
+from smartauth.bearer import bearer_token
+from smartauth.context import context_of
+from smartauth.errors import InsufficientScope, InvalidToken, Refusal
+from smartauth.responses import oauth_json
+from smartauth.views.audience import addressed_tenant
+
+
+@oauth_json("GET", "POST", endpoint="userinfo")
+def userinfo(request: HttpRequest, tenant: str | None = None) -> dict[str, Any]:
+    """Who the user of an access token is: `sub` as in the ID token, and what else its scopes let the app know.
+
+    Source: OIDC Core §5.3; SMART 2.2 scopes-and-launch-context, "Scopes for requesting identity data".
+    """
+    context = context_of(request)
+    addressed = addressed_tenant(tenant)
+    token = bearer_token(request.headers.get("Authorization", ""))
+    if not token:
+        raise InvalidToken(Refusal("token.missing", "the request shows no bearer token"), presented=False)
+    slug = addressed.slug if addressed else None
+    access = tokens.require_access(token, tenant=slug, context=context, now=timezone.now())
+    context.tenant = access.tenant
+    if "openid" not in access.named_scopes or access.user is None:
+        raise InsufficientScope(
+            Refusal("userinfo.openid", "the token was not granted openid", expected="openid"), scope="openid"
+        )
+    told = {name: access.fhir_user for name in ("fhirUser", "profile") if name in access.named_scopes}
+    base = endpoints.fhir_base(access.tenant)
+    return {"sub": access.subject} | {name: f"{base}/{reference}" for name, reference in told.items() if reference}
