@@ -47,6 +47,8 @@ class RegisteredClient:
     launch_urls: tuple[str, ...] = ()
     allowed_origins: frozenset[str] = frozenset()
     id_token_signed_response_alg: str = "RS256"
+    client_uri: str = ""
+    policy_uri: str = ""
     restrictions: Restrictions = UNRESTRICTED
     activations: Mapping[str, str] = field(default_factory=dict)
 
@@ -141,6 +143,8 @@ def _as_value(row: Client, active: dict[str, str]) -> RegisteredClient:
         launch_urls=tuple(row.launch_urls.split()),
         allowed_origins=frozenset(row.allowed_origins.split()),
         id_token_signed_response_alg=row.id_token_signed_response_alg,
+        client_uri=row.client_uri,
+        policy_uri=row.policy_uri,
         restrictions=parse_restrictions(row.restrictions),
         activations=MappingProxyType(active),
     )

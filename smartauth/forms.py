@@ -21,6 +21,14 @@ def form(request: HttpRequest) -> dict[str, str]:
     Parameters in the URL are not read. Raises InvalidRequest, ContentTooLarge, ContentLengthRequired.
     Source: RFC 6749 §3.2 and appendix B.
     """
+    return single_valued(form_fields(request))
+
+
+def form_fields(request: HttpRequest) -> QueryDict:
+    """Return the fields of a form-encoded body as they came: repeated, empty and unreadable ones are not judged yet.
+
+    Raises InvalidRequest, ContentTooLarge, ContentLengthRequired.
+    """
     content_type, _, options = request.headers.get("Content-Type", "").partition(";")
     if content_type.strip().lower() != FORM or not _is_utf8(options):
         raise InvalidRequest(
@@ -42,11 +50,23 @@ def form(request: HttpRequest) -> dict[str, str]:
     except BodyTooLarge:
         refusal = Refusal("http.size", "the body is too large", expected=f"at most {LARGEST_FORM} bytes")
         raise ContentTooLarge(refusal) from None
-    return single_valued(_decode(raw))
+    return _decode(raw)
+
+
+def query_fields(request: HttpRequest) -> QueryDict:
+    """Return the fields of the URL's query as they came. Raises InvalidRequest when it is no query at all."""
+    return _decode(request.META.get("QUERY_STRING", "").encode("latin-1"))
 
 
 def single_valued(fields: QueryDict) -> dict[str, str]:
-    """Return `fields` as plain values without the empty ones. Raises InvalidRequest when a name is repeated."""
+    """Return `fields` as plain values without the empty ones.
+
+    Raises InvalidRequest when a name is repeated, or when something in it is no text.
+    """
+    # Decoding is lenient about bytes that are not UTF-8; a replacement character was never sent on purpose.
+    texts = (part for name, found in fields.lists() for part in (name, *found))
+    if any("\x00" in text or "\N{REPLACEMENT CHARACTER}" in text for text in texts):
+        raise InvalidRequest(Refusal("http.encoding", "a parameter is not UTF-8 text"))
     values: dict[str, str] = {}
     for name, found in fields.lists():
         if len(found) > 1:
@@ -70,16 +90,11 @@ def require_param(params: Mapping[str, str], name: str) -> str:
 
 def _decode(raw: bytes) -> QueryDict:
     try:
-        fields = QueryDict(raw.decode("ascii"), encoding="utf-8")
-        # Decoding is lenient about bytes that are not UTF-8; a replacement character was never sent on purpose.
-        readable = not any("\N{REPLACEMENT CHARACTER}" in part for pair in fields.items() for part in pair)
+        return QueryDict(raw.decode("ascii"), encoding="utf-8")
     except (ValueError, TooManyFieldsSent):
-        readable = False
-    if not readable or any("\x00" in part for name, values in fields.lists() for part in (name, *values)):
         raise InvalidRequest(
-            Refusal("http.encoding", "the body is not form-encoded UTF-8 text, or has too many parameters")
-        )
-    return fields
+            Refusal("http.encoding", "the parameters are not form-encoded, or there are too many of them")
+        ) from None
 
 
 def _is_utf8(options: str) -> bool:

@@ -8,6 +8,7 @@ from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse
 from django.urls import Resolver404, resolve
 
+from smartauth.browser import page_policy_text
 from smartauth.conf import config
 from smartauth.context import context_of, new_context
 from smartauth.errors import InvalidRequest, NotFound, Refusal
@@ -18,16 +19,11 @@ GetResponse = Callable[[HttpRequest], HttpResponse]
 CORRELATION_ID = re.compile(r"[A-Za-z0-9\-_.]{1,64}")
 # Paths whose callers are programs: no session, no cookies, no CSRF token; every view there answers its own errors.
 PROTOCOL = re.compile(
-    r"/fhir/|/\.well-known/|/(?:healthz|readyz)$"
+    r"/fhir/|/style/|/\.well-known/|/(?:healthz|readyz)$"
     # Of what is below /auth/ only these are pages of a person, or will be.
     r"|/auth/(?!(?:[^/]+/)?(?:authorize|consent|logout)(?:/|$))"
 )
 PROBES = ("/healthz", "/readyz")
-# Pages load nothing from elsewhere and are framed by nobody (RFC 9700 §4.16).
-PAGE_POLICY = (
-    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; font-src 'self'; "
-    "connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
-)
 
 
 def trace(get_response: GetResponse) -> GetResponse:
@@ -53,7 +49,7 @@ def page_policy(get_response: GetResponse) -> GetResponse:
     def middleware(request: HttpRequest) -> HttpResponse:
         response = get_response(request)
         if response.get("Content-Type", "").startswith("text/html"):
-            response.setdefault("Content-Security-Policy", PAGE_POLICY)
+            response.setdefault("Content-Security-Policy", page_policy_text())
             response.setdefault("Cache-Control", "no-store")
         return response
 

@@ -3,17 +3,18 @@
 from typing import Any
 from urllib.parse import urlencode
 
-from allauth.account.views import LoginView, LogoutView
+from allauth.account.views import LoginView, LogoutView, ReauthenticateView
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.middleware.csrf import REASON_NO_CSRF_COOKIE
 from django.shortcuts import render
 from django.urls import reverse
 
 from clients.tenants import find_default_tenant
 from smartauth import endpoints
+from smartauth.browser import PageRefused, error_page
 from smartauth.conf import config
 from smartauth.context import context_of
 from smartauth.errors import Refusal
-from smartauth.receipts.recording import record
 
 
 def site(request: HttpRequest) -> dict[str, Any]:
@@ -35,6 +36,7 @@ def landing(request: HttpRequest) -> HttpResponse:
 
 
 sign_in = LoginView.as_view(template_name="account/login.html")
+sign_in_again = ReauthenticateView.as_view(template_name="account/reauthenticate.html")
 sign_out = LogoutView.as_view(template_name="account/logout.html")
 
 
@@ -56,7 +58,16 @@ def bad_request(request: HttpRequest, exception: Exception | None = None) -> Htt
 
 
 def forbidden(request: HttpRequest, exception: Exception | None = None, reason: str = "") -> HttpResponse:
-    """Answer a request that is not allowed."""
+    """Answer a request that is not allowed. `reason`: why the CSRF protection says so."""
+    if reason == REASON_NO_CSRF_COOKIE:
+        title, advice = (
+            "Your browser sent no cookie",
+            "Allow cookies for this site, then go back and load the page again.",
+        )
+        return _error(request, 403, title, advice)
+    if reason:
+        title, advice = "This page is out of date", "Go back, load the page again, and repeat what you did."
+        return _error(request, 403, title, advice)
     return _error(request, 403, "You may not see this page", "Sign in as someone who may, or go back.")
 
 
@@ -66,14 +77,11 @@ def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpR
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Answer after our own mistake: one fixed sentence; the traceback stays with us."""
-    return _error(
-        request, 500, "The server made a mistake", "Please try again; if it happens again, tell us the number."
-    )
+    """Answer after our own mistake: one fixed sentence; the traceback stays with us, under the number on the page."""
+    advice = "Please try again; if it happens again, tell us the number."
+    return render(request, "bare.html", {"title": "The server made a mistake", "advice": advice}, status=500)
 
 
 def _error(request: HttpRequest, status: int, title: str, advice: str) -> HttpResponse:
-    if status != 500:  # The page shows a trace id, so it must lead somewhere; a bug is in the log.
-        context_of(request).endpoint = "page"
-        record(context_of(request), status=status, error="page", refusal=Refusal(f"page.{status}", title))
-    return render(request, "error.html", {"title": title, "advice": advice}, status=status)
+    context_of(request).endpoint = "page"
+    return error_page(request, PageRefused(Refusal(f"page.{status}", title), title=title, advice=advice, status=status))

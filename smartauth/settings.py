@@ -104,6 +104,9 @@ SMARTAUTH = Config(
     var=VAR,
 )
 
+# Who answers the picker and the consent page: see smartauth/records.py.
+SMARTAUTH_RECORDS = "fhirproxy.records.ProxyRecords"
+
 DEBUG = False
 ALLOWED_HOSTS = [f"[{BASE_HOST}]" if ":" in BASE_HOST else BASE_HOST]
 if SANDBOX:

@@ -5,7 +5,19 @@ import re
 TENANT_SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 # Names that are, or may become, paths of their own next to a tenant's.
 RESERVED_SLUGS = frozenset(
-    {"authorize", "token", "introspect", "revoke", "userinfo", "logout", "par", "register", "launch", "style"}
+    {
+        "authorize",
+        "token",
+        "introspect",
+        "revoke",
+        "userinfo",
+        "logout",
+        "par",
+        "register",
+        "launch",
+        "style",
+        "consent",
+    }
 )
 
 

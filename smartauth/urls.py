@@ -6,10 +6,15 @@ from django.urls import include, path, register_converter
 import fhirproxy.urls
 import wellknown.urls
 from smartauth import pages, probes
+from smartauth.conf import config
 from smartauth.slugs import TENANT_SLUG
+from smartauth.views.authorize import authorize
+from smartauth.views.consent import consent
 from smartauth.views.introspect import introspect
+from smartauth.views.picker import picker
 from smartauth.views.revoke import revoke
 from smartauth.views.token import token
+from smartauth.views.userinfo import userinfo
 
 
 class TenantConverter:
@@ -27,9 +32,11 @@ class TenantConverter:
 register_converter(TenantConverter, "tenant")
 
 oauth = [
+    path("authorize", authorize),
     path("token", token),
     path("introspect", introspect),
     path("revoke", revoke),
+    path("userinfo", userinfo),
 ]
 
 urlpatterns = [
@@ -39,13 +46,19 @@ urlpatterns = [
     path("", include(wellknown.urls)),
     path("", include(fhirproxy.urls)),
     path("auth/", include(oauth)),
+    path("auth/consent/<uuid:pk>", consent, name="consent"),
+    path("auth/consent/<uuid:pk>/patient", picker, name="picker"),
     path("auth/<tenant:tenant>/", include(oauth)),
     path("account/login/", pages.sign_in, name="account_login"),
+    path("account/reauthenticate/", pages.sign_in_again, name="account_reauthenticate"),
     path("account/logout/", pages.sign_out, name="account_logout"),
     path("admin/login/", pages.admin_login),
     path("admin", pages.to_admin),
     path("admin/", admin.site.urls),
 ]
+
+if config().is_sandbox:
+    urlpatterns.append(path("", include("smartauth.sandbox.urls")))
 
 handler400 = pages.bad_request
 handler403 = pages.forbidden

@@ -22,7 +22,8 @@ GROUND = (
     *("smartauth.errors", "smartauth.policy", "smartauth.conf", "smartauth.endpoints", "smartauth.context"),
     *("smartauth.digests", "smartauth.sealing", "smartauth.marks", "smartauth.receipts", "smartauth.audit"),
     *("smartauth.responses", "smartauth.bearer", "smartauth.outbound", "smartauth.readonly_admin"),
-    *("smartauth.storable", "smartauth.slugs", "smartauth.bodies", "smartauth.forms"),
+    *("smartauth.storable", "smartauth.slugs", "smartauth.bodies", "smartauth.forms", "smartauth.browser"),
+    "smartauth.styling",
 )
 COMPOSITION = ("smartauth.settings", "smartauth.urls", "smartauth.wsgi", "smartauth.sandbox", "smartauth.environment")
 

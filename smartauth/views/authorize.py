@@ -1,0 +1,161 @@
+"""Authorization endpoint: an app's request is proven, stored, and handed over to our own pages."""
+
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.shortcuts import redirect
+from django.utils import timezone
+from django.views.decorators.csrf import csrf_exempt
+
+from clients.models import Client
+from clients.registered import RegisteredClient, find_client
+from clients.tenants import TenantInfo, find_tenant
+from smartauth import endpoints, pending
+from smartauth.browser import PageRefused, ReturnTo, browser_page, redirect_error
+from smartauth.context import context_of
+from smartauth.errors import InvalidRequest, InvalidTarget, OAuthError, Refusal, UnauthorizedClient
+from smartauth.forms import form_fields, query_fields, single_valued
+from smartauth.policy import granting, redirects
+from smartauth.policy.authorization_requests import AuthorizationRequest, parse_authorization_request
+
+CANNOT_START = "This app cannot start here"
+
+
+@csrf_exempt  # Posted by apps, which have no token of ours; nothing is decided here, and no cookie is read.
+@browser_page("GET", "POST", endpoint="authorize")
+def authorize(request: HttpRequest, tenant: str | None = None) -> HttpResponse:
+    """Authorization endpoint.  Source: RFC 6749 §4.1.1; SMART 2.2 app-launch, "Obtain authorization code".
+
+    The request is stored and the browser sent on to a page of ours by GET: with a POST from another site browsers send
+    no cookies, so nobody would seem to be signed in.
+    """
+    context = context_of(request)
+    addressed = _require_addressed(tenant)
+    fields = _fields(request)
+    client = _require_client(_only(fields, "client_id"))
+    context.client_id = client.client_id
+    redirect_uri = _require_redirect_uri(client, _only(fields, "redirect_uri"))
+    states = fields.getlist("state")
+    return_to = ReturnTo(redirect_uri, states[0] if len(states) == 1 else "")
+    try:
+        parameters = single_valued(fields)
+        wanted = parse_authorization_request(parameters)
+        base = _require_tenant(parameters, addressed)
+        context.tenant = base.slug
+        screened = _screen(client, base, wanted)
+    except OAuthError as error:
+        return redirect_error(request, return_to, error)
+    stored = pending.start(
+        wanted, client=client, tenant=base, redirect_uri=redirect_uri, screened=screened, now=timezone.now()
+    )
+    response = redirect("consent", pk=stored.pk)
+    response.status_code = 303
+    return response
+
+
+def _require_addressed(slug: str | None) -> TenantInfo | None:
+    tenant = find_tenant(slug) if slug else None
+    if slug and tenant is None:
+        refusal = Refusal("tenant.unknown", "there is no such tenant", seen=slug)
+        raise _page(refusal, "The app asked for a health record service that is not here.", status=404)
+    return tenant
+
+
+def _fields(request: HttpRequest) -> QueryDict:
+    """Return the parameters as they came. On POST they are in the body; a name that is in the URL too is repeated."""
+    try:
+        if request.method == "GET":
+            return query_fields(request)
+        fields = form_fields(request).copy()
+        for name, values in query_fields(request).lists():
+            if name in fields:
+                fields.setlist(name, [*fields.getlist(name), *values])
+    except OAuthError as error:
+        raise _page(error.refusal, "The app's request cannot be read.", status=error.status) from None
+    return fields
+
+
+def _only(fields: QueryDict, name: str) -> str:
+    """Return the one value of a parameter on which it hangs where an error may go, "" when there is none."""
+    found = [value for value in fields.getlist(name) if value]
+    if len(found) > 1:
+        raise _page(
+            Refusal("http.parameter_repeated", "a parameter occurs more than once", seen=name),
+            "The app's request is contradictory.",
+        )
+    return found[0] if found else ""
+
+
+def _require_client(client_id: str) -> RegisteredClient:
+    client = find_client(client_id)
+    if client is None:
+        refusal = Refusal("client.unknown", "no client has this client_id", seen=client_id[:200])
+        raise _page(refusal, "This server does not know the app that sent you here.")
+    if not client.is_approved:
+        rule = "client.suspended" if client.status == Client.Status.SUSPENDED else "client.not_approved"
+        refusal = Refusal(rule, f"the client is {client.status}", expected="approved", seen=client.status)
+        raise _page(refusal, "The app that sent you here is not allowed to use this server at the moment.")
+    return client
+
+
+def _require_redirect_uri(client: RegisteredClient, redirect_uri: str) -> str:
+    native = client.application_type == Client.ApplicationType.NATIVE
+    if redirects.is_registered(redirect_uri, client.redirect_uris, native=native):
+        return redirect_uri
+    missing = not redirect_uri
+    refusal = Refusal(
+        "redirect_uri.missing" if missing else "redirect_uri.not_registered",
+        "redirect_uri is missing" if missing else "redirect_uri is not registered for this client",
+        expected=redirects.nearest(redirect_uri, client.redirect_uris),
+        seen=redirect_uri[:500],
+        fix="Send a registered redirect_uri, character for character, or have this one registered.",
+    )
+    raise _page(refusal, "The app that sent you here asks to be answered at an address that is not its own.")
+
+
+def _require_tenant(parameters: dict[str, str], addressed: TenantInfo | None) -> TenantInfo:
+    """Return the tenant that `aud` names. Raises InvalidRequest (InvalidTarget for `resource`, RFC 8707 §2).
+
+    Source: SMART 2.2 app-launch, "Obtain authorization code", `aud`.
+    """
+    wanted = {name: parameters[name] for name in ("aud", "resource") if name in parameters}
+    expected = addressed.fhir_base if addressed else "a FHIR base of this server"
+    fix = "Send aud with the FHIR base URL that the app talks to."
+    if not wanted:
+        raise InvalidRequest(
+            Refusal("aud.missing", "aud is missing", expected, fix=fix), "The parameter aud is missing"
+        )
+    slugs = {endpoints.tenant_of_fhir_base(url) for url in wanted.values()}
+    named = slugs.pop() if len(slugs) == 1 else None
+    tenant = find_tenant(named) if named else None
+    if tenant is None or (addressed is not None and tenant.slug != addressed.slug):
+        seen = ", ".join(sorted(set(wanted.values())))[:500]
+        refusal = Refusal("aud.unknown", "aud is not the FHIR base of this endpoint", expected, seen, fix)
+        if "aud" in wanted:
+            raise InvalidRequest(refusal, "aud is not a FHIR server of this system")
+        raise InvalidTarget(refusal)
+    return tenant
+
+
+def _screen(client: RegisteredClient, tenant: TenantInfo, wanted: AuthorizationRequest) -> granting.Granting:
+    """Return the scopes to put before the user. Raises OAuthError when the client may not ask, or not for these."""
+    if "authorization_code" not in client.grant_types:
+        refusal = Refusal("client.grant_type", "the client is not registered for authorization_code")
+        raise UnauthorizedClient(refusal)
+    activated = client.activations.get(tenant.slug)
+    if activated is None:
+        fix = "Ask the operator of the tenant to activate the client."
+        raise InvalidRequest(
+            Refusal("client.not_activated", "the client is not active at this tenant", tenant.slug, fix=fix),
+            "The client is not active at this FHIR server",
+        )
+    if wanted.launch:
+        raise InvalidRequest(
+            Refusal("launch.unknown", "no launch with this handle was begun here", fix="Begin again in the EHR."),
+            "The launch is not known here",
+        )
+    permitted = granting.allowed(client.scope, activated)
+    return granting.screen_app_scopes(wanted.scope, permitted, may_refresh="refresh_token" in client.grant_types)
+
+
+def _page(refusal: Refusal, why: str, *, status: int = 400) -> PageRefused:
+    advice = f"{why} Nothing was shared. Tell the maker of the app, and give them the number below."
+    return PageRefused(refusal, title=CANNOT_START, advice=advice, status=status)

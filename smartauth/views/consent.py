@@ -1,0 +1,185 @@
+"""The consent page: who asks, for whose record, for what, until when; and the answer."""
+
+from itertools import groupby
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+
+from smartauth import pending, tokens
+from smartauth.audit.recording import AuditEvent, record_now
+from smartauth.browser import PageRefused, allow_form_to_end_at, browser_page, redirect_code, redirect_error
+from smartauth.conf import config
+from smartauth.context import context_of
+from smartauth.errors import AccessDenied, Refusal
+from smartauth.people.rights import is_clinician
+from smartauth.policy import granting
+from smartauth.policy.consent import choose, permissions
+from smartauth.policy.scopes import NamedScope, Scope
+from smartauth.policy.wording import words_for
+from smartauth.records import PatientRecord, PatientSearch, records
+from smartauth.styling import smart_style_url
+from smartauth.views.continuing import START_AGAIN, Open, continuing
+
+
+@browser_page("GET", "POST", endpoint="consent")
+@continuing
+def consent(request: HttpRequest, opened: Open) -> HttpResponse:
+    """Ask the user, or take the answer.  Source: RFC 6749 §3.1; SMART 2.2 best-practices; OIDC Core §3.1.2.4."""
+    if request.method == "POST":
+        return _take_answer(request, opened)
+    patient = None
+    if granting.needs_patient(opened.asked):
+        patient = _find_patient(request, opened)
+        if patient is None:
+            return _choose_first(request, opened)
+    asked = _possible(opened, has_patient=patient is not None)
+    response = render(request, "consent/consent.html", _page(request, opened, asked, patient))
+    return allow_form_to_end_at(response, opened.pending.redirect_uri)
+
+
+def _find_patient(request: HttpRequest, opened: Open) -> PatientRecord | None:
+    """Return the chosen patient if the user may still act for them, or the only one there is; None: ask."""
+    ask: dict[str, Any] = {"context": context_of(request), "now": opened.now}
+    if opened.pending.patient:
+        return records().find_patient(opened.person, opened.pending.patient, **ask)
+    if is_clinician(opened.person):
+        return None
+    found = records().find_patients(opened.person, PatientSearch(), limit=2, **ask)
+    if len(found.patients) != 1:
+        return None
+    pending.choose_patient(opened.pending, found.patients[0].id)
+    return found.patients[0]
+
+
+def _choose_first(request: HttpRequest, opened: Open) -> HttpResponse:
+    if is_clinician(opened.person) or opened.person.fhir_user or opened.person.related_patients:
+        return redirect("picker", pk=opened.pending.pk)
+    response = render(request, "consent/no_record.html", {"opened": opened})
+    return allow_form_to_end_at(response, opened.pending.redirect_uri)
+
+
+def _possible(opened: Open, *, has_patient: bool) -> tuple[Scope, ...]:
+    person = opened.person
+    return granting.within_rights(
+        opened.asked,
+        has_patient=has_patient,
+        has_rights=bool(person.fhir_user or person.related_patients),
+        is_known=person.fhir_user is not None,
+    )
+
+
+def _take_answer(request: HttpRequest, opened: Open) -> HttpResponse:
+    page = _require_page(request, opened)
+    match request.POST.get("decision"):
+        case "deny":
+            return _deny(request, opened, page, Refusal("consent.denied", "the user declined"), "The user declined")
+        case "allow":
+            return _allow(request, opened, page)
+    refusal = Refusal("consent.decision", "the form carries no decision")
+    raise PageRefused(refusal, title="Neither allowed nor denied", advice=START_AGAIN)
+
+
+def _allow(request: HttpRequest, opened: Open, page: UUID) -> HttpResponse:
+    context, stored = context_of(request), opened.pending
+    if (
+        stored.patient
+        and records().find_patient(opened.person, stored.patient, context=context, now=opened.now) is None
+    ):
+        raise _outdated()
+    asked = _possible(opened, has_patient=bool(stored.patient))
+    granted = choose(asked, frozenset(request.POST.getlist("scope")))
+    if not granted:
+        nothing = Refusal("consent.nothing", "the user allowed nothing of what was asked for")
+        return _deny(request, opened, page, nothing, "The user allowed nothing")
+    scope = " ".join(str(one) for one in granted)
+    stays_online = any(isinstance(one, NamedScope) and one.name == "online_access" for one in granted)
+    with transaction.atomic():
+        _close(opened, page)
+        code, authorization = tokens.issue_code(
+            stored,
+            scope=scope,
+            context=_launch_context(stored.patient) if granting.needs_patient(granted) else {},
+            auth_time=opened.auth_time,
+            session_key=request.session.session_key if stays_online else "",
+            now=opened.now,
+        )
+        record_now(context, _event(opened, "consent.allowed", granted=scope, authorization=authorization))
+    return redirect_code(opened.return_to, code)
+
+
+def _deny(request: HttpRequest, opened: Open, page: UUID, refusal: Refusal, description: str) -> HttpResponse:
+    with transaction.atomic():
+        _close(opened, page)
+        record_now(context_of(request), _event(opened, refusal.rule))
+    return redirect_error(request, opened.return_to, AccessDenied(refusal, description))
+
+
+def _close(opened: Open, page: UUID) -> None:
+    """Make this the one answer. Raises PageRefused when another came first, or the page was for somebody else."""
+    if not pending.lock_unanswered(opened.pending, page=page):
+        raise _outdated()
+    pending.mark_answered(opened.pending, opened.now)
+
+
+def _require_page(request: HttpRequest, opened: Open) -> UUID:
+    """Return which page the form was on, if that is what the user would see now. Raises PageRefused."""
+    if request.POST.get("page") != str(opened.pending.page):
+        raise _outdated()
+    return opened.pending.page
+
+
+def _outdated() -> PageRefused:
+    return PageRefused(
+        Refusal("consent.outdated", "the form was shown for another user or patient, or was answered meanwhile"),
+        title="This page is out of date",
+        advice=f"Somebody else signed in, or chose something else in another window. Nothing was shared. {START_AGAIN}",
+        status=409,
+    )
+
+
+def _launch_context(patient: str) -> dict[str, Any]:
+    """Return what the app is told of the launch. It runs in a window of its own, so nobody else shows the patient."""
+    return {"patient": patient, "need_patient_banner": True, "smart_style_url": smart_style_url()}
+
+
+def _event(opened: Open, rule: str, *, granted: str = "", authorization: UUID | None = None) -> AuditEvent:
+    stored = opened.pending
+    return AuditEvent(
+        "consent",
+        rule=rule,
+        client_id=opened.client.client_id,
+        tenant=opened.tenant.slug,
+        user=opened.person.user,
+        patient=stored.patient,
+        authorization=authorization,
+        details={"asked": stored.scope, "granted": granted, "dropped": stored.dropped},
+    )
+
+
+def _page(
+    request: HttpRequest, opened: Open, asked: tuple[Scope, ...], patient: PatientRecord | None
+) -> dict[str, Any]:
+    """Return everything the template shows, in its own words."""
+    names = {scope.name for scope in asked if isinstance(scope, NamedScope)}
+    ticks = sorted(((one, words_for(one.scope)) for one in permissions(asked)), key=lambda tick: tick[0].scope.level)
+    own_name = records().find_user_name(opened.person, context=context_of(request), now=opened.now)
+    return {
+        "opened": opened,
+        "patient": patient,
+        "is_own_record": patient is not None and opened.person.fhir_user == f"Patient/{patient.id}",
+        "user_name": own_name or request.user.get_username(),
+        "groups": [(level, list(group)) for level, group in groupby(ticks, key=lambda tick: tick[0].scope.level)],
+        "has_wildcard": any(one.is_all_types for one, _ in ticks),
+        "tells_identity": "openid" in names,
+        "tells_record": bool({"fhirUser", "profile"} & names),
+        "stays_connected": "offline_access" in names,
+        "stays_online": "online_access" in names,
+        "stay_days": config().refresh_token_lifetime.days,
+        "goes_to": urlsplit(opened.pending.redirect_uri).netloc or urlsplit(opened.pending.redirect_uri).scheme,
+        "can_choose_again": patient is not None
+        and (is_clinician(opened.person) or bool(opened.person.related_patients)),
+    }

@@ -1,0 +1,175 @@
+"""Opening a stored authorization request in a browser: whose it is, whether it still waits, and who is answering."""
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from urllib.parse import urlencode
+from uuid import UUID
+
+from allauth.account.authentication import get_authentication_records
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.utils import timezone
+
+from clients.registered import RegisteredClient, find_client
+from clients.tenants import TenantInfo, find_tenant
+from smartauth import pending
+from smartauth.browser import PageRefused, ReturnTo, redirect_error
+from smartauth.conf import config
+from smartauth.context import RequestContext, context_of
+from smartauth.digests import digest, new_secret
+from smartauth.errors import ConsentRequired, LoginRequired, OAuthError, Refusal
+from smartauth.models import PendingAuthorization
+from smartauth.people.rights import person_at
+from smartauth.policy.granting import parse_registered
+from smartauth.policy.scopes import Scope
+from smartauth.records import Person, RecordsUnavailable
+
+COOKIE = "smartauth_browser"
+START_AGAIN = "Go back to the app and start again."
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """A request that waits for an answer from the person signed in, in the browser it belongs to."""
+
+    pending: PendingAuthorization
+    client: RegisteredClient
+    tenant: TenantInfo
+    person: Person
+    auth_time: datetime
+    asked: tuple[Scope, ...]
+    now: datetime
+
+    @property
+    def return_to(self) -> ReturnTo:
+        return ReturnTo(self.pending.redirect_uri, self.pending.state)
+
+
+View = Callable[[HttpRequest, Open], HttpResponse]
+
+
+def continuing(view: View) -> Callable[[HttpRequest, UUID], HttpResponse]:
+    """Call `view` with the request it is about, once somebody is signed in who can answer it.
+
+    Before that the browser is sent to sign in, or back to the app where it forbade us to ask (OIDC Core §3.1.2.6).
+    """
+
+    @functools.wraps(view)
+    def wrapper(request: HttpRequest, pk: UUID) -> HttpResponse:
+        now = timezone.now()
+        cookie = request.COOKIES.get(COOKIE) or new_secret()
+        stored = _require_waiting(pk, digest(cookie), context_of(request), now)
+        response = _continue(request, view, stored, now)
+        if COOKIE not in request.COOKIES:
+            # For this browser session, and for nothing but these pages.
+            response.set_cookie(
+                COOKIE,
+                cookie,
+                path="/auth/",
+                httponly=True,
+                samesite="Lax",
+                secure=config().base_url.startswith("https://"),
+            )
+        return response
+
+    return wrapper
+
+
+def _continue(request: HttpRequest, view: View, stored: PendingAuthorization, now: datetime) -> HttpResponse:
+    client, tenant = _require_active(stored)
+    silent = "none" in stored.prompts
+    if not request.user.is_authenticated:
+        if silent:
+            return _back(request, stored, LoginRequired(Refusal("prompt.none", "nobody is signed in")))
+        return _to("account_login", request)
+    auth_time = _auth_time(request)
+    if _must_sign_in_again(stored, auth_time, now):
+        if silent:
+            return _back(request, stored, LoginRequired(Refusal("prompt.max_age", "the user signed in too long ago")))
+        return _to("account_reauthenticate", request)
+    if silent:
+        return _back(request, stored, ConsentRequired(Refusal("prompt.none", "the user is asked at every launch")))
+    pending.bind_to_user(stored, request.user.pk)
+    person = person_at(request.user, tenant, client_id=client.client_id, now=now)
+    opened = Open(stored, client, tenant, person, auth_time, parse_registered(stored.scope), now)
+    try:
+        return view(request, opened)
+    except RecordsUnavailable as error:
+        raise PageRefused(
+            Refusal("records.unavailable", "the FHIR server could not be asked", officer=str(error)[:500]),
+            title="The health records do not answer",
+            advice="Please wait a little and load this page again. Nothing was shared.",
+            status=503,
+        ) from None
+
+
+def _require_waiting(pk: UUID, browser: str, context: RequestContext, now: datetime) -> PendingAuthorization:
+    """Return the request if this browser may answer it and nobody has. Raises PageRefused."""
+    stored = pending.find(pk)
+    if stored is None:
+        refusal = Refusal("pending.unknown", "there is no such authorization request, or it was long ago")
+        raise PageRefused(refusal, title="This request is not known here", advice=START_AGAIN, status=404)
+    context.client_id, context.tenant = stored.client.client_id, stored.tenant.slug
+    if not pending.bind_to_browser(stored, browser):
+        raise PageRefused(
+            Refusal("pending.browser", "the request was begun in another browser, or this one keeps no cookies"),
+            title="This page belongs to another browser",
+            advice="It was opened in another browser or window first, or your browser does not keep cookies. "
+            f"Allow cookies for this site. {START_AGAIN}",
+            status=403,
+        )
+    if stored.answered_at is not None:
+        raise PageRefused(
+            Refusal("pending.answered", "the request has been answered already"),
+            title="You have already answered",
+            advice=f"This request was answered before, perhaps in another window. {START_AGAIN}",
+            status=409,
+        )
+    if stored.expires_at <= now:
+        raise PageRefused(
+            Refusal("pending.expired", "the request was not answered in time"),
+            title="This page has expired",
+            advice=f"You had {config().pending_lifetime.seconds // 60} minutes to answer. {START_AGAIN}",
+            status=410,
+        )
+    return stored
+
+
+def _require_active(stored: PendingAuthorization) -> tuple[RegisteredClient, TenantInfo]:
+    client, tenant = find_client(stored.client.client_id), find_tenant(stored.tenant.slug)
+    if client is None or tenant is None or not client.is_approved or tenant.slug not in client.activations:
+        raise PageRefused(
+            Refusal("client.not_active", "the client was stopped while the user was answering"),
+            title="This app has been stopped",
+            advice="It may not be used here at the moment. Nothing was shared.",
+            status=403,
+        )
+    return client, tenant
+
+
+def _auth_time(request: HttpRequest) -> datetime:
+    """Return when the user last proved who they are in this session (OIDC Core §2, `auth_time`)."""
+    proven = get_authentication_records(request, request.user)
+    if proven:
+        return datetime.fromtimestamp(proven[-1]["at"], UTC)
+    signed_in: datetime = request.user.last_login
+    return signed_in
+
+
+def _must_sign_in_again(stored: PendingAuthorization, auth_time: datetime, now: datetime) -> bool:
+    """Say whether the app wants a newer proof of who is there than the one at `auth_time`."""
+    if auth_time >= stored.created_at:
+        return False
+    too_old = stored.max_age is not None and (now - auth_time).total_seconds() > stored.max_age
+    return "login" in stored.prompts or too_old
+
+
+def _back(request: HttpRequest, stored: PendingAuthorization, error: OAuthError) -> HttpResponse:
+    pending.mark_answered(stored, timezone.now())
+    return redirect_error(request, ReturnTo(stored.redirect_uri, stored.state), error)
+
+
+def _to(name: str, request: HttpRequest) -> HttpResponse:
+    return HttpResponseRedirect(f"{reverse(name)}?{urlencode({'next': request.path})}")

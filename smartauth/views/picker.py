@@ -1,0 +1,56 @@
+"""The patient picker: whose record the app may look at, chosen by somebody who may act for several people."""
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+
+from smartauth import pending
+from smartauth.browser import PageRefused, allow_form_to_end_at, browser_page
+from smartauth.context import context_of
+from smartauth.errors import Refusal
+from smartauth.people.rights import is_clinician
+from smartauth.records import PatientPage, PatientSearch, records
+from smartauth.views.continuing import Open, continuing
+
+SHOWN = 50  # patients on one page
+LONGEST = 100  # characters of a search term
+
+
+@browser_page("GET", "POST", endpoint="picker")
+@continuing
+def picker(request: HttpRequest, opened: Open) -> HttpResponse:
+    """Show the patients the user may act for, by search or all of a few; note the one that is chosen.
+
+    Source: SMART 2.2 scopes-and-launch-context, "Requesting context with launch/patient".
+    """
+    context = context_of(request)
+    if request.method == "POST":
+        chosen = records().find_patient(opened.person, request.POST.get("patient", ""), context=context, now=opened.now)
+        if chosen is None:
+            raise PageRefused(
+                Refusal("picker.not_yours", "the user may not act for the chosen patient, or there is none"),
+                title="You may not choose this person",
+                advice="Go back and choose somebody from the list.",
+                status=403,
+            )
+        pending.choose_patient(opened.pending, chosen.id)
+        return redirect("consent", pk=opened.pending.pk)
+    search = PatientSearch(
+        *(request.GET.get(name, "").strip()[:LONGEST] for name in ("name", "birthdate", "identifier"))
+    )
+    found = records().find_patients(opened.person, search, limit=SHOWN, context=context, now=opened.now)
+    searched = search != PatientSearch()
+    if not searched and found.has_more:
+        found = PatientPage((), has_more=True)  # Nobody needs to see the first fifty of thousands.
+    page = render(
+        request,
+        "consent/picker.html",
+        {
+            "opened": opened,
+            "search": search,
+            "searched": searched,
+            "found": found,
+            "shown": SHOWN,
+            "can_search": is_clinician(opened.person) or found.has_more or searched,
+        },
+    )
+    return allow_form_to_end_at(page, opened.pending.redirect_uri)
