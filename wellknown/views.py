@@ -5,13 +5,31 @@ from typing import Any
 from django.http import HttpRequest
 from django.utils import timezone
 
-from clients.tenants import find_default_tenant, find_tenant
-from smartauth import endpoints, keys
+from clients.tenants import TenantInfo, find_default_tenant, find_tenant
+from smartauth import endpoints, keys, styling
 from smartauth.conf import config
 from smartauth.errors import NotFound, Refusal
-from smartauth.policy.advertising import advertised_scopes
+from smartauth.policy.advertising import LAUNCH_SCOPES, advertised_scopes
 from smartauth.responses import public_json
 from wellknown import documents
+
+CAPABILITIES = (
+    "launch-standalone",
+    "authorize-post",
+    "client-public",
+    "client-confidential-symmetric",
+    "client-confidential-asymmetric",
+    "sso-openid-connect",
+    "context-banner",
+    "context-style",
+    "context-standalone-patient",
+    "permission-offline",
+    "permission-online",
+    "permission-patient",
+    "permission-user",
+    "permission-v1",
+    "permission-v2",
+)
 
 
 @public_json(endpoint="smart-configuration")
@@ -20,34 +38,53 @@ def smart_configuration(request: HttpRequest, tenant: str | None = None) -> dict
 
     Source: SMART 2.2 conformance, "Using .well-known".
     """
-    found = find_default_tenant() if tenant is None else find_tenant(tenant)
-    if found is None:
-        raise NotFound(Refusal("tenant.unknown", "there is no such tenant", seen=tenant or ""))
-    return documents.smart_configuration(
-        documents.Facts(
-            endpoints={"jwks_uri": endpoints.jwks_uri(), **endpoints.advertised(found.slug)},
-            grant_types=("client_credentials",),
-            auth_methods=("private_key_jwt",),
-            signing_algs=config().assertion_algorithms,
-            scopes=advertised_scopes("system"),
-            capabilities=("client-confidential-asymmetric", "permission-v1", "permission-v2"),
-        )
-    )
+    return documents.smart_configuration(_facts(_require_tenant(tenant)))
 
 
 @public_json(endpoint="openid-configuration")
 def openid_configuration(request: HttpRequest) -> dict[str, Any]:
-    """OpenID Provider metadata: there is none while nobody can sign in to an app.  Source: OIDC Discovery §4."""
-    raise NotFound(Refusal("discovery.no_authorization_endpoint", "this server does not offer OpenID Connect"))
+    """OpenID Provider metadata, with the endpoints of the default tenant.  Source: OIDC Discovery §4."""
+    return documents.openid_configuration(_facts(_require_tenant(None)))
 
 
 @public_json(endpoint="oauth-authorization-server")
 def oauth_authorization_server(request: HttpRequest) -> dict[str, Any]:
-    """RFC 8414 metadata: required members name an authorization endpoint, so without one there is no document."""
-    raise NotFound(Refusal("discovery.no_authorization_endpoint", "this server has no authorization endpoint"))
+    """Authorization server metadata, with the endpoints of the default tenant.  Source: RFC 8414 §3."""
+    return documents.authorization_server(_facts(_require_tenant(None)))
 
 
 @public_json(endpoint="jwks")
 def jwks(request: HttpRequest) -> dict[str, Any]:
     """Our public keys.  Source: RFC 7517 §5; OIDC Core §10.1.1."""
     return documents.key_set(keys.published_keys(timezone.now()))
+
+
+@public_json(endpoint="style")
+def style(request: HttpRequest, digest: str) -> dict[str, Any]:
+    """The style apps are asked to wear.  Source: SMART 2.2 scopes-and-launch-context, "Styling"."""
+    if digest != styling.style_digest():
+        raise NotFound(Refusal("style.unknown", "there is no such style, or no longer", seen=digest))
+    return styling.STYLE
+
+
+def _require_tenant(slug: str | None) -> TenantInfo:
+    found = find_default_tenant() if slug is None else find_tenant(slug)
+    if found is None:
+        raise NotFound(Refusal("tenant.unknown", "there is no such tenant", seen=slug or ""))
+    return found
+
+
+def _facts(tenant: TenantInfo) -> documents.Facts:
+    levels = (advertised_scopes("patient"), advertised_scopes("user"), advertised_scopes("system"))
+    return documents.Facts(
+        issuer=endpoints.issuer(),
+        endpoints={"jwks_uri": endpoints.jwks_uri(), **endpoints.advertised(tenant.slug)},
+        userinfo_endpoint=endpoints.userinfo(tenant.slug),
+        grant_types=("authorization_code", "refresh_token", "client_credentials"),
+        auth_methods=("client_secret_basic", "private_key_jwt"),
+        signing_algs=config().assertion_algorithms,
+        id_token_algs=keys.ALGORITHMS["id_token"],
+        scopes=(*LAUNCH_SCOPES, *(scope for level in levels for scope in level)),
+        claims=("sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "at_hash", "fhirUser", "profile"),
+        capabilities=CAPABILITIES,
+    )

@@ -1,13 +1,16 @@
 """The public documents: true, cacheable, readable from anywhere.  SMART 2.2 conformance; RFC 8414; RFC 9110 §13."""
 
+import json
 from typing import Any
 
 import pytest
+from authlib.oauth2.rfc8414 import AuthorizationServerMetadata
+from authlib.oidc.discovery import OpenIDProviderMetadata
 from django.utils import timezone
 
 from clients.models import Tenant
 from clients.tenants import TenantInfo
-from smartauth import keys
+from smartauth import keys, styling
 from smartauth.context import new_context
 from tests.conftest import Configure
 from tests.endpoints.conftest import Post, Service
@@ -16,30 +19,92 @@ from tests.factories import make_tenant
 DOCUMENT = "/fhir/sandbox/r4/.well-known/smart-configuration"
 
 
+CLIENT_AUTH = ["client_secret_basic", "private_key_jwt"]
+ALGORITHMS = ["RS384", "ES384", "RS256", "ES256", "PS256", "PS384"]
+CORE = {
+    "issuer": "http://127.0.0.1:8000",
+    "jwks_uri": "http://127.0.0.1:8000/.well-known/jwks.json",
+    "authorization_endpoint": "http://127.0.0.1:8000/auth/sandbox/authorize",
+    "token_endpoint": "http://127.0.0.1:8000/auth/sandbox/token",
+    "introspection_endpoint": "http://127.0.0.1:8000/auth/sandbox/introspect",
+    "revocation_endpoint": "http://127.0.0.1:8000/auth/sandbox/revoke",
+    "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials"],
+    "response_types_supported": ["code"],
+    "code_challenge_methods_supported": ["S256"],
+    "token_endpoint_auth_methods_supported": CLIENT_AUTH,
+    "token_endpoint_auth_signing_alg_values_supported": ALGORITHMS,
+}
+
+
 def test_the_document_names_what_works_at_this_tenant(client: Any, tenant: TenantInfo) -> None:
     answer = client.get(DOCUMENT)
     assert answer.status_code == 200
     body = answer.json()
     scopes = body.pop("scopes_supported")
-    assert body == {
-        "jwks_uri": "http://127.0.0.1:8000/.well-known/jwks.json",
-        "token_endpoint": "http://127.0.0.1:8000/auth/sandbox/token",
-        "introspection_endpoint": "http://127.0.0.1:8000/auth/sandbox/introspect",
-        "revocation_endpoint": "http://127.0.0.1:8000/auth/sandbox/revoke",
-        "grant_types_supported": ["client_credentials"],
-        "token_endpoint_auth_methods_supported": ["private_key_jwt"],
-        "token_endpoint_auth_signing_alg_values_supported": ["RS384", "ES384", "RS256", "ES256", "PS256", "PS384"],
-        "capabilities": ["client-confidential-asymmetric", "permission-v1", "permission-v2"],
+    capabilities = body.pop("capabilities")
+    assert body == CORE
+    assert scopes[:5] == ["openid", "fhirUser", "launch/patient", "offline_access", "online_access"]
+    assert {"patient/*.rs", "user/*.rs", "system/*.rs", "patient/Observation.rs"} < set(scopes)
+    assert {"launch", "launch/encounter"}.isdisjoint(scopes)
+    assert "launch-standalone" in capabilities
+    assert not any("ehr" in name for name in capabilities)
+
+
+def test_the_openid_document_says_what_openid_needs(client: Any, tenant: TenantInfo) -> None:
+    body = client.get("/.well-known/openid-configuration").json()
+    assert body.pop("scopes_supported")
+    assert "fhirUser" in body.pop("claims_supported")
+    assert body == CORE | {
+        "userinfo_endpoint": "http://127.0.0.1:8000/auth/sandbox/userinfo",
+        "response_modes_supported": ["query"],
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": ["RS256", "ES256"],
+        "token_endpoint_auth_methods_supported": [*CLIENT_AUTH, "none"],
+        "request_parameter_supported": False,
+        "request_uri_parameter_supported": False,
+        "claims_parameter_supported": False,
     }
-    assert "system/*.rs" in scopes
-    assert not any(scope.startswith(("patient/", "user/", "launch", "openid")) for scope in scopes)
+
+
+def test_the_authorization_server_document_agrees_with_the_others(client: Any, tenant: TenantInfo) -> None:
+    mine = client.get("/.well-known/oauth-authorization-server").json()
+    openid = client.get("/.well-known/openid-configuration").json()
+    assert mine.items() <= openid.items()
+    assert {name for name in openid if name not in mine} == {
+        "userinfo_endpoint",
+        "subject_types_supported",
+        "id_token_signing_alg_values_supported",
+        "claims_supported",
+        "request_parameter_supported",
+        "request_uri_parameter_supported",
+        "claims_parameter_supported",
+    }
+
+
+def test_authlib_finds_nothing_wrong_with_the_documents(client: Any, tenant: TenantInfo) -> None:
+    for name, metadata in (
+        ("openid-configuration", OpenIDProviderMetadata),
+        ("oauth-authorization-server", AuthorizationServerMetadata),
+    ):
+        body = client.get(f"/.well-known/{name}").json()
+        # It insists on https, which the sandbox on loopback does not have.
+        document = metadata(json.loads(json.dumps(body).replace("http://127.0.0.1:8000", "https://127.0.0.1:8000")))
+        document.validate()
+
+
+def test_the_style_is_public_and_named_after_its_content(client: Any, tenant: TenantInfo) -> None:
+    path = styling.smart_style_url().removeprefix("http://127.0.0.1:8000")
+    answer = client.get(path)
+    assert (answer.status_code, answer.headers["Access-Control-Allow-Origin"]) == (200, "*")
+    assert answer.json()["color_text"].startswith("#")
+    assert client.get("/style/0123.json").status_code == 404
 
 
 def test_every_advertised_scope_is_granted_when_asked(
     client: Any, tenant: TenantInfo, post: Post, bulk_loader: Service
 ) -> None:
     body = client.get(DOCUMENT).json()
-    scopes = [scope for scope in body["scopes_supported"] if scope != "system/*.rs"]
+    scopes = [scope for scope in body["scopes_supported"] if scope.startswith("system/") and "*" not in scope]
     params = {"grant_type": "client_credentials", "scope": " ".join(scopes), **bulk_loader.credentials()}
     path = body["token_endpoint"].removeprefix("http://127.0.0.1:8000")
     assert post(path, params).json()["scope"].split(" ") == scopes
@@ -53,9 +118,13 @@ def test_every_advertised_endpoint_answers(client: Any, tenant: TenantInfo, post
 
 def test_the_keys_are_where_the_document_says(client: Any, tenant: TenantInfo) -> None:
     path = client.get(DOCUMENT).json()["jwks_uri"].removeprefix("http://127.0.0.1:8000")
-    [key] = client.get(path).json()["keys"]
-    assert (key["kty"], key["crv"], key["use"], key["alg"]) == ("EC", "P-256", "sig", "ES256")
-    assert "d" not in key
+    listed = client.get(path).json()["keys"]
+    assert sorted((key["kty"], key["alg"], key["use"]) for key in listed) == [
+        ("EC", "ES256", "sig"),
+        ("EC", "ES256", "sig"),
+        ("RSA", "RS256", "sig"),
+    ]
+    assert all({"d", "p", "q"}.isdisjoint(key) for key in listed)
 
 
 def test_the_root_document_is_the_default_tenants(client: Any, tenant: TenantInfo) -> None:
@@ -85,7 +154,10 @@ def test_each_tenant_has_its_own(client: Any, tenant: TenantInfo) -> None:
 
 
 @pytest.mark.parametrize("path", ["openid-configuration", "oauth-authorization-server"])
-def test_there_is_no_openid_while_nobody_can_sign_in_to_an_app(client: Any, tenant: TenantInfo, path: str) -> None:
+def test_without_a_default_tenant_there_is_no_document_that_names_its_endpoints(
+    client: Any, tenant: TenantInfo, configure: Configure, path: str
+) -> None:
+    configure(default_tenant=None)
     assert client.get(f"/.well-known/{path}").status_code == 404
 
 
@@ -133,5 +205,5 @@ def test_the_host_header_decides_nothing(client: Any, tenant: TenantInfo) -> Non
 
 def test_a_changed_key_changes_the_tag(client: Any, tenant: TenantInfo) -> None:
     first = client.get("/.well-known/jwks.json").headers["ETag"]
-    keys.rotate("access_token", context=new_context(), now=timezone.now())
+    keys.rotate("access_token", "ES256", context=new_context(), now=timezone.now())
     assert client.get("/.well-known/jwks.json").headers["ETag"] != first
