@@ -28,11 +28,14 @@ def landing(request: HttpRequest) -> HttpResponse:
     documents = [("Public keys", endpoints.jwks_uri())]
     if tenant is not None:
         documents = [
+            ("OpenID configuration", f"{endpoints.issuer()}/.well-known/openid-configuration"),
             ("SMART configuration", f"{tenant.fhir_base}/.well-known/smart-configuration"),
             ("Capability statement", f"{tenant.fhir_base}/metadata"),
             *documents,
         ]
-    return render(request, "landing.html", {"tenant": tenant, "documents": documents})
+    # On the configured origin: the app's session belongs to that, whatever this host is called in the address bar.
+    sample_app = f"{config().base_url}/launcher/app/"
+    return render(request, "landing.html", {"tenant": tenant, "documents": documents, "sample_app": sample_app})
 
 
 sign_in = LoginView.as_view(template_name="account/login.html")

@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 
+from django.contrib.sessions.models import Session
 from django.db.models import Model, Q, QuerySet
 
 from clients.models import AssertionId
@@ -9,12 +10,21 @@ from smartauth import keys
 from smartauth.conf import config
 from smartauth.marks.models import Mark
 from smartauth.marks.poller import MARKS_KEPT_FOR
-from smartauth.models import AccessToken, Authorization, AuthorizationCode, RefreshToken, SigningKey
+from smartauth.models import (
+    AccessToken,
+    Authorization,
+    AuthorizationCode,
+    PendingAuthorization,
+    RefreshToken,
+    SigningKey,
+)
 from smartauth.receipts.models import Receipt, RefusalCount
 
 BATCH = 1_000
 # A dead token is remembered for a while, so that a partner who shows it learns that it expired or was revoked.
 DEAD_FOR = timedelta(days=7)
+# A late reload of the consent page learns that it expired or was answered, and not that nobody knows it.
+ANSWERED_FOR = timedelta(days=1)
 
 
 def purge(now: datetime) -> dict[str, int]:
@@ -29,6 +39,11 @@ def purge(now: datetime) -> dict[str, int]:
         | Q(kind=Authorization.Kind.SERVICE, revoked_at__lt=long_dead)
     )
     doomed: dict[str, QuerySet[Model]] = {
+        "authorization requests": PendingAuthorization.objects.filter(expires_at__lt=now - ANSWERED_FOR).order_by(
+            "expires_at"
+        ),
+        # What was granted for as long as a session lasts ends with its row.
+        "sessions": Session.objects.filter(expire_date__lt=now).order_by("expire_date"),
         "assertion ids": AssertionId.objects.filter(expires_at__lt=now - config().clock_leeway).order_by("expires_at"),
         "access tokens": AccessToken.objects.filter(expires__lt=long_dead).order_by("expires"),
         "authorization codes": AuthorizationCode.objects.filter(authorization__in=dead_authorizations),

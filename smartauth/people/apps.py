@@ -8,3 +8,9 @@ class PeopleConfig(AppConfig):
 
     name = "smartauth.people"
     label = "people"
+
+    def ready(self) -> None:
+        """Record sign-ins and sign-outs."""
+        from smartauth.people import recording
+
+        recording.listen()

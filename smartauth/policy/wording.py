@@ -16,7 +16,7 @@ class Words:
 
     title: str
     detail: str
-    verbs: str  # "See", "See and change", …
+    verbs: str  # "see", "see, add and change", …
 
 
 TYPES = {
@@ -89,5 +89,4 @@ def _verbs(permissions: str) -> str:
     reads = bool({"r", "s"} & set(permissions))
     writes = [verb for letter, verb in (("c", "add"), ("u", "change"), ("d", "delete")) if letter in permissions]
     verbs = (["see"] if reads else []) + writes
-    text = verbs[0] if len(verbs) == 1 else f"{', '.join(verbs[:-1])} and {verbs[-1]}"
-    return text.capitalize()
+    return verbs[0] if len(verbs) == 1 else f"{', '.join(verbs[:-1])} and {verbs[-1]}"

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from django.db import transaction
+from django.utils import timezone
 from joserfc.jwk import ECKey, KeySet
 
 from clients.models import Client, Tenant
 from clients.registration import register_client
 from clients.tenants import find_tenant
 from fhirproxy.tenancy import set_upstream
+from smartauth import keys
 from smartauth.conf import config
 from smartauth.digests import new_secret
 from smartauth.people.models import FhirUser, User
@@ -65,6 +67,7 @@ def seed(*, upstream_url: str, upstream_bearer: str) -> Seeded:
             Tenant.objects.filter(pk=tenant.pk).update(name="Sandbox hospital")
         set_upstream(tenant, base_url=upstream_url, bearer=upstream_bearer)
         users = tuple(_user(tenant, name, reference, secrets) for name, reference in PEOPLE.items())
+    keys.make_missing(timezone.now())  # So that no newcomer waits for an RSA key.
     return Seeded(users, tuple(_client(metadata, secrets) for metadata in _apps()))
 
 

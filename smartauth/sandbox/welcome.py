@@ -19,6 +19,7 @@ def welcome(seeded: Seeded) -> str:
     return f"""
 Ready: {base}
 
+  Sample app    {base}/launcher/app/
   FHIR base     {fhir_base}
   Documents     {fhir_base}/.well-known/smart-configuration
                 {fhir_base}/metadata
@@ -26,6 +27,8 @@ Ready: {base}
 
 People (all synthetic), for the sign-in page:
 {people}
+
+Open the sample app, connect, sign in as ana (a patient) or dr-grey (a clinician), and decide what it may see.
 
 A backend service gets a token and reads patients. Paste this into another terminal, in this folder:
 

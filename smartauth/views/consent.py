@@ -165,14 +165,18 @@ def _page(
 ) -> dict[str, Any]:
     """Return everything the template shows, in its own words."""
     names = {scope.name for scope in asked if isinstance(scope, NamedScope)}
-    ticks = sorted(((one, words_for(one.scope)) for one in permissions(asked)), key=lambda tick: tick[0].scope.level)
+    ticks = [(one, words_for(one.scope)) for one in permissions(asked)]
+    ticks.sort(key=lambda tick: (tick[0].scope.level, tick[1].verbs))
     own_name = records().find_user_name(opened.person, context=context_of(request), now=opened.now)
     return {
         "opened": opened,
         "patient": patient,
         "is_own_record": patient is not None and opened.person.fhir_user == f"Patient/{patient.id}",
         "user_name": own_name or request.user.get_username(),
-        "groups": [(level, list(group)) for level, group in groupby(ticks, key=lambda tick: tick[0].scope.level)],
+        "groups": [
+            (level, verbs, list(group))
+            for (level, verbs), group in groupby(ticks, key=lambda tick: (tick[0].scope.level, tick[1].verbs))
+        ],
         "has_wildcard": any(one.is_all_types for one, _ in ticks),
         "tells_identity": "openid" in names,
         "tells_record": bool({"fhirUser", "profile"} & names),

@@ -1,0 +1,30 @@
+"""Sign-ins and sign-outs in the audit trail."""
+
+from typing import Any
+
+from django.contrib.auth.signals import user_logged_in, user_logged_out
+from django.http import HttpRequest
+
+from smartauth.audit.recording import AuditEvent, record_now
+from smartauth.context import context_of
+from smartauth.people.models import User
+
+
+def listen() -> None:
+    """Record from now on. Called once, at start."""
+    user_logged_in.connect(_signed_in, dispatch_uid="audit")
+    user_logged_out.connect(_signed_out, dispatch_uid="audit")
+
+
+def _signed_in(sender: object, request: HttpRequest, user: User, **kwargs: Any) -> None:
+    _record("sign-in", request, user)
+
+
+def _signed_out(sender: object, request: HttpRequest, user: User | None, **kwargs: Any) -> None:
+    if user is not None:
+        _record("sign-out", request, user)
+
+
+def _record(action: str, request: HttpRequest, user: User) -> None:
+    if hasattr(request, "context"):  # A script or test may sign somebody in without a request of ours.
+        record_now(context_of(request), AuditEvent(action, user=user.pk))
