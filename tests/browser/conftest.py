@@ -2,10 +2,10 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
 
 from tests.world import _world, make_partner, world
 
@@ -38,14 +38,28 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    """A page of a fresh profile, which fails the test for whatever a Content-Security-Policy had to block."""
-    context = browser.new_context()
-    page = context.new_page()
+def new_page(browser: Browser) -> Iterator[Callable[[], Page]]:
+    """Open pages of fresh profiles, which fail the test for whatever a Content-Security-Policy had to block."""
+    contexts: list[BrowserContext] = []
     blocked: list[str] = []
-    page.on(
-        "console", lambda message: blocked.append(message.text) if "Content Security Policy" in message.text else None
-    )
-    yield page
-    context.close()
+
+    def note(message: ConsoleMessage) -> None:
+        if "Content Security Policy" in message.text:
+            blocked.append(message.text)
+
+    def open_page() -> Page:
+        context = browser.new_context()
+        contexts.append(context)
+        context.on("console", note)
+        return context.new_page()
+
+    yield open_page
+    for context in contexts:
+        context.close()
     assert blocked == []
+
+
+@pytest.fixture
+def page(new_page: Callable[[], Page]) -> Page:
+    """A page of a fresh profile."""
+    return new_page()
