@@ -185,6 +185,11 @@ def needs_patient(scopes: Iterable[Scope]) -> bool:
     )
 
 
+def reads_records(scopes: Iterable[Scope]) -> bool:
+    """Return True when any scope is about FHIR resources, or about which patient is meant."""
+    return any(isinstance(scope, ResourceScope) or scope.name == "launch/patient" for scope in scopes)
+
+
 def narrow_for_refresh(requested: str, granted: tuple[Scope, ...]) -> tuple[Scope, ...]:
     """Return the scopes of a refreshed access token: all of `granted`, or the part that was asked for.
 

@@ -20,7 +20,7 @@ from smartauth.policy import granting
 from smartauth.policy.consent import choose, permissions
 from smartauth.policy.scopes import NamedScope, Scope
 from smartauth.policy.wording import words_for
-from smartauth.records import PatientRecord, PatientSearch, records
+from smartauth.records import PatientRecord, PatientSearch, Person, records
 from smartauth.styling import smart_style_url
 from smartauth.views.continuing import START_AGAIN, Open, continuing
 
@@ -34,9 +34,12 @@ def consent(request: HttpRequest, opened: Open) -> HttpResponse:
     patient = None
     if granting.needs_patient(opened.asked):
         patient = _find_patient(request, opened)
-        if patient is None:
-            return _choose_first(request, opened)
+        if patient is None and _has_records(opened.person):
+            return redirect("picker", pk=opened.pending.pk)
     asked = _possible(opened, has_patient=patient is not None)
+    if granting.reads_records(opened.asked) and not granting.reads_records(asked):
+        response = render(request, "consent/no_record.html", {"opened": opened})
+        return allow_form_to_end_at(response, opened.pending.redirect_uri)
     response = render(request, "consent/consent.html", _page(request, opened, asked, patient))
     return allow_form_to_end_at(response, opened.pending.redirect_uri)
 
@@ -55,11 +58,8 @@ def _find_patient(request: HttpRequest, opened: Open) -> PatientRecord | None:
     return found.patients[0]
 
 
-def _choose_first(request: HttpRequest, opened: Open) -> HttpResponse:
-    if is_clinician(opened.person) or opened.person.fhir_user or opened.person.related_patients:
-        return redirect("picker", pk=opened.pending.pk)
-    response = render(request, "consent/no_record.html", {"opened": opened})
-    return allow_form_to_end_at(response, opened.pending.redirect_uri)
+def _has_records(person: Person) -> bool:
+    return bool(person.fhir_user or person.related_patients)
 
 
 def _possible(opened: Open, *, has_patient: bool) -> tuple[Scope, ...]:
@@ -67,7 +67,7 @@ def _possible(opened: Open, *, has_patient: bool) -> tuple[Scope, ...]:
     return granting.within_rights(
         opened.asked,
         has_patient=has_patient,
-        has_rights=bool(person.fhir_user or person.related_patients),
+        has_rights=_has_records(person),
         is_known=person.fhir_user is not None,
     )
 

@@ -20,37 +20,35 @@ LONGEST = 100  # characters of a search term
 def picker(request: HttpRequest, opened: Open) -> HttpResponse:
     """Show the patients the user may act for, by search or all of a few; note the one that is chosen.
 
+    What is searched for is posted: names and birth dates do not belong in addresses, which others log.
     Source: SMART 2.2 scopes-and-launch-context, "Requesting context with launch/patient".
     """
-    context = context_of(request)
-    if request.method == "POST":
-        chosen = records().find_patient(opened.person, request.POST.get("patient", ""), context=context, now=opened.now)
-        if chosen is None:
-            raise PageRefused(
-                Refusal("picker.not_yours", "the user may not act for the chosen patient, or there is none"),
-                title="You may not choose this person",
-                advice="Go back and choose somebody from the list.",
-                status=403,
-            )
-        pending.choose_patient(opened.pending, chosen.id)
-        return redirect("consent", pk=opened.pending.pk)
-    search = PatientSearch(
-        *(request.GET.get(name, "").strip()[:LONGEST] for name in ("name", "birthdate", "identifier"))
-    )
-    found = records().find_patients(opened.person, search, limit=SHOWN, context=context, now=opened.now)
+    if "patient" in request.POST:
+        return _choose(request, opened, request.POST["patient"])
+    terms = (request.POST.get(name, "").strip()[:LONGEST] for name in ("name", "birthdate", "identifier"))
+    search = PatientSearch(*terms)
+    found = records().find_patients(opened.person, search, limit=SHOWN, context=context_of(request), now=opened.now)
     searched = search != PatientSearch()
     if not searched and found.has_more:
         found = PatientPage((), has_more=True)  # Nobody needs to see the first fifty of thousands.
-    page = render(
-        request,
-        "consent/picker.html",
-        {
-            "opened": opened,
-            "search": search,
-            "searched": searched,
-            "found": found,
-            "shown": SHOWN,
-            "can_search": is_clinician(opened.person) or found.has_more or searched,
-        },
-    )
-    return allow_form_to_end_at(page, opened.pending.redirect_uri)
+    facts = {
+        "opened": opened,
+        "search": search,
+        "searched": searched,
+        "found": found,
+        "can_search": is_clinician(opened.person) or found.has_more or searched,
+    }
+    return allow_form_to_end_at(render(request, "consent/picker.html", facts), opened.pending.redirect_uri)
+
+
+def _choose(request: HttpRequest, opened: Open, patient: str) -> HttpResponse:
+    chosen = records().find_patient(opened.person, patient, context=context_of(request), now=opened.now)
+    if chosen is None:
+        raise PageRefused(
+            Refusal("picker.not_yours", "the user may not act for the chosen patient, or there is none"),
+            title="You may not choose this person",
+            advice="Go back and choose somebody from the list.",
+            status=403,
+        )
+    pending.choose_patient(opened.pending, chosen.id)
+    return redirect("consent", pk=opened.pending.pk)
