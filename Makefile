@@ -4,6 +4,7 @@ PYTHON ?= python3
 PORT ?= 8000
 VENV := .venv
 BIN := $(VENV)/bin
+NODE_MODULES := tests/node/node_modules
 
 .PHONY: run reset test check lock
 .DEFAULT_GOAL := run
@@ -14,7 +15,7 @@ run: $(VENV)/.run
 reset: $(VENV)/.run
 	@SMARTAUTH_MODE=sandbox $(BIN)/python manage.py sandbox --reset
 
-test: $(VENV)/.dev
+test: $(VENV)/.dev $(NODE_MODULES)/.installed
 	@command -v chromium chromium-browser google-chrome >/dev/null || $(INSTALL_CHROMIUM) || \
 		echo "NO BROWSER: chromium could not be installed, so the browser tests will be skipped."
 	$(BIN)/python -m pytest $(ARGS)
@@ -47,3 +48,9 @@ $(VENV)/.run: requirements.lock | $(BIN)/python
 $(VENV)/.dev: requirements-dev.lock $(VENV)/.run
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-dev.lock
 	@touch $@
+
+# Clients in JavaScript are wanted for a part of the tests, like the browser. Without them this is said at every run.
+$(NODE_MODULES)/.installed: tests/node/package-lock.json
+	@{ command -v npm >/dev/null && npm ci --prefix tests/node --loglevel error --engine-strict --ignore-scripts \
+		--no-audit --no-fund >/dev/null && touch $@; } || \
+		echo "NO NODE: npm or its packages could not be had, so the tests with JavaScript clients will be skipped."

@@ -14,36 +14,17 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 from authlib.integrations.requests_client import OAuth2Session
-from authlib.oauth2.rfc7523 import PrivateKeyJWT
 
 from clients.models import Tenant
 from tests.clients.jwks_host import run_jwks_host
+from tests.flows.authlib_session import keyed_session
 from tests.world import MakePartner, Partner, World
 
 MARK_TIME = 1.0  # seconds within which a change is seen by every worker
 
 
 def session_of(world: World, partner: Partner, scope: str = "system/Patient.rs system/Observation.rs") -> OAuth2Session:
-    """Return an Authlib session that signs a fresh five-minute assertion for each request it authenticates."""
-    session = OAuth2Session(
-        partner.client_id,
-        partner.key,
-        scope=scope,
-        token_endpoint_auth_method="private_key_jwt",
-        revocation_endpoint_auth_method="private_key_jwt",
-    )
-
-    class FreshAssertion(PrivateKeyJWT):
-        """Authlib signs for an hour and repeats the jti of a claims dict it was given: so give new claims each time."""
-
-        def sign(self, auth: Any, token_endpoint: str) -> str:
-            self.claims = {"exp": int(time.time()) + 300}
-            return str(super().sign(auth, token_endpoint))
-
-    session.register_client_auth_method(
-        FreshAssertion(world.token_url, headers={"kid": partner.key.kid}, alg=partner.alg)
-    )
-    return session
+    return keyed_session(world, partner.client_id, partner.key, alg=partner.alg, scope=scope)
 
 
 def introspect(world: World, session: OAuth2Session, token: str) -> dict[str, Any]:
