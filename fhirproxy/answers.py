@@ -110,16 +110,16 @@ def _is_known(headers: Headers, etag: str, moment: datetime | None) -> bool:
     return since.tzinfo is not None and moment <= since
 
 
-def preflight_answer(*, is_public: bool) -> RawResponse:
+def preflight_answer(*, allowed_origin: str) -> RawResponse:
     """Return the answer to OPTIONS: from what is configured, never forwarded.
 
-    is_public: the place is readable from any origin.
+    allowed_origin: whose pages may go on to ask, "*" for every page, "" for none.
     """
-    anybody = (ANYBODY,) if is_public else ()
+    allowed = (("Access-Control-Allow-Origin", allowed_origin),) if allowed_origin else ()
     return RawResponse(
         204,
         (
-            *anybody,
+            *allowed,
             ("Allow", METHODS),
             ("Access-Control-Allow-Methods", METHODS),
             ("Access-Control-Allow-Headers", PREFLIGHT_HEADERS),

@@ -6,6 +6,7 @@ Limits and headers, tenant, token, grants, one typed interaction, decision, upst
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from clients.origins import is_registered_origin
 from clients.tenants import TenantInfo, find_tenant
 from fhirproxy.answers import ANYBODY, answer, cors_lines, error_code, preflight_answer, refusal_answer
 from fhirproxy.cursors import no_page, open_cursor, seal_cursor
@@ -66,7 +67,7 @@ def _answer(raw: RawRequest, progress: _Progress) -> RawResponse:
         raise FhirRefusal(404, "not-found", Refusal("tenant.unknown", "there is no FHIR API at this URL"))
     raw.context.tenant = tenant.slug
     if raw.method == "OPTIONS":
-        return preflight_answer(is_public=is_public("GET", _path_below_base(raw)))
+        return preflight_answer(allowed_origin=_allowed_origin(raw, headers))
     if is_public(raw.method, _path_below_base(raw)):
         return _capabilities(raw, headers, tenant)
     now = datetime.now(UTC)
@@ -135,6 +136,13 @@ def _search(
             raise
         raise no_page("page.gone", "the search behind this page has been forgotten; repeat it", str(gone)) from None
     return answer(200, bundle, pretty=plan.shape.pretty)
+
+
+def _allowed_origin(raw: RawRequest, headers: Headers) -> str:
+    """Return the origin a preflight may name: it shows no token, so that of any client will do."""
+    if is_public("GET", _path_below_base(raw)):
+        return "*"
+    return headers.origin if headers.origin and is_registered_origin(headers.origin) else ""
 
 
 def _authority(access: Access, tenant: TenantInfo, exchange: Exchange, now: datetime) -> Authority:

@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 
 from smartauth.context import context_of
+from smartauth.cross_origin import CrossOrigin, allow_origin, preflight_response
 from smartauth.errors import (
     InsufficientScope,
     InvalidClient,
@@ -28,27 +29,35 @@ REALM = "smartauth"
 _log = logging.getLogger(__name__)
 
 
-def oauth_json(*methods: str, endpoint: str) -> Callable[[Callable[..., Json | None]], Callable[..., HttpResponse]]:
+def oauth_json(
+    *methods: str, endpoint: str, origins: CrossOrigin | None = None
+) -> Callable[[Callable[..., Json | None]], Callable[..., HttpResponse]]:
     """Make a view of a function that returns the members of a JSON answer, or None for an empty one.
 
     An OAuthError becomes the error answer of RFC 6749 §5.2 and leaves a receipt. Everything is `no-store`.
+    origins: whose pages may read the answers, errors included; None for no page.
     """
 
     def decorate(view: Callable[..., Json | None]) -> Callable[..., HttpResponse]:
-        @csrf_exempt
-        @functools.wraps(view)
-        def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-            context_of(request).endpoint = endpoint
+        def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
             try:
                 require_method(request, *methods)
                 body = view(request, *args, **kwargs)
             except OAuthError as error:
-                return private(error_response(request, error))
+                return error_response(request, error)
             except Exception as error:  # Ours, whatever it is: the caller gets a number, we get the traceback.
-                return private(failure_response(request, error))
-            if body is None:
-                return private(_empty(200))
-            return private(json_response(body))
+                return failure_response(request, error)
+            return _empty(200) if body is None else json_response(body)
+
+        @csrf_exempt
+        @functools.wraps(view)
+        def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            context_of(request).endpoint = endpoint
+            if origins is None:
+                return private(answer(request, *args, **kwargs))
+            if request.method == "OPTIONS":
+                return private(preflight_response(request, origins, methods))
+            return allow_origin(request, private(answer(request, *args, **kwargs)), origins)
 
         return wrapper
 

@@ -8,6 +8,7 @@ from uuid import UUID
 import msgspec
 from django.db import connection
 
+from clients.origins import origins_from
 from clients.registered import parse_restrictions
 from smartauth import endpoints
 from smartauth.errors import InvalidToken, Refusal
@@ -18,7 +19,7 @@ from smartauth.policy.scopes import NamedScope, ResourceScope, Scope
 LOAD = """
     SELECT t.expires, t.revoked_at, t.claims, t.scope,
            a.id, a.kind, a.revoked_at, a.expires_at,
-           c.client_id, c.status, c.scope, c.grant_types, c.restrictions, c.allowed_origins,
+           c.client_id, c.status, c.scope, c.grant_types, c.restrictions, c.redirect_uris, c.allowed_origins,
            tenant.slug, tenant.is_active, activation.is_active, activation.allowed_scope,
            u.id, u.is_active, f.reference,
            (SELECT json_agg(json_build_array(r.patient, r.ends_at))
@@ -54,6 +55,7 @@ class TokenRow:
     registered_scope: str | None
     grant_types: list[str] | None
     restrictions: dict[str, Any] | None
+    redirect_uris: str | None
     allowed_origins: str | None
     tenant: str | None
     tenant_is_active: bool | None
@@ -86,7 +88,7 @@ def load(digest: str) -> TokenRow | None:
     return TokenRow(digest, *decoded)
 
 
-_JSON = frozenset({2, 12, 21})  # columns the driver hands over as JSON text
+_JSON = frozenset({2, 12, 22})  # columns the driver hands over as JSON text
 
 
 def require_live(row: TokenRow | None, *, now: datetime, sandbox: bool) -> TokenRow:
@@ -159,7 +161,7 @@ def access_of(row: TokenRow) -> Access:
         fhir_user=row.fhir_user if row.kind == "user" else _text(row.claims.get("fhirUser")),
         related_patients=frozenset(patient for patient, _ in row.relations or ()),
         restrictions=parse_restrictions(row.restrictions or {}),
-        origins=frozenset((row.allowed_origins or "").split()),
+        origins=origins_from((row.redirect_uris or "").split(), (row.allowed_origins or "").split()),
         token_digest=row.digest,
     )
 

@@ -4,6 +4,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from clients.authentication import authenticate_client
+from clients.origins import REGISTERED_ORIGINS
 from smartauth import endpoints, tokens
 from smartauth.context import context_of
 from smartauth.forms import form, require_param
@@ -11,7 +12,7 @@ from smartauth.responses import oauth_json
 from smartauth.views.audience import addressed_tenant, tenant_or_default
 
 
-@oauth_json("POST", endpoint="revoke")
+@oauth_json("POST", endpoint="revoke", origins=REGISTERED_ORIGINS)
 def revoke(request: HttpRequest, tenant: str | None = None) -> None:
     """Revocation endpoint: 200 with an empty body, also for tokens nobody knows.  Source: RFC 7009 §2.
 

@@ -7,6 +7,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from clients.authentication import authenticate_client
+from clients.origins import REGISTERED_ORIGINS
 from clients.registered import RegisteredClient
 from clients.tenants import TenantInfo
 from smartauth import endpoints, tokens
@@ -27,7 +28,7 @@ EXCHANGES: dict[str, Callable[..., Issued]] = {
 IDENTIFYING = frozenset({"client_id", "client_secret", "client_assertion", "client_assertion_type"})
 
 
-@oauth_json("POST", endpoint="token")
+@oauth_json("POST", endpoint="token", origins=REGISTERED_ORIGINS)
 def token(request: HttpRequest, tenant: str | None = None) -> dict[str, Any]:
     """Token endpoint.  Source: RFC 6749 §3.2; SMART 2.2 app-launch and backend-services, "Obtain access token"."""
     context = context_of(request)

@@ -5,6 +5,7 @@ from typing import Any
 from django.http import HttpRequest
 from django.utils import timezone
 
+from clients.origins import REGISTERED_ORIGINS
 from smartauth import endpoints, tokens
 from smartauth.bearer import bearer_token
 from smartauth.context import context_of
@@ -13,7 +14,7 @@ from smartauth.responses import oauth_json
 from smartauth.views.audience import addressed_tenant
 
 
-@oauth_json("GET", "POST", endpoint="userinfo")
+@oauth_json("GET", "POST", endpoint="userinfo", origins=REGISTERED_ORIGINS)
 def userinfo(request: HttpRequest, tenant: str | None = None) -> dict[str, Any]:
     """Who the user of an access token is: `sub` as in the ID token, and what else its scopes let the app know.
 
