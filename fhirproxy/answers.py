@@ -59,6 +59,8 @@ def _challenge(refused: FhirRefusal | OAuthError) -> HeaderLines:
             return (("WWW-Authenticate", challenge),)
         case FhirRefusal(allow=allow) if allow:
             return (("Allow", allow),)
+        case FhirRefusal(status=411 | 413):
+            return (("Connection", "close"),)  # The rest of the body is not read, so nothing can follow it.
         case TemporarilyUnavailable() | FhirRefusal(status=502 | 503 | 504):
             return (("Retry-After", "5"),)
     return ()

@@ -14,6 +14,8 @@ from django.views.decorators.csrf import csrf_exempt
 from smartauth.context import context_of
 from smartauth.cross_origin import CrossOrigin, allow_origin, preflight_response
 from smartauth.errors import (
+    ContentLengthRequired,
+    ContentTooLarge,
     InsufficientScope,
     InvalidClient,
     InvalidToken,
@@ -125,6 +127,8 @@ def _answer_to(error: OAuthError, trace_id: str) -> HttpResponse:
         case InsufficientScope(scope=scope):
             hint = f', scope="{scope}"' if scope else ""
             response["WWW-Authenticate"] = f'Bearer realm="{REALM}", error="insufficient_scope"{hint}'
+        case ContentTooLarge() | ContentLengthRequired():
+            response["Connection"] = "close"  # The rest of the body is not read, so nothing can follow it.
         case MethodNotAllowed(allow=allow):
             response["Allow"] = allow
         case TemporarilyUnavailable():
