@@ -13,7 +13,8 @@ from smartauth.policy.scopes import NamedScope, ResourceScope, Scope
 
 # Types so wide that people must be able to choose among the kinds of thing in them.
 DIVIDED = ("Condition", "Observation")
-STAY_CONNECTED = "offline_access"
+OFFLINE = NamedScope("offline_access", "refresh")
+ONLINE = NamedScope("online_access", "refresh")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +31,10 @@ class Permission:
 
 def permissions(asked: Iterable[Scope]) -> tuple[Permission, ...]:
     """Return what can be ticked for the resource scopes asked for, each once, in the order asked."""
-    found: dict[ResourceScope, Permission] = {}
-    for scope in asked:
-        if isinstance(scope, ResourceScope):
-            for part in parts(scope):
-                found.setdefault(part, Permission(part, scope.resource == "*"))
-    return tuple(one for one in found.values() if _widest(one.scope, found) == one.scope)
+    wanted = [scope for scope in asked if isinstance(scope, ResourceScope)]
+    offered = _offered(wanted)
+    wide = {_widest(part, offered) for scope in wanted if scope.resource == "*" for part in parts(scope)}
+    return tuple(Permission(one, one in wide) for one in offered if _widest(one, offered) is one)
 
 
 def choose(asked: Iterable[Scope], ticked: Collection[str]) -> tuple[Scope, ...]:
@@ -45,16 +44,34 @@ def choose(asked: Iterable[Scope], ticked: Collection[str]) -> tuple[Scope, ...]
     staying connected, which has a tick of its own.
     """
     wanted = tuple(asked)
-    offered = {part: None for scope in wanted if isinstance(scope, ResourceScope) for part in parts(scope)}
+    offered = _offered(scope for scope in wanted if isinstance(scope, ResourceScope))
+    ticks = dict.fromkeys(_widest(part, offered) for part in offered)
+    allowed = [one for one in ticks if str(one) in ticked]
+    declined = [one for one in ticks if str(one) not in ticked]
     granted: dict[Scope, None] = {}
     for scope in wanted:
         if isinstance(scope, NamedScope):
-            if scope.name != STAY_CONNECTED or scope.name in ticked:
+            if scope != OFFLINE or scope.name in ticked:
                 granted[scope] = None
             continue
-        kept = [part for part in parts(scope) if str(_widest(part, offered)) in ticked]
-        granted.update(dict.fromkeys([scope] if kept == list(parts(scope)) else kept))
+        own = [_widest(part, offered) for part in parts(scope)]
+        if all(one in allowed for one in own) and not _reaches(scope, declined, allowed):
+            granted[scope] = None
+        else:
+            granted.update(dict.fromkeys(one for one in own if one in allowed))
+    if OFFLINE in granted:  # It includes the other, which is what is left when somebody declines it.
+        granted.pop(ONLINE, None)
     return tuple(granted)
+
+
+def _reaches(scope: ResourceScope, declined: Iterable[ResourceScope], allowed: Collection[ResourceScope]) -> bool:
+    """Return True when `scope` as a whole would give something that was declined, and that no tick gives anyway."""
+    shared = (scope.intersect(one) for one in declined)
+    return any(one is not None and not any(tick.covers(one) for tick in allowed) for one in shared)
+
+
+def _offered(scopes: Iterable[ResourceScope]) -> dict[ResourceScope, None]:
+    return dict.fromkeys(part for scope in scopes for part in parts(scope))
 
 
 def parts(scope: ResourceScope) -> tuple[ResourceScope, ...]:
@@ -72,4 +89,7 @@ def parts(scope: ResourceScope) -> tuple[ResourceScope, ...]:
 
 def _widest(part: ResourceScope, offered: Iterable[ResourceScope]) -> ResourceScope:
     """Return the offered part that says the same and more: two ticks of which one is part of the other confuse."""
-    return max((one for one in offered if one.covers(part)), key=lambda one: (len(one.permissions), -len(one.filters)))
+    return max(
+        (one for one in offered if one.covers(part)),
+        key=lambda one: (len(one.permissions), -len(one.filters), one.resource == "*"),
+    )

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from smartauth.errors import InvalidScope, Refusal
 from smartauth.policy.scopes import NamedScope, ResourceScope, Scope, parse_scope, shortest, split_scope
 
+# More than every scope US Core names at one level; nobody could decide about more on one page.
+MOST_ASKED = 200
+
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
@@ -103,6 +106,9 @@ def screen_app_scopes(requested: str, permitted: tuple[Scope, ...], *, may_refre
     found: list[Scope] = []
     dropped: list[Dropped] = []
     asked = split_scope(requested)
+    if len(asked) > MOST_ASKED:
+        refusal = Refusal("scope.too_many", "too many scopes are asked for", f"at most {MOST_ASKED}", str(len(asked)))
+        raise InvalidScope(refusal, "Too many scopes are requested")
     for text in asked:
         try:
             scope = parse_scope(text)
@@ -146,8 +152,6 @@ def _useless(scope: Scope, asked: frozenset[str], *, may_refresh: bool) -> str:
             return "it says who the user is only together with openid"
         case NamedScope(name="offline_access" | "online_access") if not may_refresh:
             return "the client is not registered for the refresh_token grant"
-        case NamedScope(name="online_access") if "offline_access" in asked:
-            return "offline_access is asked for as well, and includes it"
         case NamedScope(name="launch"):
             return "the request comes without a launch parameter"
         case NamedScope(kind="context", name=name) if name != "launch/patient":

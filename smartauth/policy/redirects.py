@@ -51,7 +51,7 @@ def _without_port(uri: str) -> str | None:
         port = parts.port
     except ValueError:
         return None
-    if parts.scheme != "http" or parts.hostname not in LOOPBACK or "@" in parts.netloc or "#" in uri:
+    if not uri.startswith("http://") or parts.hostname not in LOOPBACK or "@" in parts.netloc or "#" in uri:
         return None
     host = parts.netloc if port is None else parts.netloc.rpartition(":")[0]
     return f"http://{host}{uri[len('http://') + len(parts.netloc) :]}"

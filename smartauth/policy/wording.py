@@ -60,6 +60,7 @@ CATEGORY_WORDS = {
     "vital-signs": ("Vital signs", "Blood pressure, weight, height, temperature and the like."),
     "sdoh": ("Living situation", "Housing, food, transport and other needs."),
 }
+PART = "Only a part of these, which the app has chosen."
 EVERYTHING = ("The whole record", "Every kind of information, also kinds that are added later.")
 
 
@@ -75,9 +76,7 @@ def _subject(scope: ResourceScope) -> tuple[str, str]:
         if name == "category" and value in CATEGORIES.get(scope.resource, ()):
             return CATEGORY_WORDS[value.rpartition("|")[2]]
     title, detail = EVERYTHING if scope.resource == "*" else TYPES.get(scope.resource) or _spelled_out(scope.resource)
-    if scope.filters:
-        detail = "Only those with " + " and ".join(f"{name} {value}" for name, value in scope.filters) + "."
-    return title, detail
+    return title, PART if scope.filters else detail
 
 
 def _spelled_out(resource_type: str) -> tuple[str, str]:
