@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.contrib.sessions.models import Session
 from django.core.management import call_command
 from django.db import IntegrityError, transaction
 from django.utils import timezone
@@ -11,7 +12,7 @@ from django.utils import timezone
 from clients.models import AssertionId, Client, Tenant
 from smartauth.digests import digest
 from smartauth.marks.models import Mark
-from smartauth.models import AccessToken, Authorization, AuthorizationCode, RefreshToken
+from smartauth.models import AccessToken, Authorization, AuthorizationCode, PendingAuthorization, RefreshToken
 from smartauth.people.models import FhirUser, ProxyRelation, User
 from smartauth.retention import BATCH, purge
 from tests.factories import make_client, make_tenant, phone_app
@@ -83,6 +84,33 @@ def test_an_assertion_id_stays_until_no_assertion_with_it_could_be_accepted(clie
     assert AssertionId.objects.get().jti_digest == digest("within leeway")
 
 
+def test_a_request_to_authorize_goes_a_day_after_it_ended(client_row: Client) -> None:
+    common = {
+        "client": client_row,
+        "tenant": Tenant.objects.get(),
+        "redirect_uri": "https://growth.example.org/callback",
+        "state": "s",
+        "scope": "openid",
+        "code_challenge": "c" * 43,
+        "created_at": LONG_AGO,
+    }
+    PendingAuthorization.objects.create(**common, expires_at=NOW - timedelta(hours=25))
+    PendingAuthorization.objects.create(**common, expires_at=NOW - timedelta(hours=23))
+    assert purge(NOW)["authorization requests"] == 1
+    assert PendingAuthorization.objects.count() == 1
+
+
+def test_an_expired_session_goes_and_takes_online_access_with_it(client_row: Client, user: User) -> None:
+    Session.objects.create(session_key="old", session_data="", expire_date=NOW - timedelta(minutes=1))
+    Session.objects.create(session_key="new", session_data="", expire_date=NOW + timedelta(minutes=1))
+    online = authorize(client_row, user, session_key="old")
+    offline = authorize(client_row, user)
+    staying = authorize(client_row, user, session_key="new")
+    assert purge(NOW)["sessions"] == 1
+    assert Authorization.objects.get(pk=online.pk).revoked_by == "session"
+    assert set(Authorization.objects.filter(revoked_at=None)) == {offline, staying}
+
+
 def test_old_marks_go() -> None:
     Mark.objects.create(tag="a")
     Mark.objects.create(tag="b", created_at=LONG_AGO)
@@ -127,6 +155,28 @@ class TestConstraints:
         self.refuses(make)
         Authorization.objects.filter(pk=first.pk).update(revoked_at=NOW)
         make()
+
+    def test_an_authorization_has_one_live_refresh_token(self, client_row: Client, user: User) -> None:
+        authorization = authorize(client_row, user)
+
+        def make(name: str, **values: Any) -> RefreshToken:
+            return RefreshToken.objects.create(
+                token_checksum=digest(name),
+                user=user,
+                application=client_row,
+                authorization=authorization,
+                **values,
+            )
+
+        first = make("first")
+        self.refuses(lambda: make("second"))
+        make("rotated", rotated_at=NOW)
+        make("superseded", revoked=NOW)
+        RefreshToken.objects.filter(pk=first.pk).update(rotated_at=NOW)
+        make("third", predecessor=first)
+
+    def test_only_a_persons_authorization_hangs_on_a_session(self, client_row: Client) -> None:
+        self.refuses(lambda: authorize(client_row, None, kind="service", auth_time=None, session_key="a"))
 
     def test_a_code_lives_ten_minutes_at_most(self, client_row: Client, user: User) -> None:
         authorization = authorize(client_row, user)
