@@ -12,6 +12,16 @@ from smartauth.bodies import BodyTooLarge, BrokenBody, LengthRequired, read_body
 from smartauth.errors import ContentLengthRequired, ContentTooLarge, InvalidRequest, Refusal
 
 FORM = "application/x-www-form-urlencoded"
+# The parameters that mean something to some endpoint. Others are ignored, however often they come (RFC 6749 §3.1).
+KNOWN = frozenset(
+    {
+        *("acr_values", "aud", "claims", "client_assertion", "client_assertion_type", "client_id", "client_secret"),
+        *("code", "code_challenge", "code_challenge_method", "code_verifier", "display", "grant_type", "id_token_hint"),
+        *("launch", "login_hint", "max_age", "nonce", "prompt", "redirect_uri", "refresh_token", "registration"),
+        *("request", "request_uri", "resource", "response_mode", "response_type", "scope", "state", "token"),
+        *("token_type_hint", "ui_locales"),
+    }
+)
 LARGEST_FORM = 64 * 1024  # bytes; an OAuth request has no reason to be larger
 
 
@@ -61,15 +71,14 @@ def query_fields(request: HttpRequest) -> QueryDict:
 def single_valued(fields: QueryDict) -> dict[str, str]:
     """Return `fields` as plain values without the empty ones.
 
-    Raises InvalidRequest when a name is repeated, or when something in it is no text.
+    Raises InvalidRequest when a parameter that has a meaning is repeated, or when something is no text.
     """
-    # Decoding is lenient about bytes that are not UTF-8; a replacement character was never sent on purpose.
-    texts = (part for name, found in fields.lists() for part in (name, *found))
-    if any("\x00" in text or "\N{REPLACEMENT CHARACTER}" in text for text in texts):
+    parts = [part for name, found in fields.lists() for part in (name, *found)]
+    if any("\x00" in part for part in parts) or not all(map(is_utf8, parts)):
         raise InvalidRequest(Refusal("http.encoding", "a parameter is not UTF-8 text"))
     values: dict[str, str] = {}
     for name, found in fields.lists():
-        if len(found) > 1:
+        if len(found) > 1 and name in KNOWN:
             raise InvalidRequest(
                 Refusal("http.parameter_repeated", "a parameter occurs more than once", seen=name[:100]),
                 "A parameter occurs more than once",
@@ -77,6 +86,11 @@ def single_valued(fields: QueryDict) -> dict[str, str]:
         if found[0]:
             values[name] = found[0]
     return values
+
+
+def is_utf8(part: str) -> bool:
+    """Return True when `part` is as it was sent: decoding is lenient, and replaces what it cannot read."""
+    return "\N{REPLACEMENT CHARACTER}" not in part
 
 
 def require_param(params: Mapping[str, str], name: str) -> str:

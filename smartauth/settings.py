@@ -192,6 +192,8 @@ ACCOUNT_ADAPTER = "smartauth.people.adapter.ClosedAccounts"
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_LOGOUT_ON_GET = False
 ACCOUNT_SESSION_REMEMBER = False
+# Guesses are slowed down by user name and address. On one developer's machine everybody has the same address.
+ACCOUNT_RATE_LIMITS = {"login": "300/m/ip" if SANDBOX else "30/m/ip", "login_failed": "10/m/ip,5/300s/key"}
 
 X_FRAME_OPTIONS = "DENY"
 SECURE_CONTENT_TYPE_NOSNIFF = True

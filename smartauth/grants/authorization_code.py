@@ -32,12 +32,12 @@ def exchange(
 
     Whoever shows a code spends it, rightly or wrongly (RFC 9700 §4.5); only then is it judged. Raises OAuthError.
     """
-    code, redirect_uri = require_param(params, "code"), require_param(params, "redirect_uri")
+    code = require_param(params, "code")
     with transaction.atomic():
         taken = tokens.take_code(code, context=context, now=now)
         context.tenant = taken.consent.tenant
         try:
-            _require_good(taken, client, redirect_uri, params.get("code_verifier", ""), now)
+            _require_good(taken, client, params, now)
             require_tenant(taken.consent, named, params)
             scopes = still_allowed(taken.consent, client)
         except OAuthError as error:
@@ -62,7 +62,7 @@ def exchange(
     return replace(issued, id_token=id_token)
 
 
-def _require_good(taken: TakenCode, client: RegisteredClient, redirect_uri: str, verifier: str, now: datetime) -> None:
+def _require_good(taken: TakenCode, client: RegisteredClient, params: dict[str, str], now: datetime) -> None:
     if taken.consent.client_pk != client.pk:
         raise InvalidGrant(Refusal("code.not_yours", "the code was issued to another client"))
     if taken.spent_at is not None:
@@ -86,6 +86,7 @@ def _require_good(taken: TakenCode, client: RegisteredClient, redirect_uri: str,
     ended = taken.consent.end()
     if ended is not None:
         raise InvalidGrant(ended)
+    redirect_uri = require_param(params, "redirect_uri")
     if redirect_uri != taken.redirect_uri:
         raise InvalidGrant(
             Refusal(
@@ -96,4 +97,4 @@ def _require_good(taken: TakenCode, client: RegisteredClient, redirect_uri: str,
                 fix="Send the same redirect_uri, character for character.",
             )
         )
-    pkce.verify(verifier, taken.code_challenge)
+    pkce.verify(params.get("code_verifier", ""), taken.code_challenge)

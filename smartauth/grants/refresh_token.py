@@ -92,7 +92,9 @@ def _require_good(
             rotation = Rotation(shown=shown.pk, supersede=shown.live)
         case "rotate":
             rotation = Rotation(shown=shown.pk, rotate=shown.pk)
-    if found.expires is not None and found.expires <= now:
-        seen = f"{int((now - found.expires).total_seconds())} s ago"
+    # A session that was prolonged prolongs what hangs on it; that it lives was seen above.
+    expires = consent.session_ends_at if consent.session_key else found.expires
+    if expires is not None and expires <= now:
+        seen = f"{int((now - expires).total_seconds())} s ago"
         raise InvalidGrant(Refusal("refresh_token.expired", "the refresh token has expired", seen=seen))
     return rotation

@@ -14,6 +14,7 @@ from smartauth import endpoints
 from smartauth.conf import config
 from smartauth.context import RequestContext
 from smartauth.digests import digest, new_secret
+from smartauth.policy import granting
 from smartauth.policy.scopes import NamedScope, Scope
 from smartauth.tokens.consents import Consent
 from smartauth.tokens.issuing import Issued, sign
@@ -85,7 +86,9 @@ def issue_user_tokens(
     if consent.session_ends_at is not None:
         expires = min(expires, consent.session_ends_at)
     refresh_token = new_secret() if refresh_expires else ""
-    claims = _claims(consent, client, scopes, expires, now)
+    # What may no longer be seen at all need not be known by name either.
+    launch = consent.context if granting.needs_patient(granted) else {}
+    claims = _claims(consent, client, scopes, expires, now) | launch
     token = sign(claims, now)
     with connection.cursor() as cursor:
         cursor.execute(
@@ -107,7 +110,7 @@ def issue_user_tokens(
                 "scope": claims["scope"],
                 "claims": msgspec.json.encode(claims).decode(),
                 "tenant": consent.tenant,
-                "patient": consent.context.get("patient", ""),
+                "patient": launch.get("patient", ""),
                 "details": msgspec.json.encode({"scope": claims["scope"]}).decode(),
                 "rule": rule,
                 "trace_id": context.trace_id,
@@ -116,7 +119,7 @@ def issue_user_tokens(
             },
         )
     expires_in = int((expires - now) / timedelta(seconds=1))
-    return Issued(token, expires_in, claims["scope"], refresh_token=refresh_token, context=consent.context)
+    return Issued(token, expires_in, claims["scope"], refresh_token=refresh_token, context=launch)
 
 
 def fhir_user_url(consent: Consent, scopes: tuple[Scope, ...]) -> str | None:
@@ -145,7 +148,7 @@ def _claims(
         "scope": _text(scopes),
     }
     fhir_user = fhir_user_url(consent, scopes)
-    return claims | ({"fhirUser": fhir_user} if fhir_user else {}) | consent.context
+    return claims | ({"fhirUser": fhir_user} if fhir_user else {})
 
 
 def _refresh_expiry(consent: Consent, granted: tuple[Scope, ...], now: datetime) -> datetime | None:

@@ -6,13 +6,13 @@ from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 
 from clients.models import Client
-from clients.registered import RegisteredClient, find_client
+from clients.registered import CLIENT_ID, RegisteredClient, find_client
 from clients.tenants import TenantInfo, find_tenant
 from smartauth import endpoints, pending
 from smartauth.browser import PageRefused, ReturnTo, browser_page, redirect_error
-from smartauth.context import context_of
+from smartauth.context import RequestContext, context_of
 from smartauth.errors import InvalidRequest, InvalidTarget, OAuthError, Refusal, UnauthorizedClient
-from smartauth.forms import form_fields, query_fields, single_valued
+from smartauth.forms import form_fields, is_utf8, query_fields, single_valued
 from smartauth.policy import granting, redirects
 from smartauth.policy.authorization_requests import AuthorizationRequest, parse_authorization_request
 
@@ -30,12 +30,12 @@ def authorize(request: HttpRequest, tenant: str | None = None) -> HttpResponse:
     context = context_of(request)
     addressed = _require_addressed(tenant)
     fields = _fields(request)
-    client = _require_client(_only(fields, "client_id"))
-    context.client_id = client.client_id
+    client = _require_client(_only(fields, "client_id"), context)
     redirect_uri = _require_redirect_uri(client, _only(fields, "redirect_uri"))
     states = fields.getlist("state")
-    return_to = ReturnTo(redirect_uri, states[0] if len(states) == 1 else "")
+    return_to = ReturnTo(redirect_uri, states[0] if len(states) == 1 and is_utf8(states[0]) else "")
     try:
+        _require_one_target(fields)
         parameters = single_valued(fields)
         wanted = parse_authorization_request(parameters)
         base = _require_tenant(parameters, addressed)
@@ -84,7 +84,14 @@ def _only(fields: QueryDict, name: str) -> str:
     return found[0] if found else ""
 
 
-def _require_client(client_id: str) -> RegisteredClient:
+def _require_one_target(fields: QueryDict) -> None:
+    if len(fields.getlist("resource")) > 1:
+        raise InvalidTarget(Refusal("target.several", "resource occurs more than once; a token is for one FHIR base"))
+
+
+def _require_client(client_id: str, context: RequestContext) -> RegisteredClient:
+    if CLIENT_ID.fullmatch(client_id):
+        context.client_id = client_id  # As claimed: the receipt of a refusal goes to the owner.
     client = find_client(client_id)
     if client is None:
         refusal = Refusal("client.unknown", "no client has this client_id", seen=client_id[:200])
@@ -112,27 +119,31 @@ def _require_redirect_uri(client: RegisteredClient, redirect_uri: str) -> str:
 
 
 def _require_tenant(parameters: dict[str, str], addressed: TenantInfo | None) -> TenantInfo:
-    """Return the tenant that `aud` names. Raises InvalidRequest (InvalidTarget for `resource`, RFC 8707 §2).
+    """Return the tenant that `aud` names. Raises InvalidRequest, or InvalidTarget where it is `resource` that is wrong.
 
-    Source: SMART 2.2 app-launch, "Obtain authorization code", `aud`.
+    Source: SMART 2.2 app-launch, "Obtain authorization code", `aud`; RFC 8707 §2.
     """
-    wanted = {name: parameters[name] for name in ("aud", "resource") if name in parameters}
     expected = addressed.fhir_base if addressed else "a FHIR base of this server"
     fix = "Send aud with the FHIR base URL that the app talks to."
-    if not wanted:
-        raise InvalidRequest(
-            Refusal("aud.missing", "aud is missing", expected, fix=fix), "The parameter aud is missing"
-        )
-    slugs = {endpoints.tenant_of_fhir_base(url) for url in wanted.values()}
-    named = slugs.pop() if len(slugs) == 1 else None
-    tenant = find_tenant(named) if named else None
-    if tenant is None or (addressed is not None and tenant.slug != addressed.slug):
-        seen = ", ".join(sorted(set(wanted.values())))[:500]
-        refusal = Refusal("aud.unknown", "aud is not the FHIR base of this endpoint", expected, seen, fix)
-        if "aud" in wanted:
-            raise InvalidRequest(refusal, "aud is not a FHIR server of this system")
-        raise InvalidTarget(refusal)
+    audience, resource = parameters.get("aud", ""), parameters.get("resource", "")
+    if not audience and not resource:
+        refusal = Refusal("aud.missing", "aud is missing", expected, fix=fix)
+        raise InvalidRequest(refusal, "The parameter aud is missing")
+    tenant = _served(audience or resource, addressed)
+    if audience and tenant is None:
+        refusal = Refusal("aud.unknown", "aud is not the FHIR base of this endpoint", expected, audience[:500], fix)
+        raise InvalidRequest(refusal, "aud is not a FHIR server of this system")
+    if tenant is None or (resource and _served(resource, addressed) != tenant):
+        reason = "resource is not the FHIR base of this endpoint, or not the one in aud"
+        raise InvalidTarget(Refusal("target.unknown", reason, expected, resource[:500], fix))
     return tenant
+
+
+def _served(url: str, addressed: TenantInfo | None) -> TenantInfo | None:
+    """Return the tenant whose FHIR base `url` is, where this endpoint serves it."""
+    slug = endpoints.tenant_of_fhir_base(url)
+    tenant = find_tenant(slug) if slug else None
+    return tenant if addressed is None or tenant == addressed else None
 
 
 def _screen(client: RegisteredClient, tenant: TenantInfo, wanted: AuthorizationRequest) -> granting.Granting:

@@ -15,7 +15,7 @@ from django.utils import timezone
 from clients.registered import RegisteredClient, find_client
 from clients.tenants import TenantInfo, find_tenant
 from smartauth import pending
-from smartauth.browser import PageRefused, ReturnTo, redirect_error
+from smartauth.browser import PageRefused, ReturnTo, error_page, redirect_error
 from smartauth.conf import config
 from smartauth.context import RequestContext, context_of
 from smartauth.digests import digest, new_secret
@@ -61,8 +61,11 @@ def continuing(view: View) -> Callable[[HttpRequest, UUID], HttpResponse]:
         now = timezone.now()
         cookie = request.COOKIES.get(COOKIE) or new_secret()
         stored = _require_waiting(pk, digest(cookie), context_of(request), now)
-        response = _continue(request, view, stored, now)
-        if COOKIE not in request.COOKIES:
+        try:
+            response = _continue(request, view, stored, now)
+        except PageRefused as refused:
+            response = error_page(request, refused)  # Here: the row is this browser's now, so the cookie goes with it.
+        if not request.COOKIES.get(COOKIE):
             # For this browser session, and for nothing but these pages.
             response.set_cookie(
                 COOKIE,
@@ -112,6 +115,13 @@ def _require_waiting(pk: UUID, browser: str, context: RequestContext, now: datet
         refusal = Refusal("pending.unknown", "there is no such authorization request, or it was long ago")
         raise PageRefused(refusal, title="This request is not known here", advice=START_AGAIN, status=404)
     context.client_id, context.tenant = stored.client.client_id, stored.tenant.slug
+    if stored.expires_at <= now:
+        raise PageRefused(
+            Refusal("pending.expired", "the request was not answered in time"),
+            title="This page has expired",
+            advice=f"You had {config().pending_lifetime.seconds // 60} minutes to answer. {START_AGAIN}",
+            status=410,
+        )
     if not pending.bind_to_browser(stored, browser):
         raise PageRefused(
             Refusal("pending.browser", "the request was begun in another browser, or this one keeps no cookies"),
@@ -126,13 +136,6 @@ def _require_waiting(pk: UUID, browser: str, context: RequestContext, now: datet
             title="You have already answered",
             advice=f"This request was answered before, perhaps in another window. {START_AGAIN}",
             status=409,
-        )
-    if stored.expires_at <= now:
-        raise PageRefused(
-            Refusal("pending.expired", "the request was not answered in time"),
-            title="This page has expired",
-            advice=f"You had {config().pending_lifetime.seconds // 60} minutes to answer. {START_AGAIN}",
-            status=410,
         )
     return stored
 

@@ -287,9 +287,19 @@ def test_what_is_not_about_records_needs_no_tick_but_for_staying_connected(
     answer: tuple[tuple[Scope, ...], frozenset[str]],
 ) -> None:
     asked, form = answer
-    named = [scope for scope in asked if isinstance(scope, NamedScope)]
-    kept = [scope for scope in named if scope.name != "offline_access" or scope.name in form]
-    assert [scope for scope in choose(asked, form) if isinstance(scope, NamedScope)] == kept
+    chosen = choose(asked, form)
+    left_out = set() if "offline_access" in form else {"offline_access"}
+    if "offline_access" in {str(scope) for scope in chosen}:
+        left_out.add("online_access")  # The one includes the other.
+    if resource_scopes(asked) and not resource_scopes(chosen):
+        left_out.add("launch/patient")
+    kept = [scope for scope in asked if isinstance(scope, NamedScope) and scope.name not in left_out]
+    assert [scope for scope in chosen if isinstance(scope, NamedScope)] == kept
+
+
+def test_an_app_that_may_see_nothing_is_not_told_whose_record_it_is() -> None:
+    assert granted("launch/patient openid patient/Goal.rs") == ["openid"]
+    assert granted("launch/patient openid") == ["launch/patient", "openid"]
 
 
 @settings(deadline=None)

@@ -1,0 +1,596 @@
+"""The patient picker: who is asked whose record it shall be, who may be chosen, and what is stored of the choice.
+
+SMART 2.2 scopes-and-launch-context, "Requesting context with launch/patient"; RFC 9700 §4.16.
+"""
+
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from html import unescape
+from typing import Any
+
+import pytest
+from django.http import HttpResponse
+from django.test import Client as Browser
+from django.utils import timezone
+
+from clients.models import Tenant
+from clients.tenants import TenantInfo
+from fhirproxy.models import Upstream
+from smartauth.audit.models import AuditRecord
+from smartauth.models import Authorization, PendingAuthorization
+from smartauth.people.models import ProxyRelation, User
+from smartauth.receipts.models import Receipt
+from tests.endpoints.app_launch import (
+    App,
+    Behind,
+    Load,
+    _small,
+    ana,
+    answer_form,
+    assert_no_grant,
+    begin,
+    callback,
+    calm,
+    decide,
+    dr_grey,
+    growth_chart,
+    load,
+    make_app,
+    make_person,
+    mallory,
+    open_consent,
+    page_number,
+    page_refusal,
+    parent,
+    pocket,
+    sign_in,
+    small,
+    told_in,
+)
+from tests.factories import phone_app
+from tests.servers import free_port
+
+__all__ = ["_small", "ana", "calm", "dr_grey", "growth_chart", "load", "mallory", "parent", "pocket", "small"]
+
+pytestmark = pytest.mark.usefixtures("small")
+
+BUTTON = re.compile(r'<button name="patient" value="([^"]*)">')
+STATUS = re.compile(r'<p role="status">([^<]*)</p>')
+TOKEN = re.compile(r'name="csrfmiddlewaretoken" value="[^"]*"')
+SEARCH = 'role="search"'
+CHOOSE_AGAIN = "Choose somebody else"
+NOBODY = "There is nobody whose record you could choose."
+NO_MATCH = "Nobody you may choose matches."
+
+
+@pytest.fixture
+def browser() -> Browser:
+    return Browser()
+
+
+def pending() -> PendingAuthorization:
+    return PendingAuthorization.objects.get()
+
+
+def offered(page: HttpResponse) -> list[str]:
+    """Return the ids of the patients that can be chosen, in order."""
+    assert page.status_code == 200, page.content.decode()
+    return [unescape(value) for value in BUTTON.findall(page.content.decode())]
+
+
+def said(page: HttpResponse) -> str:
+    """Return what the page says of the list, which screen readers announce."""
+    found = STATUS.search(page.content.decode())
+    assert found, page.content.decode()
+    return unescape(found[1])
+
+
+def open_picker(browser: Browser, app: App, user: User, **params: str) -> tuple[str, HttpResponse]:
+    """Begin a launch, sign in, and return the path of the consent page and the picker it leads to."""
+    path = begin(browser, app, **params)
+    assert browser.get(path).status_code == 302
+    sign_in(browser, user, then=path)
+    answer = browser.get(path)
+    assert (answer.status_code, answer.headers.get("Location")) == (302, f"{path}/patient"), answer.content.decode()
+    assert answer.headers["Cache-Control"] == "no-store"
+    return path, browser.get(f"{path}/patient")
+
+
+def find(browser: Browser, path: str, **search: str) -> HttpResponse:
+    """Send the search form."""
+    answer = browser.post(f"{path}/patient", {"name": "", "birthdate": "", "identifier": ""} | search)
+    assert isinstance(answer, HttpResponse)
+    return answer
+
+
+def choose(browser: Browser, path: str, patient: str) -> HttpResponse:
+    answer = browser.post(f"{path}/patient", {"patient": patient})
+    assert isinstance(answer, HttpResponse)
+    return answer
+
+
+def assert_chosen(answer: HttpResponse, path: str, patient: str) -> None:
+    assert (answer.status_code, answer.headers.get("Location")) == (302, path), answer.content.decode()
+    assert pending().patient == patient
+
+
+# Who is asked
+
+
+def test_a_clinician_is_asked_whenever_a_patient_is_in_question(
+    browser: Browser, growth_chart: App, dr_grey: User
+) -> None:
+    sign_in(browser, dr_grey)
+    for scope in ("launch/patient", "patient/Observation.rs", "openid launch/patient user/*.rs"):
+        path = begin(browser, growth_chart, scope=scope)
+        assert browser.get(path).headers["Location"] == f"{path}/patient"
+    assert_no_grant()
+
+
+def test_a_clinician_is_asked_even_when_there_is_one_patient_only(
+    browser: Browser, growth_chart: App, tenant: TenantInfo, dr_grey: User
+) -> None:
+    Tenant.objects.update(policy={"practitioner_access": "none"})
+    since = timezone.now() - timedelta(days=1)
+    ProxyRelation.objects.create(user=dr_grey, tenant_id=tenant.pk, patient="ana", starts_at=since)
+    path, page = open_picker(browser, growth_chart, dr_grey)
+    assert offered(page) == ["ana"]
+    assert pending().patient == ""
+    assert_chosen(choose(browser, path, "ana"), path, "ana")
+
+
+def test_a_clinician_in_a_role_is_asked(browser: Browser, growth_chart: App, tenant: TenantInfo) -> None:
+    role = make_person(tenant, "role", "PractitionerRole/dr-grey-role")
+    path, _ = open_picker(browser, growth_chart, role)
+    assert_chosen(choose(browser, path, "ben"), path, "ben")
+
+
+def test_without_a_patient_in_question_nobody_is_asked(browser: Browser, growth_chart: App, dr_grey: User) -> None:
+    page = open_consent(browser, begin(browser, growth_chart, scope="openid fhirUser user/*.rs"), dr_grey)
+    assert CHOOSE_AGAIN not in page.content.decode()
+    assert pending().patient == ""
+
+
+def test_a_patient_who_acts_for_others_is_asked(browser: Browser, growth_chart: App, parent: User) -> None:
+    path, page = open_picker(browser, growth_chart, parent)
+    text = page.content.decode()
+    assert offered(page) == ["ana", "ben"]
+    assert said(page) == "2 people."
+    assert "<em>Growth Chart</em>" in text
+    for fact in ("Ana Lindqvist", "Born 1984-05-12", "Female", "No. MRN-1001", "Ben Okafor", "Born 1979-11-03"):
+        assert fact in text
+    assert SEARCH not in text  # Two people are seen at a glance.
+    assert_chosen(choose(browser, path, "ben"), path, "ben")
+    assert CHOOSE_AGAIN in browser.get(path).content.decode()
+
+
+ALONE: list[tuple[str | None, list[str], str]] = [
+    # what the user is, for whom they act, whose record it is
+    ("Patient/ana", [], "ana"),
+    ("Patient/ana", ["ana"], "ana"),
+    ("Patient/ana", ["ghost"], "ana"),
+    (None, ["ben"], "ben"),
+    ("RelatedPerson/ana-as-wife-of-ben", [], "ben"),
+]
+
+
+@pytest.mark.parametrize(("fhir_user", "acts_for", "patient"), ALONE)
+def test_who_can_mean_one_record_only_is_not_asked(
+    browser: Browser,
+    growth_chart: App,
+    tenant: TenantInfo,
+    fhir_user: str | None,
+    acts_for: list[str],
+    patient: str,
+) -> None:
+    user = make_person(tenant, "somebody", fhir_user, acts_for=acts_for)
+    path = begin(browser, growth_chart)
+    page = open_consent(browser, path, user)
+    assert pending().patient == patient
+    callback(decide(browser, path, page), growth_chart.redirect_uri)
+    assert Authorization.objects.get().context["patient"] == patient
+
+
+def test_a_patient_alone_is_offered_nobody_else(browser: Browser, growth_chart: App, ana: User) -> None:
+    path = begin(browser, growth_chart)
+    assert CHOOSE_AGAIN not in open_consent(browser, path, ana).content.decode()
+    assert offered(browser.get(f"{path}/patient")) == ["ana"]
+
+
+def test_somebody_without_a_record_of_their_own_who_acts_for_two_is_asked(
+    browser: Browser, growth_chart: App, tenant: TenantInfo
+) -> None:
+    _, page = open_picker(browser, growth_chart, make_person(tenant, "guardian", acts_for=["ana", "ben"]))
+    assert offered(page) == ["ana", "ben"]
+
+
+# Searching
+
+
+def test_a_clinician_sees_few_patients_at_once_and_can_search(
+    browser: Browser, growth_chart: App, dr_grey: User
+) -> None:
+    _, page = open_picker(browser, growth_chart, dr_grey)
+    text = page.content.decode()
+    assert set(offered(page)) == {"ana", "ANA", "ben"}
+    assert said(page) == "3 people."
+    assert SEARCH in text
+    for field, label in (("name", "Name"), ("birthdate", "Birth date"), ("identifier", "Record number")):
+        assert f'<label for="{field}">{label}</label><input id="{field}" name="{field}"' in text
+
+
+SEARCHES: list[tuple[dict[str, str], list[str]]] = [
+    ({"name": "okafor"}, ["ben"]),
+    ({"name": " Okafor,  Ben "}, ["ben"]),
+    ({"birthdate": "1984-05-12"}, ["ana"]),
+    ({"birthdate": "1984-05"}, ["ana", "ANA"]),
+    ({"identifier": "MRN-1001"}, ["ana"]),
+    ({"name": "ana", "birthdate": "1984-05-13"}, ["ANA"]),
+    ({"name": "ana", "birthdate": "1984-05-12", "identifier": "MRN-1001"}, ["ana"]),
+    ({"name": "okafor", "birthdate": "", "identifier": "  "}, ["ben"]),
+    ({"name": "okafor", "unknown": "x", "_id": "ana", "page": "2"}, ["ben"]),
+    ({"name": "nobody"}, []),
+    ({"name": "okafor", "identifier": "MRN-1001"}, []),
+    ({"birthdate": "yesterday"}, []),
+    ({"birthdate": "ge1900"}, []),
+    ({"identifier": "MRN-1001,MRN-1002"}, []),
+    ({"name": "okafor&_id=ana"}, []),
+    ({"name": "\x00"}, []),
+    ({"name": "x" * 5_000}, []),
+]
+
+
+def test_a_search_finds_by_what_was_typed(browser: Browser, growth_chart: App, dr_grey: User) -> None:
+    path, _ = open_picker(browser, growth_chart, dr_grey)
+    for search, found in SEARCHES:
+        page = find(browser, path, **search)
+        assert offered(page) == found, search
+        if found:
+            assert said(page) == ("1 person." if len(found) == 1 else f"{len(found)} people."), search
+        else:
+            assert said(page).startswith(NO_MATCH), search
+    assert pending().patient == ""
+
+
+def test_a_search_says_what_was_searched_and_how_to_leave_it(
+    browser: Browser, growth_chart: App, dr_grey: User
+) -> None:
+    path, _ = open_picker(browser, growth_chart, dr_grey)
+    typed = {"name": '"><script>alert(1)</script>', "birthdate": "'x'", "identifier": "<b>&amp;"}
+    text = find(browser, path, **typed).content.decode()
+    assert "<script>" not in text
+    assert "<b>" not in text
+    values = {name: unescape(value) for name, value in re.findall(r'<input id="(\w+)"[^>]* value="([^"]*)"', text)}
+    assert values == typed
+    assert f'<a href="{path}/patient">Clear</a>' in text
+    long = find(browser, path, name="y" * 500).content.decode()
+    assert "y" * 100 in long
+    assert "y" * 101 not in long
+
+
+def test_a_search_reaches_nobody_the_user_may_not_act_for(browser: Browser, growth_chart: App, ana: User) -> None:
+    path = begin(browser, growth_chart)
+    open_consent(browser, path, ana)
+    for search in ({"name": "okafor"}, {"identifier": "MRN-1002"}, {"birthdate": "1979"}):
+        page = find(browser, path, **search)
+        assert (offered(page), said(page).startswith(NO_MATCH)) == ([], True)
+    assert offered(find(browser, path, name="lindqvist")) == ["ana"]
+
+
+def test_who_was_shown_is_recorded(browser: Browser, growth_chart: App, dr_grey: User) -> None:
+    path, _ = open_picker(browser, growth_chart, dr_grey)
+    AuditRecord.objects.all().delete()
+    trace_id = find(browser, path, name="okafor").headers["X-Trace-Id"]
+    choose(browser, path, "ben")
+    search, read = AuditRecord.objects.order_by("pk")
+    assert str(search.trace_id) == trace_id
+    assert (search.action, read.action, read.resource_id) == ("search", "read", "ben")
+    for record in (search, read):
+        assert (record.rule, record.user_id, record.client_id) == ("picker", dr_grey.pk, "growth-chart")
+
+
+# More than fit on one page
+
+
+def crowd(load: Load, number: int) -> list[str]:
+    ids = [f"crowd-{at:02}" for at in range(number)]
+    for at, patient in enumerate(ids):
+        load("Patient", patient, name=[{"family": f"Crowd{at:02}"}])
+    return ids
+
+
+def test_of_many_nobody_is_listed_unasked(browser: Browser, growth_chart: App, dr_grey: User, load: Load) -> None:
+    ids = crowd(load, 51)
+    path, page = open_picker(browser, growth_chart, dr_grey)
+    assert offered(page) == []
+    assert said(page) == "Search for the person by name, birth date or record number."
+    page = find(browser, path, name="crowd")
+    assert offered(page) == ids[:50]
+    assert said(page) == "50 people, and there are more: add to the search."
+    assert offered(find(browser, path, name="crowd50")) == ids[50:]
+    assert_chosen(choose(browser, path, ids[50]), path, ids[50])
+
+
+def test_fifty_fit(browser: Browser, growth_chart: App, dr_grey: User, load: Load) -> None:
+    ids = crowd(load, 47)  # And three others.
+    _, page = open_picker(browser, growth_chart, dr_grey)
+    assert set(offered(page)) == {*ids, "ana", "ANA", "ben"}
+    assert said(page) == "50 people."
+
+
+def test_somebody_who_acts_for_many_can_search(
+    browser: Browser, growth_chart: App, tenant: TenantInfo, load: Load
+) -> None:
+    guardian = make_person(tenant, "guardian", acts_for=crowd(load, 51))
+    path, page = open_picker(browser, growth_chart, guardian)
+    assert offered(page) == []
+    assert SEARCH in page.content.decode()
+    page = find(browser, path, name="crowd07")
+    assert offered(page) == ["crowd-07"]
+    assert SEARCH in page.content.decode()
+
+
+# Choosing
+
+
+def test_a_choice_is_stored_and_a_form_for_another_patient_is_out_of_date(
+    browser: Browser, growth_chart: App, parent: User
+) -> None:
+    path = begin(browser, growth_chart)
+    page_of_ana = open_consent(browser, path, parent, patient="ana")
+    assert_chosen(choose(browser, path, "ben"), path, "ben")
+    for decision in ("allow", "deny"):
+        refused = browser.post(path, answer_form(page_of_ana, decision))
+        assert page_refusal(refused, 409).rule == "consent.outdated"
+    assert_no_grant()
+    page_of_ben = browser.get(path)
+    assert page_number(page_of_ben) != page_number(page_of_ana)
+    callback(decide(browser, path, page_of_ben), growth_chart.redirect_uri)
+    assert Authorization.objects.get().context["patient"] == "ben"
+
+
+def test_choosing_the_same_again_leaves_the_form_good(browser: Browser, growth_chart: App, parent: User) -> None:
+    path = begin(browser, growth_chart)
+    page = open_consent(browser, path, parent, patient="ben")
+    choose(browser, path, "ben")
+    assert callback(decide(browser, path, page), growth_chart.redirect_uri)["code"]
+
+
+NOT_OFFERED = [
+    *("ben", "ANA", "ghost", "", "x" * 65, "Patient/ana", "ana/", "ana ", "../Patient/ana", "ana?_id=ben", "ana,ben"),
+    *("%61na", "\x00", "<script>", "http://127.0.0.1:8000/fhir/sandbox/r4/Patient/ana"),
+]
+
+
+def test_nobody_else_can_be_chosen(browser: Browser, growth_chart: App, ana: User) -> None:
+    path = begin(browser, growth_chart)
+    page = open_consent(browser, path, ana)
+    before = PendingAuthorization.objects.values().get()
+    for patient in NOT_OFFERED:
+        answer = choose(browser, path, patient)
+        receipt = page_refusal(answer, 403)
+        assert (receipt.rule, receipt.endpoint, receipt.client_id) == ("picker.not_yours", "picker", "growth-chart")
+        assert receipt.seen == ""  # Whether there is such a patient is nobody's business.
+    page_refusal(browser.post(f"{path}/patient", {"patient": ["ana", "ben"]}), 403)
+    assert offered(browser.post(f"{path}/patient")) == ["ana"]  # No choice at all: choose now.
+    assert PendingAuthorization.objects.values().get() == before
+    assert_no_grant()
+    callback(decide(browser, path, page), growth_chart.redirect_uri)
+    assert Authorization.objects.get().context["patient"] == "ana"
+
+
+def test_a_choice_in_the_url_is_none(browser: Browser, growth_chart: App, parent: User) -> None:
+    path, _ = open_picker(browser, growth_chart, parent)
+    for answer in (browser.get(f"{path}/patient?patient=ben"), browser.post(f"{path}/patient?patient=ben")):
+        assert offered(answer) == ["ana", "ben"]
+    assert pending().patient == ""
+
+
+def test_what_is_searched_for_is_in_no_address(browser: Browser, growth_chart: App, dr_grey: User) -> None:
+    path, page = open_picker(browser, growth_chart, dr_grey)
+    assert '<form class="card search" method="post"' in page.content.decode()
+    assert len(offered(browser.get(f"{path}/patient?name=okafor"))) == 3
+
+
+def test_absent_and_forbidden_look_alike(browser: Browser, growth_chart: App, ana: User) -> None:
+    path = begin(browser, growth_chart)
+    open_consent(browser, path, ana)
+    forbidden, absent = (choose(browser, path, patient) for patient in ("ben", "ghost"))
+    pages = (one.content.decode().replace(one.headers["X-Trace-Id"], "") for one in (forbidden, absent))
+    assert len({TOKEN.sub("", page) for page in pages}) == 1
+    receipts = (page_refusal(one, 403) for one in (forbidden, absent))
+    assert len({(one.reason, one.expected, one.seen, one.fix) for one in receipts}) == 1
+
+
+def test_a_clinician_without_the_right_can_choose_nobody(browser: Browser, growth_chart: App, dr_grey: User) -> None:
+    Tenant.objects.update(policy={"practitioner_access": "none"})
+    path, page = open_picker(browser, growth_chart, dr_grey)
+    assert (offered(page), said(page)) == ([], NOBODY)
+    page_refusal(choose(browser, path, "ana"), 403)
+    assert pending().patient == ""
+
+
+def end_relation() -> None:
+    ProxyRelation.objects.update(ends_at=timezone.now())
+
+
+def delete_relation() -> None:
+    ProxyRelation.objects.all().delete()
+
+
+def postpone_relation() -> None:
+    ProxyRelation.objects.update(starts_at=timezone.now() + timedelta(hours=1))
+
+
+ENDINGS = [end_relation, delete_relation, postpone_relation]
+
+
+@pytest.mark.parametrize("end", ENDINGS)
+def test_a_relation_that_ended_before_the_choice_is_none(
+    browser: Browser, growth_chart: App, parent: User, end: Callable[[], None]
+) -> None:
+    path, page = open_picker(browser, growth_chart, parent)
+    assert offered(page) == ["ana", "ben"]
+    end()
+    assert page_refusal(choose(browser, path, "ben"), 403).rule == "picker.not_yours"
+    assert offered(browser.get(f"{path}/patient")) == ["ana"]
+    assert pending().patient == ""
+
+
+@pytest.mark.parametrize("end", ENDINGS)
+def test_a_relation_that_ended_after_the_choice_grants_nothing(
+    browser: Browser, growth_chart: App, parent: User, end: Callable[[], None]
+) -> None:
+    path = begin(browser, growth_chart)
+    page = open_consent(browser, path, parent, patient="ben")
+    end()
+    assert page_refusal(decide(browser, path, page), 409).rule == "consent.outdated"
+    assert pending().answered_at is None
+    assert_no_grant()
+    answer = browser.get(path)
+    assert (answer.status_code, answer.headers["Location"]) == (302, f"{path}/patient")
+    assert "Okafor" not in browser.get(f"{path}/patient").content.decode()
+
+
+def test_a_relation_at_another_tenant_does_not_count(
+    browser: Browser, growth_chart: App, ana: User, tenant: TenantInfo
+) -> None:
+    north = Tenant.objects.create(slug="north")
+    since = timezone.now() - timedelta(days=1)
+    ProxyRelation.objects.create(user=ana, tenant=north, patient="ben", starts_at=since)
+    path = begin(browser, growth_chart)
+    open_consent(browser, path, ana)
+    assert page_refusal(choose(browser, path, "ben"), 403).rule == "picker.not_yours"
+
+
+# Nobody to choose
+
+
+@pytest.mark.parametrize("fhir_user", ["Patient/ghost", "RelatedPerson/ghost", "Person/ghost"])
+def test_with_nobody_to_choose_there_is_a_way_back(
+    browser: Browser, growth_chart: App, tenant: TenantInfo, fhir_user: str
+) -> None:
+    path, page = open_picker(browser, growth_chart, make_person(tenant, "ghost", fhir_user))
+    assert (offered(page), said(page)) == ([], NOBODY)
+    assert page_number(page) == str(pending().page)
+    answer = browser.post(path, {"page": page_number(page), "decision": "deny"})
+    receipt = told_in(answer, growth_chart.redirect_uri, pending().state, "access_denied")
+    assert receipt.rule == "consent.denied"
+    assert pending().answered_at is not None
+    assert_no_grant()
+
+
+def test_somebody_without_a_record_can_choose_nobody(browser: Browser, growth_chart: App, mallory: User) -> None:
+    path = begin(browser, growth_chart)
+    browser.get(path)
+    sign_in(browser, mallory, then=path)
+    page = browser.get(f"{path}/patient")
+    assert (offered(page), said(page)) == ([], NOBODY)
+    for patient in ("ana", "ben", ""):
+        assert page_refusal(choose(browser, path, patient), 403).rule == "picker.not_yours"
+    assert pending().patient == ""
+
+
+def test_cancelling_tells_the_app(browser: Browser, growth_chart: App, dr_grey: User) -> None:
+    path, page = open_picker(browser, growth_chart, dr_grey)
+    assert "Cancel, and go back to the app" in page.content.decode()
+    answer = browser.post(path, {"page": page_number(page), "decision": "deny"})
+    assert told_in(answer, growth_chart.redirect_uri, pending().state, "access_denied").rule == "consent.denied"
+    audited = AuditRecord.objects.get(action="consent")
+    assert (audited.rule, audited.user_id, audited.patient) == ("consent.denied", dr_grey.pk, "")
+    assert_no_grant()
+
+
+# A FHIR server that does not answer
+
+
+def fail(behind: Behind) -> None:
+    behind.fail(kind="status", status=503)
+
+
+def leave(behind: Behind) -> None:
+    Upstream.objects.update(base_url=f"http://127.0.0.1:{free_port()}/r4")
+
+
+def garble(behind: Behind) -> None:
+    behind.fail(kind="html")
+
+
+@pytest.mark.parametrize("break_it", [fail, leave, garble])
+def test_without_the_records_nobody_is_chosen(
+    browser: Browser, growth_chart: App, parent: User, small: Behind, break_it: Callable[[Behind], None]
+) -> None:
+    path, _ = open_picker(browser, growth_chart, parent)
+    break_it(small)
+    before = PendingAuthorization.objects.values().get()
+    answers = [browser.get(f"{path}/patient"), find(browser, path, name="a"), choose(browser, path, "ben")]
+    for answer in answers:
+        receipt = page_refusal(answer, 503)
+        assert (receipt.rule, receipt.endpoint, receipt.tenant) == ("records.unavailable", "picker", "sandbox")
+        assert receipt.officer
+        assert "127.0.0.1" not in answer.content.decode()
+        assert "Nothing was shared" in answer.content.decode()
+    assert PendingAuthorization.objects.values().get() == before
+    assert_no_grant()
+
+
+def test_when_the_records_are_back_the_choice_goes_on(
+    browser: Browser, growth_chart: App, parent: User, small: Behind
+) -> None:
+    path, _ = open_picker(browser, growth_chart, parent)
+    fail(small)
+    page_refusal(choose(browser, path, "ben"), 503)
+    small.fail(kind="none")
+    assert_chosen(choose(browser, path, "ben"), path, "ben")
+    assert browser.get(path).status_code == 200
+
+
+# The page itself
+
+
+EVIL = "<script>alert('x')</script> &amp; \"y\""
+
+
+def test_what_a_record_says_is_text(browser: Browser, tenant: TenantInfo, dr_grey: User, load: Load) -> None:
+    load("Patient", "odd", name=[{"text": EVIL}], identifier=[{"value": "<img src=x>"}], birthDate="<b>", gender="<i>")
+    app = make_app(phone_app(client_name="<u>Growth</u> & Chart"), tenant)
+    path, _ = open_picker(browser, app, dr_grey)
+    page = find(browser, path, identifier="<img src=x>")
+    assert offered(page) == ["odd"]
+    choose(browser, path, "odd")
+    for text in (page.content.decode(), browser.get(path).content.decode()):
+        for markup in ("<script>", "<img src=x", "<b>", "<i>", "<u>"):
+            assert markup not in text
+        assert "&lt;script&gt;alert(&#x27;x&#x27;)&lt;/script&gt; &amp;amp; &quot;y&quot;" in text
+        assert "No. &lt;img src=x&gt;" in text
+        assert "&lt;u&gt;Growth&lt;/u&gt; &amp; Chart" in text
+
+
+def test_a_patient_without_a_name_can_be_chosen(browser: Browser, growth_chart: App, dr_grey: User, load: Load) -> None:
+    load("Patient", "nameless")
+    path, page = open_picker(browser, growth_chart, dr_grey)
+    assert "nameless" in offered(page)
+    assert "Name not recorded" in page.content.decode()
+    assert_chosen(choose(browser, path, "nameless"), path, "nameless")
+    assert browser.get(path).status_code == 200
+
+
+def test_the_page_is_neither_kept_nor_framed_and_ends_at_the_app(
+    browser: Browser, growth_chart: App, pocket: App, parent: User
+) -> None:
+    targets: list[tuple[App, str]] = [(growth_chart, "https://cardio.example.org"), (pocket, "com.example.app:")]
+    sign_in(browser, parent)
+    for app, target in targets:
+        path = begin(browser, app)
+        browser.get(path)
+        headers: Any = browser.get(f"{path}/patient", headers={"Origin": "https://cardio.example.org"}).headers
+        assert headers["Cache-Control"] == "no-store"
+        assert headers["Referrer-Policy"] == "no-referrer"
+        assert headers["X-Frame-Options"] == "DENY"
+        policy = headers["Content-Security-Policy"].split("; ")
+        # Browsers hold the redirect after Cancel against it, too.
+        assert f"form-action 'self' {target}" in policy
+        assert "frame-ancestors 'none'" in policy
+        assert not [name for name in headers if name.lower().startswith("access-control-")]
+    assert not Receipt.objects.exists()
