@@ -61,7 +61,7 @@ def authenticate_client(
     }
     used = [name for name, tried in methods.items() if tried]
     if len(used) > 1:
-        _claim(context, params.get("client_id", ""))
+        claim_client(context, params.get("client_id", ""))
         raise InvalidRequest(
             Refusal(
                 "client.two_methods",
@@ -83,7 +83,7 @@ def authenticate_client(
 
 def _by_name(params: Mapping[str, str], context: RequestContext) -> RegisteredClient:
     client_id = params.get("client_id", "")
-    _claim(context, client_id)
+    claim_client(context, client_id)
     if not client_id:
         raise InvalidClient(
             Refusal("client.missing", "the request names no client", fix="Send client_id, or authenticate the client.")
@@ -105,7 +105,7 @@ def _by_name(params: Mapping[str, str], context: RequestContext) -> RegisteredCl
 def _by_secret(authorization: str, params: Mapping[str, str], context: RequestContext) -> RegisteredClient:
     readings = _read_basic(authorization)
     claimed = readings[0].client_id
-    _claim(context, claimed)
+    claim_client(context, claimed)
     # Many clients skip the form-encoding of RFC 6749 §2.3.1. Ids have no character it would change, so at most one of
     # the two readings can name a client.
     client = next((found for one in readings if (found := find_client(one.client_id))), None)
@@ -182,7 +182,7 @@ def _matches(client: RegisteredClient | None, readings: tuple[_BasicCredentials,
 def _by_assertion(
     params: Mapping[str, str], audiences: Audiences, context: RequestContext, now: datetime
 ) -> RegisteredClient:
-    _claim(context, params.get("client_id", ""))
+    claim_client(context, params.get("client_id", ""))
     if "client_assertion" not in params:
         raise InvalidClient(
             Refusal("assertion.missing", "client_assertion_type comes without client_assertion", fix="Send both.")
@@ -198,7 +198,7 @@ def _by_assertion(
             )
         )
     assertion, claimed = parse_assertion(params["client_assertion"])
-    _claim(context, claimed)
+    claim_client(context, claimed)
     if params.get("client_id", claimed) != claimed:
         raise InvalidClient(
             Refusal(
@@ -244,7 +244,7 @@ def _require_method(client: RegisteredClient, tried: AuthMethod) -> None:
         )
 
 
-def _claim(context: RequestContext, client_id: str) -> None:
+def claim_client(context: RequestContext, client_id: str) -> None:
     """Note who is claimed, so that a refusal reaches the owner's receipts. Nothing that cannot be an id is noted."""
     if CLIENT_ID.fullmatch(client_id):
         context.client_id = client_id

@@ -27,6 +27,8 @@ from smartauth.policy.scopes import parse_scope, split_scope
 GRANT_TYPES = ("authorization_code", "refresh_token", "client_credentials")
 ID_TOKEN_ALGORITHMS = ("RS256", "ES256")
 PAGES = ("client_uri", "logo_uri", "tos_uri", "policy_uri")
+# Control characters, and those that change the direction of what follows: a name must look like what it is.
+UNSHOWABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 LOGICAL_ID = re.compile(r"[A-Za-z0-9.-]{1,64}")
 RESTRICTIONS = ("patients", "groups", "operator_types")
 
@@ -155,6 +157,8 @@ def _check_choices(metadata: ClientMetadata) -> None:
         raise InvalidClientMetadata(
             "client_id", "it must be 1 to 255 letters, digits and -._~ only", seen=shown(metadata.client_id)
         )
+    if UNSHOWABLE.search(metadata.client_name):
+        raise InvalidClientMetadata("client_name", "it has a character that hides or turns around what is shown")
     for member, value, allowed in (
         ("token_endpoint_auth_method", metadata.token_endpoint_auth_method, tuple(AuthMethod.values)),
         ("application_type", metadata.application_type, tuple(Client.ApplicationType.values)),

@@ -265,7 +265,8 @@ LOGGING = {
     # Refusals are receipts, not log lines; a path in a log names patients. What is logged of a request is our bugs.
     "loggers": {
         "django.request": {"level": "ERROR", "filters": ["bugs"]},
-        "django.security": {"level": "ERROR"},
+        # A request too large or too odd to read is refused, with a receipt; a traceback for each would fill the disk.
+        "django.security": {"level": "CRITICAL"},
         "oauth2_provider": {"level": "WARNING"},
         "oauthlib": {"level": "WARNING"},
     },

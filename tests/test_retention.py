@@ -103,9 +103,9 @@ def test_a_request_to_authorize_goes_a_day_after_it_ended(client_row: Client) ->
 def test_an_expired_session_goes_and_takes_online_access_with_it(client_row: Client, user: User) -> None:
     Session.objects.create(session_key="old", session_data="", expire_date=NOW - timedelta(minutes=1))
     Session.objects.create(session_key="new", session_data="", expire_date=NOW + timedelta(minutes=1))
-    online = authorize(client_row, user, session_key="old")
+    online = authorize(client_row, user, session=digest("old"))
     offline = authorize(client_row, user)
-    staying = authorize(client_row, user, session_key="new")
+    staying = authorize(client_row, user, session=digest("new"))
     assert purge(NOW)["sessions"] == 1
     assert Authorization.objects.get(pk=online.pk).revoked_by == "session"
     assert set(Authorization.objects.filter(revoked_at=None)) == {offline, staying}
@@ -176,7 +176,7 @@ class TestConstraints:
         make("third", predecessor=first)
 
     def test_only_a_persons_authorization_hangs_on_a_session(self, client_row: Client) -> None:
-        self.refuses(lambda: authorize(client_row, None, kind="service", auth_time=None, session_key="a"))
+        self.refuses(lambda: authorize(client_row, None, kind="service", auth_time=None, session="a"))
 
     def test_a_code_lives_ten_minutes_at_most(self, client_row: Client, user: User) -> None:
         authorization = authorize(client_row, user)

@@ -24,3 +24,21 @@ def test_a_wrong_password_is_no_sign_in() -> None:
     User.objects.create_user("ana", password="correct horse battery staple")
     Browser().post("/account/login/", {"login": "ana", "password": "wrong"})
     assert not AuditRecord.objects.filter(action="sign-in").exists()
+
+
+def test_a_guess_at_somebodys_password_is_recorded_and_no_other_name_is() -> None:
+    ana = User.objects.create_user("ana", password="correct horse battery staple")
+    Browser().post("/account/login/", {"login": "ana", "password": "wrong"})
+    Browser().post("/account/login/", {"login": "my-secret-typed-here", "password": "wrong"})
+    records = AuditRecord.objects.filter(action="sign-in-failed").order_by("pk")
+    assert [record.user_id for record in records] == [ana.pk, None]
+    assert "my-secret" not in str(list(AuditRecord.objects.values()))
+
+
+def test_to_a_deactivated_user_the_right_password_looks_like_a_wrong_one() -> None:
+    User.objects.create_user("ana", password="correct horse battery staple", is_active=False)
+    right = Browser().post("/account/login/", {"login": "ana", "password": "correct horse battery staple"})
+    wrong = Browser().post("/account/login/", {"login": "ana", "password": "wrong"})
+    assert right.status_code == wrong.status_code == 200
+    assert b"problem" in right.content
+    assert not AuditRecord.objects.filter(action="sign-in").exists()

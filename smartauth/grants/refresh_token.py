@@ -93,7 +93,7 @@ def _require_good(
         case "rotate":
             rotation = Rotation(shown=shown.pk, rotate=shown.pk)
     # A session that was prolonged prolongs what hangs on it; that it lives was seen above.
-    expires = consent.session_ends_at if consent.session_key else found.expires
+    expires = consent.session_ends_at if consent.session else found.expires
     if expires is not None and expires <= now:
         seen = f"{int((now - expires).total_seconds())} s ago"
         raise InvalidGrant(Refusal("refresh_token.expired", "the refresh token has expired", seen=seen))

@@ -29,12 +29,13 @@ class Authorization(models.Model):
     scope = models.TextField(blank=True, default="")
     context = models.JSONField(default=dict, blank=True, help_text="Launch context: patient, encounter, fhirContext, …")
     auth_time = models.DateTimeField(null=True, blank=True)
-    session_key = models.CharField(
-        max_length=40,
+    session = models.CharField(
+        max_length=64,
         blank=True,
         db_default="",
         default="",
-        help_text="Only for online_access: the browser session it ends with",
+        editable=False,
+        help_text="Only for online_access: SHA-256 of the key of the browser session it ends with",
     )
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField(null=True, blank=True)
@@ -67,11 +68,11 @@ class Authorization(models.Model):
                 condition=Q(expires_at__isnull=True) | Q(expires_at__gt=models.F("created_at")),
             ),
             models.CheckConstraint(
-                name="authorization_session_only_of_a_user", condition=Q(session_key="") | Q(kind="user")
+                name="authorization_session_only_of_a_user", condition=Q(session="") | Q(kind="user")
             ),
         ]
         indexes = [
-            models.Index(fields=["session_key"], name="authorization_of_session", condition=~Q(session_key="")),
+            models.Index(fields=["session"], name="authorization_of_session", condition=~Q(session="")),
         ]
 
     def __str__(self) -> str:

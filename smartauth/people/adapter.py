@@ -1,9 +1,12 @@
 """How django-allauth behaves here."""
 
+from typing import Any
+
 from allauth.account.adapter import DefaultAccountAdapter
 from django.http import HttpRequest
 
 from smartauth.context import context_of
+from smartauth.people.models import User
 
 
 class ClosedAccounts(DefaultAccountAdapter):
@@ -17,3 +20,11 @@ class ClosedAccounts(DefaultAccountAdapter):
         """Return the caller's own address, so that a trusted proxy does not share one sign-in limit among everybody."""
         address: str = context_of(request).remote_address or super().get_client_ip(request)
         return address
+
+    def authenticate(self, request: HttpRequest, **credentials: Any) -> User | None:
+        """Return the user, who must be active: to a deactivated one the right password looks like a wrong one."""
+        user: User | None = super().authenticate(request, **credentials)
+        if user is not None and not user.is_active:
+            self.authentication_failed(request, **credentials)
+            return None
+        return user

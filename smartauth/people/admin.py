@@ -2,8 +2,12 @@
 
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
 
+from smartauth.context import context_of
 from smartauth.people.models import FhirUser, ProxyRelation, User
+from smartauth.tokens import revoke_for_user
 
 
 class FhirUserInline(admin.TabularInline):
@@ -25,3 +29,11 @@ class PersonAdmin(UserAdmin):
     """Someone who can sign in."""
 
     inlines = (FhirUserInline, ProxyRelationInline)
+
+    def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:  # noqa: A002
+        """Change a password. What the user had granted before ends: whoever knew the old one may have granted it."""
+        response: HttpResponse = super().user_change_password(request, id, form_url)
+        if response.status_code == 302:  # Only a password that was changed leads away from the form.
+            context, now = context_of(request), timezone.now()
+            revoke_for_user(int(id), by="password", now=now, context=context, administrator=request.user.pk)
+        return response

@@ -1,8 +1,8 @@
-"""Sign-ins and sign-outs in the audit trail."""
+"""Sign-ins, good and bad, and sign-outs in the audit trail."""
 
 from typing import Any
 
-from django.contrib.auth.signals import user_logged_in, user_logged_out
+from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
 from django.http import HttpRequest
 
 from smartauth.audit.recording import AuditEvent, record_now
@@ -14,6 +14,7 @@ def listen() -> None:
     """Record from now on. Called once, at start."""
     user_logged_in.connect(_signed_in, dispatch_uid="audit")
     user_logged_out.connect(_signed_out, dispatch_uid="audit")
+    user_login_failed.connect(_failed, dispatch_uid="audit")
 
 
 def _signed_in(sender: object, request: HttpRequest, user: User, **kwargs: Any) -> None:
@@ -25,6 +26,12 @@ def _signed_out(sender: object, request: HttpRequest, user: User | None, **kwarg
         _record("sign-out", request, user)
 
 
-def _record(action: str, request: HttpRequest, user: User) -> None:
+def _failed(sender: object, credentials: dict[str, Any], request: HttpRequest | None = None, **kwargs: Any) -> None:
+    """Record whose password was guessed at. A name nobody has is not kept: it may be a password in the wrong field."""
+    user = User.objects.filter(username=credentials.get("username", "")).first()
+    _record("sign-in-failed", request, user)
+
+
+def _record(action: str, request: HttpRequest | None, user: User | None) -> None:
     if hasattr(request, "context"):  # A script or test may sign somebody in without a request of ours.
-        record_now(context_of(request), AuditEvent(action, user=user.pk))
+        record_now(context_of(request), AuditEvent(action, user=user.pk if user else None))

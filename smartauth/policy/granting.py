@@ -95,11 +95,13 @@ def grant_service_scopes(requested: str, permitted: tuple[Scope, ...]) -> Granti
     return Granting(tuple(dict.fromkeys(granted)), tuple(dropped))
 
 
-def screen_app_scopes(requested: str, permitted: tuple[Scope, ...], *, may_refresh: bool) -> Granting:
+def screen_app_scopes(
+    requested: str, permitted: tuple[Scope, ...], *, may_refresh: bool, is_public: bool = False
+) -> Granting:
     """Return what an app may put before the user: `requested` within `permitted`, the most it may have at the tenant.
 
-    may_refresh: the client is registered for refresh tokens. What is unreadable, unknown or of no use in an app launch
-    is dropped; a wildcard is narrowed to what is registered.
+    may_refresh: the client is registered for refresh tokens.    is_public: it has nothing to prove itself with.
+    What is unreadable, unknown or of no use in an app launch is dropped; a wildcard is narrowed to what is registered.
     Raises InvalidScope for a readable scope that the client may not have, and when nothing remains.
     Source: SMART 2.2 scopes-and-launch-context; RFC 6749 §3.3.
     """
@@ -126,7 +128,7 @@ def screen_app_scopes(requested: str, permitted: tuple[Scope, ...], *, may_refre
                     fix="Ask only for registered scopes, or have the registration changed.",
                 )
             )
-        reason = _useless(scope, frozenset(asked), may_refresh=may_refresh)
+        reason = _useless(scope, frozenset(asked), may_refresh=may_refresh, is_public=is_public)
         if reason:
             dropped.append(Dropped(text, "scope.no_use_here", reason))
         else:
@@ -143,7 +145,7 @@ def screen_app_scopes(requested: str, permitted: tuple[Scope, ...], *, may_refre
     return Granting(tuple(dict.fromkeys(found)), tuple(dropped))
 
 
-def _useless(scope: Scope, asked: frozenset[str], *, may_refresh: bool) -> str:
+def _useless(scope: Scope, asked: frozenset[str], *, may_refresh: bool, is_public: bool) -> str:
     """Say why a permitted scope does nothing in an app launch without an EHR, or return ""."""
     match scope:
         case ResourceScope(level="system"):
@@ -152,6 +154,8 @@ def _useless(scope: Scope, asked: frozenset[str], *, may_refresh: bool) -> str:
             return "it says who the user is only together with openid"
         case NamedScope(name="offline_access" | "online_access") if not may_refresh:
             return "the client is not registered for the refresh_token grant"
+        case NamedScope(kind="extension") if is_public:
+            return "a right given by the operator needs a client that can prove who it is"
         case NamedScope(name="launch"):
             return "the request comes without a launch parameter"
         case NamedScope(kind="context", name=name) if name != "launch/patient":

@@ -42,13 +42,13 @@ def issue_code(
     scope: str,
     context: dict[str, Any],
     auth_time: datetime,
-    session_key: str,
+    session_key: str | None,
     now: datetime,
 ) -> tuple[str, UUID]:
     """Write the Authorization for a completed consent and a code for it; return the code and the Authorization's id.
 
     scope: what was granted.    context: launch context, frozen from here on.    session_key: of the session that
-    online_access lives and dies with, else "".    Call it in the transaction that closes the request.
+    online_access lives and dies with, else None.    Call it in the transaction that closes the request.
     """
     code, lifetime = new_secret(), config().code_lifetime
     authorization = Authorization.objects.create(
@@ -59,7 +59,7 @@ def issue_code(
         scope=scope,
         context=context,
         auth_time=auth_time,
-        session_key=session_key,
+        session=digest(session_key) if session_key else "",
         expires_at=now + lifetime,  # Whoever exchanges the code moves it on.
     )
     AuthorizationCode.objects.create(

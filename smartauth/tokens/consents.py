@@ -13,10 +13,12 @@ import msgspec
 from django.db import connection
 
 from smartauth.errors import InvalidGrant, Refusal
+from smartauth.policy.relations import may_act_for
 
 COLUMNS = """
-    a.id, a.scope, a.context, a.auth_time, a.revoked_at, a.revoked_by, a.expires_at, a.session_key,
-    (SELECT s.expire_date FROM django_session s WHERE s.session_key = a.session_key AND s.expire_date > %(now)s),
+    a.id, a.scope, a.context, a.auth_time, a.revoked_at, a.revoked_by, a.expires_at, a.session,
+    (SELECT s.expire_date FROM django_session s
+      WHERE smartauth_session_digest(s.session_key) = a.session AND s.expire_date > %(now)s),
     a.client_id, tenant.id, tenant.slug, tenant.is_active,
     u.id, u.subject, u.is_active, f.reference,
     (SELECT coalesce(json_agg(r.patient), '[]') FROM people_proxyrelation r
@@ -46,7 +48,7 @@ class Consent:
     revoked_at: datetime | None
     revoked_by: str
     expires_at: datetime | None
-    session_key: str
+    session: str
     session_ends_at: datetime | None
     client_pk: int
     tenant_pk: int
@@ -67,19 +69,11 @@ class Consent:
             return Refusal("grant.user_inactive", "the user may no longer sign in")
         if not self.tenant_is_active:
             return Refusal("grant.tenant_inactive", "the tenant is closed")
-        if self.session_key and self.session_ends_at is None:
+        if self.session and self.session_ends_at is None:
             return Refusal("grant.session_ended", "the user's session has ended, and online_access with it")
-        if not self._still_reaches_patient():
+        if not may_act_for(self.context.get("patient"), fhir_user=self.fhir_user, related=self.related_patients):
             return Refusal("grant.relation_ended", "the user may no longer act for the patient of this launch")
         return None
-
-    def _still_reaches_patient(self) -> bool:
-        """A patient may act for themselves and, by relation, for others. For all others the proxy asks each time."""
-        patient = self.context.get("patient")
-        kind, _, own = (self.fhir_user or "").partition("/")
-        if patient is None or kind not in ("", "Patient"):
-            return True
-        return patient == own or patient in self.related_patients
 
 
 def lock(kind: Literal["code", "refresh_token"], digest: str) -> None:

@@ -53,6 +53,14 @@ def revoke_authorization(
             _audit(_with_names().get(pk=pk), f"authorization.{by}", context, administrator)
 
 
+def revoke_for_user(
+    user: int, *, by: str, now: datetime, context: RequestContext, administrator: int | None = None
+) -> None:
+    """Revoke everything a user has granted (RFC 9700 §4.14: after a stolen password a thief's apps must go, too)."""
+    for pk in Authorization.objects.filter(user=user, revoked_at__isnull=True).values_list("pk", flat=True):
+        revoke_authorization(pk, by=by, now=now, context=context, administrator=administrator)
+
+
 def _with_names() -> models.QuerySet[Authorization]:
     return Authorization.objects.select_related("client", "tenant")
 

@@ -14,6 +14,7 @@ from smartauth import endpoints
 from smartauth.errors import InvalidToken, Refusal
 from smartauth.policy import granting
 from smartauth.policy.access import Access
+from smartauth.policy.relations import may_act_for
 from smartauth.policy.scopes import NamedScope, ResourceScope, Scope
 
 LOAD = """
@@ -66,6 +67,12 @@ class TokenRow:
     fhir_user: str | None
     relations: list[tuple[str, str | None]] | None
 
+    def may_act(self) -> bool:
+        """Return False when the user of a consent may no longer act for its patient."""
+        related = [patient for patient, _ in self.relations or ()]
+        patient = _text(self.claims.get("patient"))
+        return self.kind != "user" or may_act_for(patient, fhir_user=self.fhir_user, related=related)
+
     def until(self) -> datetime:
         """Return the moment up to which this row may be believed if nothing else changes."""
         ends = [datetime.fromisoformat(end) for _, end in self.relations or () if end]
@@ -114,6 +121,7 @@ def require_live(row: TokenRow | None, *, now: datetime, sandbox: bool) -> Token
         ("token.tenant_inactive", not row.tenant_is_active, "the tenant does not exist or is not active"),
         ("token.not_activated", not row.activation_is_active, "the client is not active at this tenant"),
         ("token.user_inactive", row.user is not None and not row.user_is_active, "the user may no longer sign in"),
+        ("token.relation_ended", not row.may_act(), "the user may no longer act for the patient of this launch"),
     )
     for rule, holds, reason in causes:
         if holds:

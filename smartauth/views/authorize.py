@@ -5,7 +5,7 @@ from django.shortcuts import redirect
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 
-from clients.models import Client
+from clients.models import AuthMethod, Client
 from clients.registered import CLIENT_ID, RegisteredClient, find_client
 from clients.tenants import TenantInfo, find_tenant
 from smartauth import endpoints, pending
@@ -164,7 +164,12 @@ def _screen(client: RegisteredClient, tenant: TenantInfo, wanted: AuthorizationR
             "The launch is not known here",
         )
     permitted = granting.allowed(client.scope, activated)
-    return granting.screen_app_scopes(wanted.scope, permitted, may_refresh="refresh_token" in client.grant_types)
+    return granting.screen_app_scopes(
+        wanted.scope,
+        permitted,
+        may_refresh="refresh_token" in client.grant_types,
+        is_public=client.token_endpoint_auth_method == AuthMethod.NONE,
+    )
 
 
 def _page(refusal: Refusal, why: str, *, status: int = 400) -> PageRefused:

@@ -20,7 +20,7 @@ from smartauth.policy import granting
 from smartauth.policy.consent import choose, permissions
 from smartauth.policy.scopes import NamedScope, Scope
 from smartauth.policy.wording import words_for
-from smartauth.records import PatientRecord, PatientSearch, Person, records
+from smartauth.records import PatientRecord, PatientSearch, Person, RecordsUnavailable, records
 from smartauth.styling import smart_style_url
 from smartauth.views.continuing import START_AGAIN, Open, continuing
 
@@ -104,7 +104,7 @@ def _allow(request: HttpRequest, opened: Open, page: UUID) -> HttpResponse:
             scope=scope,
             context=_launch_context(stored.patient) if granting.needs_patient(granted) else {},
             auth_time=opened.auth_time,
-            session_key=request.session.session_key if stays_online else "",
+            session_key=request.session.session_key if stays_online else None,
             now=opened.now,
         )
         record_now(context, _event(opened, "consent.allowed", granted=scope, authorization=authorization))
@@ -167,12 +167,11 @@ def _page(
     names = {scope.name for scope in asked if isinstance(scope, NamedScope)}
     ticks = [(one, words_for(one.scope)) for one in permissions(asked)]
     ticks.sort(key=lambda tick: (tick[0].scope.level, tick[1].verbs))
-    own_name = records().find_user_name(opened.person, context=context_of(request), now=opened.now)
     return {
         "opened": opened,
         "patient": patient,
         "is_own_record": patient is not None and opened.person.fhir_user == f"Patient/{patient.id}",
-        "user_name": own_name or request.user.get_username(),
+        "user_name": _name(request, opened),
         "groups": [
             (level, verbs, list(group))
             for (level, verbs), group in groupby(ticks, key=lambda tick: (tick[0].scope.level, tick[1].verbs))
@@ -180,6 +179,7 @@ def _page(
         "has_wildcard": any(one.is_all_types for one, _ in ticks),
         "tells_identity": "openid" in names,
         "tells_record": bool({"fhirUser", "profile"} & names),
+        "operator_rights": [str(one) for one in asked if isinstance(one, NamedScope) and one.kind == "extension"],
         "stays_connected": "offline_access" in names,
         "stays_online": "online_access" in names,
         "stay_days": config().refresh_token_lifetime.days,
@@ -187,3 +187,12 @@ def _page(
         "can_choose_again": patient is not None
         and (is_clinician(opened.person) or bool(opened.person.related_patients)),
     }
+
+
+def _name(request: HttpRequest, opened: Open) -> str:
+    """Return what the user is called in the records, or else here: a launch about no record does without them."""
+    try:
+        name = records().find_user_name(opened.person, context=context_of(request), now=opened.now)
+    except RecordsUnavailable:
+        name = ""
+    return name or request.user.get_username()

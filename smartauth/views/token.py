@@ -1,12 +1,13 @@
 """Token endpoint."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 from django.http import HttpRequest
 from django.utils import timezone
 
-from clients.authentication import authenticate_client
+from clients.authentication import authenticate_client, claim_client
 from clients.origins import REGISTERED_ORIGINS
 from clients.registered import RegisteredClient
 from clients.tenants import TenantInfo
@@ -24,6 +25,7 @@ EXCHANGES: dict[str, Callable[..., Issued]] = {
     "client_credentials": client_credentials.exchange,
     "refresh_token": refresh_token.exchange,
 }
+GRANT_TYPE = re.compile(r"[a-z:_-]{1,80}")
 # With any of these a client says who it is.
 IDENTIFYING = frozenset({"client_id", "client_secret", "client_assertion", "client_assertion_type"})
 
@@ -33,10 +35,11 @@ def token(request: HttpRequest, tenant: str | None = None) -> dict[str, Any]:
     """Token endpoint.  Source: RFC 6749 §3.2; SMART 2.2 app-launch and backend-services, "Obtain access token"."""
     context = context_of(request)
     params = form(request)
+    claim_client(context, params.get("client_id", ""))  # So that a page of its origin can read every refusal.
     grant_type = require_param(params, "grant_type")
     if grant_type not in EXCHANGES:
         raise UnsupportedGrantType(
-            Refusal("token.grant_type", "unknown grant_type", expected=", ".join(EXCHANGES), seen=grant_type)
+            Refusal("token.grant_type", "unknown grant_type", expected=", ".join(EXCHANGES), seen=_shown(grant_type))
         )
     named = named_tenant(params, addressed_tenant(tenant))
     context.tenant = named.slug if named else ""
@@ -65,6 +68,11 @@ def token(request: HttpRequest, tenant: str | None = None) -> dict[str, Any]:
     except InvalidClient as error:
         error.basic = uses_header
         raise
+
+
+def _shown(grant_type: str) -> str:
+    """Return the value if it looks like a grant type: what was pasted into the wrong place may be a token."""
+    return grant_type if GRANT_TYPE.fullmatch(grant_type) else "another text, not repeated here"
 
 
 def _slug(client: RegisteredClient, named: TenantInfo | None) -> str | None:

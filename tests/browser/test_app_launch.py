@@ -61,6 +61,7 @@ def sign_in(page: Page, name: str) -> None:
     page.get_by_label("User name").fill(name)
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("main").get_by_role("button", name="Sign in").click()
+    expect(page.get_by_label("User name")).to_have_count(0)  # Whatever comes next has come.
 
 
 def allow(page: Page) -> None:

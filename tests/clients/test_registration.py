@@ -292,3 +292,10 @@ def test_loopback_redirects_of_web_apps_are_for_the_sandbox(db, configure: Confi
 )
 def test_origins_are_written_as_browsers_write_them(origin, good):
     assert (origin_problem(origin, http_on_loopback=False) == "") is good
+
+
+@pytest.mark.parametrize("name", ["Growth\u202eChart", "Growth\x00Chart", "Growth\nChart", "\u2066Growth"])
+def test_a_name_that_hides_what_it_says_is_refused(name: str) -> None:
+    with pytest.raises(InvalidClientMetadata) as refused:
+        register_client(phone_app(client_name=name), operator=True)
+    assert refused.value.member == "client_name"

@@ -655,7 +655,6 @@ GRANTING = [
     ("openid fhirUser", "", "openid fhirUser", "openid fhirUser"),
     ("openid", "", "  openid   openid ", "openid"),
     ("patient/*.rs", "", "patient/Goal.rs patient/Goal.rs", "patient/Goal.rs"),
-    ("patient/*.rs __note", "", "patient/*.rs __note", "patient/*.rs __note"),
 ]
 
 

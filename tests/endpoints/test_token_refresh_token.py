@@ -628,7 +628,7 @@ class TestOnlineAccess:
     ) -> None:
         first = start(scope=ONLINE)
         assert first["scope"] == ONLINE
-        assert Authorization.objects.get().session_key == browser.session.session_key
+        assert Authorization.objects.get().session == digest(browser.session.session_key)
         second = body_of(refresh(first["refresh_token"]))
         assert second["scope"] == ONLINE
         assert reads(call, second)

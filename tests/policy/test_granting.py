@@ -337,3 +337,11 @@ def test_nobody_is_asked_about_more_scopes_than_a_page_can_hold() -> None:
     with pytest.raises(InvalidScope) as refused:
         screen_app_scopes(" ".join(many), permitted, may_refresh=True)
     assert refused.value.refusal.rule == "scope.too_many"
+
+
+def test_a_right_of_the_operators_is_only_for_clients_that_can_prove_who_they_are() -> None:
+    permitted = parse_registered("openid __introspect")
+    asked = "openid __introspect"
+    assert screen_app_scopes(asked, permitted, may_refresh=True).scope == asked
+    public = screen_app_scopes(asked, permitted, may_refresh=True, is_public=True)
+    assert (public.scope, [one.scope for one in public.dropped]) == ("openid", ["__introspect"])
