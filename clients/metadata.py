@@ -28,7 +28,9 @@ GRANT_TYPES = ("authorization_code", "refresh_token", "client_credentials")
 ID_TOKEN_ALGORITHMS = ("RS256", "ES256")
 PAGES = ("client_uri", "logo_uri", "tos_uri", "policy_uri")
 LOGICAL_ID = re.compile(r"[A-Za-z0-9.-]{1,64}")
-RESTRICTIONS = ("patients", "groups", "operator_types")
+RESTRICTED_LISTS = ("patients", "groups", "operator_types")
+RESTRICTED_SWITCHES = ("panel", "proxy_relations")
+RESTRICTIONS = (*RESTRICTED_LISTS, *RESTRICTED_SWITCHES)
 
 
 class InvalidClientMetadata(OAuthError):
@@ -254,7 +256,10 @@ def _check_restrictions(restrictions: Mapping[str, Any]) -> None:
         raise InvalidClientMetadata(
             "restrictions", f"it may have the members {', '.join(RESTRICTIONS)} only", seen=shown(unknown[0])
         )
-    for member in RESTRICTIONS:
+    for member in RESTRICTED_SWITCHES:
+        if not isinstance(restrictions.get(member), bool | None):
+            raise InvalidClientMetadata("restrictions", f"{member} must be true or false")
+    for member in RESTRICTED_LISTS:
         values = restrictions.get(member)
         if values is None:
             continue

@@ -12,7 +12,7 @@ from fhirproxy.answers import ANYBODY, answer, cors_lines, error_code, preflight
 from fhirproxy.cursors import no_page, open_cursor, seal_cursor
 from fhirproxy.exchange import Exchange
 from fhirproxy.messages import RawRequest, RawResponse, Unreadable
-from fhirproxy.policy.authority import Authority, make_authority
+from fhirproxy.policy.authority import Authority
 from fhirproxy.policy.decisions import decide
 from fhirproxy.policy.headers import Headers, bearer_token, screen_headers
 from fhirproxy.policy.outcomes import FhirRefusal, bad_request
@@ -25,6 +25,7 @@ from fhirproxy.rights import load_facts
 from fhirproxy.searching import Position, search, self_url
 from fhirproxy.statement import capability_answer
 from fhirproxy.tenancy import find_upstream
+from fhirproxy.tenant_rules import authority_under
 from fhirproxy.upstream import UpstreamError, UpstreamGone, UpstreamTimeout
 from smartauth import endpoints
 from smartauth.audit.recording import AuditEvent, AuditUnavailable, record_read
@@ -146,8 +147,8 @@ def _allowed_origin(raw: RawRequest, headers: Headers) -> str:
 
 
 def _authority(access: Access, tenant: TenantInfo, exchange: Exchange, now: datetime) -> Authority:
-    loaded = load_facts(access, exchange, now=now)
-    return make_authority(access, exchange.info.bases, loaded, practitioner_access=tenant.policy.practitioner_access)
+    loaded = load_facts(access, exchange, now=now, policy=tenant.policy)
+    return authority_under(tenant.policy, access, exchange.info.bases, loaded)
 
 
 def _capabilities(raw: RawRequest, headers: Headers, tenant: TenantInfo) -> RawResponse:

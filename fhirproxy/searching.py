@@ -84,7 +84,8 @@ class Sifter:
         for target in targets:
             found = find_unchecked(known.get((target.type, target.id)))
             if found is None or not any(
-                isinstance(grant.patients, frozenset) and is_member(found, grant.patients, self._bases)
+                isinstance(grant.patients, frozenset)
+                and is_member(found, grant.patients, self._bases, rules=grant.rules)
                 for grant in self._plan.via
             ):
                 return False
