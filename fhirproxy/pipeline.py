@@ -3,6 +3,7 @@
 Limits and headers, tenant, token, grants, one typed interaction, decision, upstream, check, shape, audit.
 """
 
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -11,6 +12,7 @@ from clients.tenants import TenantInfo, find_tenant
 from fhirproxy.answers import ANYBODY, answer, cors_lines, error_code, preflight_answer, refusal_answer
 from fhirproxy.cursors import no_page, open_cursor, seal_cursor
 from fhirproxy.exchange import Exchange
+from fhirproxy.limits import admitted, watch_results
 from fhirproxy.messages import RawRequest, RawResponse, Unreadable
 from fhirproxy.policy.authority import Authority
 from fhirproxy.policy.decisions import decide
@@ -26,7 +28,7 @@ from fhirproxy.searching import Position, search, self_url
 from fhirproxy.statement import capability_answer
 from fhirproxy.tenancy import find_upstream
 from fhirproxy.tenant_rules import authority_under
-from fhirproxy.upstream import UpstreamError, UpstreamGone, UpstreamTimeout
+from fhirproxy.upstream import UpstreamError, UpstreamGone, UpstreamResting, UpstreamTimeout
 from smartauth import endpoints
 from smartauth.audit.recording import AuditEvent, AuditUnavailable, record_read
 from smartauth.errors import OAuthError, Refusal, TemporarilyUnavailable
@@ -42,11 +44,17 @@ class _Progress:
 
     headers: Headers = field(default_factory=Headers)
     access: Access | None = None
+    held: ExitStack = field(default_factory=ExitStack)  # given back when the answer is ready
 
 
 def handle(raw: RawRequest) -> RawResponse:
     """Answer one request. Never raises for what a client or an upstream did; database errors and bugs pass through."""
     progress = _Progress()
+    with progress.held:
+        return _handle(raw, progress)
+
+
+def _handle(raw: RawRequest, progress: _Progress) -> RawResponse:
     try:
         response = _answer(raw, progress)
     except (FhirRefusal, OAuthError) as refused:
@@ -74,6 +82,7 @@ def _answer(raw: RawRequest, progress: _Progress) -> RawResponse:
     now = datetime.now(UTC)
     token = bearer_token(headers.authorization)
     progress.access = access = require_access(token, tenant=tenant.slug, context=raw.context, now=now)
+    progress.held.enter_context(admitted(access, tenant.policy))
     info = find_upstream(tenant.slug)
     if info is None:
         raise _upstream_refusal(UpstreamError("no upstream is configured for this tenant"))
@@ -106,6 +115,7 @@ def _carry_out(
         case SearchPlan():
             response = _search(plan, wanted, authority, exchange, access, now)
     record_read(raw.context, _event(plan, access, exchange))
+    watch_results(access, tenant.policy, exchange.checked - exchange.removed)
     return response
 
 
@@ -189,6 +199,10 @@ def _upstream_refusal(error: Exception) -> FhirRefusal:
     if isinstance(error, UpstreamTimeout):
         refusal = Refusal("upstream.timeout", "the FHIR server did not answer in time", officer=officer)
         return FhirRefusal(504, "timeout", refusal, public="The FHIR server behind this one did not answer in time.")
+    if isinstance(error, UpstreamResting):
+        refusal = Refusal("upstream.resting", "the FHIR server has not been answering", officer=officer)
+        public = "The FHIR server behind this one has not been answering."
+        return FhirRefusal(503, "transient", refusal, public=public, retry_after=error.retry_after)
     refusal = Refusal("upstream.failed", "the FHIR server gave no usable answer", officer=officer)
     return FhirRefusal(502, "transient", refusal, public="The FHIR server behind this one gave no usable answer.")
 
