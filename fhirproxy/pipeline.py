@@ -12,6 +12,7 @@ from clients.tenants import TenantInfo, find_tenant
 from fhirproxy.answers import ANYBODY, answer, cors_lines, error_code, preflight_answer, refusal_answer
 from fhirproxy.cursors import no_page, open_cursor, seal_cursor
 from fhirproxy.exchange import Exchange
+from fhirproxy.explaining import Explanation
 from fhirproxy.limits import admitted, watch_results
 from fhirproxy.messages import RawRequest, RawResponse, Unreadable
 from fhirproxy.policy.authority import Authority
@@ -92,6 +93,7 @@ def _answer(raw: RawRequest, progress: _Progress) -> RawResponse:
         return _capabilities(raw, headers, tenant)
     exchange = Exchange(info, str(raw.context.trace_id))
     authority = _authority(access, tenant, exchange, now)
+    raw.context.explanation = Explanation(access, wanted, authority, exchange, tenant.policy)
     return _carry_out(raw, wanted, tenant, access, authority, exchange, headers, now)
 
 
@@ -107,6 +109,8 @@ def _carry_out(
 ) -> RawResponse:
     """Decide and act. What was allowed is recorded before it is given."""
     plan = _plan(wanted, tenant, access, authority, now)
+    if isinstance(raw.context.explanation, Explanation):
+        raw.context.explanation.planned(plan)
     match plan:
         case Deny():
             raise plan.as_refusal()
