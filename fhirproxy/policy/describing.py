@@ -20,7 +20,10 @@ Tree = dict[str, Json]
 def interaction_name(wanted: object) -> str:
     """Return FHIR's name of an interaction where it has one: `search-type`, `read`, …"""
     name = type(wanted).__name__
-    return {"VRead": "vread", "Bundled": "batch", "History": "history"}.get(name) or _hyphened(name)
+    if name == "History":
+        level = "system" if getattr(wanted, "type", None) is None else "type"
+        return f"history-{'instance' if getattr(wanted, 'id', None) else level}"
+    return {"VRead": "vread", "Bundled": "batch", "Page": "search-type"}.get(name) or _hyphened(name)
 
 
 def describe_interaction(wanted: object, *, values: bool = False) -> Tree:
