@@ -10,6 +10,7 @@ from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
+from clients import switch_fields
 from clients.admin_forms import ActivationForm, ClientForm, TenantForm
 from clients.models import Activation, AssertionId, AuthMethod, Client, KeySet, Tenant
 from clients.traced_admin import TracedAdmin, leave_trace
@@ -169,6 +170,7 @@ class TenantAdmin(TracedAdmin):
     search_fields = ("slug", "name")
     ordering = ("slug",)
     readonly_fields = ("created_at",)
+    fieldsets = ((None, {"fields": ("slug", "name", "is_active", "created_at")}), *switch_fields.fieldsets())
 
     def get_readonly_fields(self, request: HttpRequest, obj: Tenant | None = None) -> tuple[str, ...]:
         return (*self.readonly_fields, *(("slug",) if obj else ()))  # Part of public URLs, and of tokens.

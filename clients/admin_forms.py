@@ -2,14 +2,13 @@
 
 from typing import Any
 
-import msgspec
 from django import forms
 from django.core.exceptions import ValidationError
 
+from clients import switch_fields
 from clients.metadata import GRANT_TYPES, ClientMetadata, InvalidClientMetadata
 from clients.models import Activation, AuthMethod, Client, Tenant
 from clients.registration import SAME_NAME, URL_LISTS, new_client_id
-from clients.tenants import TenantPolicy
 from smartauth import slugs
 from smartauth.errors import InvalidScope
 from smartauth.policy.scopes import parse_scope, split_scope
@@ -106,12 +105,16 @@ class ActivationForm(forms.ModelForm):
         return text
 
 
-class TenantForm(forms.ModelForm):
-    """A tenant's slug is part of public URLs; its policy has known switches only."""
+class _TenantForm(forms.ModelForm):
+    """A tenant's slug is part of public URLs; its policy is edited switch by switch."""
 
     class Meta:
         model = Tenant
-        fields = "__all__"
+        exclude = ("policy",)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.initial = {**switch_fields.initial(self.instance.policy or {}), **self.initial}
 
     def clean_slug(self) -> str:
         slug: str = self.cleaned_data["slug"]
@@ -121,10 +124,11 @@ class TenantForm(forms.ModelForm):
             raise ValidationError("This word is part of other URLs of this server.")
         return slug
 
-    def clean_policy(self) -> dict[str, Any]:
-        policy: dict[str, Any] = self.cleaned_data["policy"] or {}
-        try:
-            msgspec.convert(policy, TenantPolicy)
-        except msgspec.ValidationError as error:
-            raise ValidationError(str(error)) from error
-        return policy
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        self.instance.policy = switch_fields.policy_from(cleaned)
+        return cleaned
+
+
+# A form's metaclass collects fields from the class body only, and here they come from the policy's definition.
+TenantForm = type("TenantForm", (_TenantForm,), {"__module__": __name__, **switch_fields.switch_fields()})

@@ -30,7 +30,9 @@ PAGES = ("client_uri", "logo_uri", "tos_uri", "policy_uri")
 # Control characters, and those that change the direction of what follows: a name must look like what it is.
 UNSHOWABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 LOGICAL_ID = re.compile(r"[A-Za-z0-9.-]{1,64}")
-RESTRICTIONS = ("patients", "groups", "operator_types")
+RESTRICTED_LISTS = ("patients", "groups", "operator_types")
+RESTRICTED_SWITCHES = ("panel", "proxy_relations")
+RESTRICTIONS = (*RESTRICTED_LISTS, *RESTRICTED_SWITCHES)
 
 
 class InvalidClientMetadata(OAuthError):
@@ -258,7 +260,10 @@ def _check_restrictions(restrictions: Mapping[str, Any]) -> None:
         raise InvalidClientMetadata(
             "restrictions", f"it may have the members {', '.join(RESTRICTIONS)} only", seen=shown(unknown[0])
         )
-    for member in RESTRICTIONS:
+    for member in RESTRICTED_SWITCHES:
+        if not isinstance(restrictions.get(member), bool | None):
+            raise InvalidClientMetadata("restrictions", f"{member} must be true or false")
+    for member in RESTRICTED_LISTS:
         values = restrictions.get(member)
         if values is None:
             continue

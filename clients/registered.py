@@ -105,6 +105,8 @@ def parse_restrictions(stored: Mapping[str, Any]) -> Restrictions:
         patients=None if patients is None else frozenset(patients),
         groups=None if groups is None else frozenset(groups),
         operator_types=frozenset(stored.get("operator_types") or ()),
+        panel=stored.get("panel") is True,
+        proxy_relations=stored.get("proxy_relations") is not False,
     )
 
 

@@ -1,5 +1,7 @@
 """What the rest of the server may know about a tenant, as a frozen value."""
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,15 +11,79 @@ from clients.models import Tenant
 from smartauth import endpoints, slugs
 from smartauth.conf import config
 from smartauth.marks import MarkedCache, tenant_mark
+from smartauth.policy import r4
+
+LOGICAL_ID = re.compile(r"[A-Za-z0-9.-]{1,64}")
+PRACTITIONER = re.compile(r"Practitioner(Role)?/[A-Za-z0-9.-]{1,64}")
+LIMITS = (
+    *("max_count", "default_count", "max_entries", "max_jobs"),
+    *("max_concurrent", "max_requests_per_minute", "max_results_per_hour"),
+)
 
 
 class TenantPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The policy switches of one tenant. The defaults are the strict ones; `weakened` names those that are not."""
+    """The policy switches of one tenant. The defaults are the strict ones; `weakened` names those that are not.
 
-    compartment_mode: Literal["strict"] = "strict"
-    practitioner_access: Literal["all", "none"] = "all"
+    What each one means is said once, in `clients/switches.py`. Raises ValueError for a value that cannot be meant.
+    """
+
+    # Whose a resource is.
+    compartment_mode: Literal["strict", "formal"] = "strict"
+    type_overrides: dict[str, Literal["any"]] = {}
+    shared_read: bool = True
+    binary: Literal["security-context", "referenced", "deny"] = "referenced"
+    # Whom a user may act for.
+    practitioner_access: Literal["all", "panel", "none"] = "all"
+    panel_by: tuple[Literal["general-practitioner", "care-team"], ...] = ("general-practitioner", "care-team")
+    panels: dict[str, tuple[str, ...]] = {}
+    proxy_relations: bool = True
+    # What may be asked.
+    extra_parameters: tuple[str, ...] = ()
+    extra_operations: tuple[str, ...] = ()
+    valueset_hosts: tuple[str, ...] = ()
+    trust_totals: bool = False
+    # What may be written.
+    writes: Literal["off", "system", "user", "all"] = "user"
+    update_as_create: bool = False
+    allow_unversioned_writes: bool = False
+    compensate: bool = False
+    # How much.
     max_count: int = 500
     default_count: int = 50
+    max_entries: int = 100
+    max_jobs: int = 3
+    max_concurrent: int = 32
+    max_requests_per_minute: int = 30_000
+    max_results_per_hour: int = 20_000
+
+    def __post_init__(self) -> None:
+        for name in self.type_overrides:
+            if not (r4.is_resource_type(name) and r4.memberships()[name].cls == "compartment"):
+                raise ValueError(f"type_overrides names {name}, which is no type with patients it is about")
+        for practitioner, patients in self.panels.items():
+            if PRACTITIONER.fullmatch(practitioner) is None:
+                raise ValueError("panels has a member that is not Practitioner/id or PractitionerRole/id")
+            if not all(LOGICAL_ID.fullmatch(one) for one in patients):
+                raise ValueError("panels has a patient that is not a logical id, without the resource type")
+        for name in LIMITS:
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is below nought")
+
+    @property
+    def weakened(self) -> tuple[str, ...]:
+        """Return the switches that loosen a rule here, in the order of their definition."""
+        return tuple(
+            name for name in WEAKENING if getattr(self, name) not in (getattr(STRICT, name), *STRICTER.get(name, ()))
+        )
+
+
+# Switches whose other values loosen a rule of the enforcement. A number only says how much, so none is among them.
+WEAKENING = (
+    *("compartment_mode", "type_overrides", "extra_parameters", "extra_operations", "valueset_hosts", "trust_totals"),
+    *("writes", "update_as_create", "allow_unversioned_writes"),
+)
+STRICT = TenantPolicy()
+STRICTER: Mapping[str, tuple[object, ...]] = {"writes": ("off",)}  # other than the default, and no looser
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,8 @@ def _challenge(refused: FhirRefusal | OAuthError) -> HeaderLines:
         case FhirRefusal(scope=scope) if scope:
             challenge = f'Bearer realm="{REALM}", error="insufficient_scope", scope="{scope}"'
             return (("WWW-Authenticate", challenge),)
+        case FhirRefusal(retry_after=seconds) if seconds:
+            return (("Retry-After", str(seconds)),)
         case FhirRefusal(allow=allow) if allow:
             return (("Allow", allow),)
         case FhirRefusal(status=411 | 413):

@@ -4,11 +4,12 @@ from dataclasses import dataclass, field
 
 from fhirproxy import upstream
 from fhirproxy.policy.bodies import Json, MalformedJson, Resource, parse_resource
-from fhirproxy.policy.compartments import Known, Unchecked, find_unchecked
+from fhirproxy.policy.compartments import Checked, Known, Unchecked, find_unchecked
 from fhirproxy.policy.decisions import follow_link, read_for_ourselves
 from fhirproxy.policy.outcomes import bad_request
 from fhirproxy.policy.plans import CanonicalRequest
 from fhirproxy.policy.references import Local
+from fhirproxy.policy.subjects import patients_of
 from fhirproxy.tenancy import UpstreamInfo
 from fhirproxy.upstream import UpstreamError, UpstreamGone, UpstreamMalformed
 
@@ -34,7 +35,7 @@ class UpstreamPage:
 
 @dataclass(slots=True)
 class Exchange:
-    """The calls made for one request. `calls`, `checked` and `removed` end up in the audit record."""
+    """The calls made for one request. `calls`, `checked`, `removed` and `patients` end up in the audit record."""
 
     info: UpstreamInfo
     request_id: str
@@ -43,6 +44,11 @@ class Exchange:
     removed: int = 0
     fetched: int = 0
     known: dict[tuple[str, str], Resource | None] = field(default_factory=dict)
+    patients: set[str] = field(default_factory=set)
+
+    def give(self, checked: Checked) -> None:
+        """Note whose data leaves with a resource."""
+        self.patients |= patients_of(checked, self.info.bases)
 
     def read(self, request: CanonicalRequest, wanted: Local) -> Found:
         """Read one resource. Raises UpstreamError unless the answer is that resource, its absence or its deletion."""

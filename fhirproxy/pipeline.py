@@ -3,6 +3,7 @@
 Limits and headers, tenant, token, grants, one typed interaction, decision, upstream, check, shape, audit.
 """
 
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -11,8 +12,10 @@ from clients.tenants import TenantInfo, find_tenant
 from fhirproxy.answers import ANYBODY, answer, cors_lines, error_code, preflight_answer, refusal_answer
 from fhirproxy.cursors import no_page, open_cursor, seal_cursor
 from fhirproxy.exchange import Exchange
+from fhirproxy.explaining import Explanation
+from fhirproxy.limits import admitted, watch_results
 from fhirproxy.messages import RawRequest, RawResponse, Unreadable
-from fhirproxy.policy.authority import Authority, make_authority
+from fhirproxy.policy.authority import Authority
 from fhirproxy.policy.decisions import decide
 from fhirproxy.policy.headers import Headers, bearer_token, screen_headers
 from fhirproxy.policy.outcomes import FhirRefusal, bad_request
@@ -25,7 +28,8 @@ from fhirproxy.rights import load_facts
 from fhirproxy.searching import Position, search, self_url
 from fhirproxy.statement import capability_answer
 from fhirproxy.tenancy import find_upstream
-from fhirproxy.upstream import UpstreamError, UpstreamGone, UpstreamTimeout
+from fhirproxy.tenant_rules import authority_under
+from fhirproxy.upstream import UpstreamError, UpstreamGone, UpstreamResting, UpstreamTimeout
 from smartauth import endpoints
 from smartauth.audit.recording import AuditEvent, AuditUnavailable, record_read
 from smartauth.errors import OAuthError, Refusal, TemporarilyUnavailable
@@ -41,11 +45,17 @@ class _Progress:
 
     headers: Headers = field(default_factory=Headers)
     access: Access | None = None
+    held: ExitStack = field(default_factory=ExitStack)  # given back when the answer is ready
 
 
 def handle(raw: RawRequest) -> RawResponse:
     """Answer one request. Never raises for what a client or an upstream did; database errors and bugs pass through."""
     progress = _Progress()
+    with progress.held:
+        return _handle(raw, progress)
+
+
+def _handle(raw: RawRequest, progress: _Progress) -> RawResponse:
     try:
         response = _answer(raw, progress)
     except (FhirRefusal, OAuthError) as refused:
@@ -73,6 +83,7 @@ def _answer(raw: RawRequest, progress: _Progress) -> RawResponse:
     now = datetime.now(UTC)
     token = bearer_token(headers.authorization)
     progress.access = access = require_access(token, tenant=tenant.slug, context=raw.context, now=now)
+    progress.held.enter_context(admitted(access, tenant.policy))
     info = find_upstream(tenant.slug)
     if info is None:
         raise _upstream_refusal(UpstreamError("no upstream is configured for this tenant"))
@@ -82,6 +93,7 @@ def _answer(raw: RawRequest, progress: _Progress) -> RawResponse:
         return _capabilities(raw, headers, tenant)
     exchange = Exchange(info, str(raw.context.trace_id))
     authority = _authority(access, tenant, exchange, now)
+    raw.context.explanation = Explanation(access, wanted, authority, exchange, tenant.policy)
     return _carry_out(raw, wanted, tenant, access, authority, exchange, headers, now)
 
 
@@ -97,6 +109,8 @@ def _carry_out(
 ) -> RawResponse:
     """Decide and act. What was allowed is recorded before it is given."""
     plan = _plan(wanted, tenant, access, authority, now)
+    if isinstance(raw.context.explanation, Explanation):
+        raw.context.explanation.planned(plan)
     match plan:
         case Deny():
             raise plan.as_refusal()
@@ -105,6 +119,7 @@ def _carry_out(
         case SearchPlan():
             response = _search(plan, wanted, authority, exchange, access, now)
     record_read(raw.context, _event(plan, access, exchange))
+    watch_results(access, tenant.policy, exchange.checked - exchange.removed)
     return response
 
 
@@ -146,8 +161,8 @@ def _allowed_origin(raw: RawRequest, headers: Headers) -> str:
 
 
 def _authority(access: Access, tenant: TenantInfo, exchange: Exchange, now: datetime) -> Authority:
-    loaded = load_facts(access, exchange, now=now)
-    return make_authority(access, exchange.info.bases, loaded, practitioner_access=tenant.policy.practitioner_access)
+    loaded = load_facts(access, exchange, now=now, policy=tenant.policy)
+    return authority_under(tenant.policy, access, exchange.info.bases, loaded)
 
 
 def _capabilities(raw: RawRequest, headers: Headers, tenant: TenantInfo) -> RawResponse:
@@ -188,6 +203,10 @@ def _upstream_refusal(error: Exception) -> FhirRefusal:
     if isinstance(error, UpstreamTimeout):
         refusal = Refusal("upstream.timeout", "the FHIR server did not answer in time", officer=officer)
         return FhirRefusal(504, "timeout", refusal, public="The FHIR server behind this one did not answer in time.")
+    if isinstance(error, UpstreamResting):
+        refusal = Refusal("upstream.resting", "the FHIR server has not been answering", officer=officer)
+        public = "The FHIR server behind this one has not been answering."
+        return FhirRefusal(503, "transient", refusal, public=public, retry_after=error.retry_after)
     refusal = Refusal("upstream.failed", "the FHIR server gave no usable answer", officer=officer)
     return FhirRefusal(502, "transient", refusal, public="The FHIR server behind this one gave no usable answer.")
 

@@ -28,5 +28,6 @@ def read(plan: ReadPlan, exchange: Exchange, headers: Headers) -> RawResponse:
     if checked is None:
         exchange.removed += 1
         raise not_found("the upstream has it, and it is outside the authority")
+    exchange.give(checked)
     resource = checked.resource
     return resource_answer(resource, shape(checked, plan.shape, bases), headers, pretty=plan.shape.pretty)

@@ -10,9 +10,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
-from clients.tenants import find_tenant
+from clients.tenants import TenantPolicy, find_tenant
 from fhirproxy.exchange import Exchange
-from fhirproxy.policy.authority import Authority, Loaded, make_authority, user_of
+from fhirproxy.panels import read_panel
+from fhirproxy.policy.authority import Authority, Loaded, is_panel_bound, user_of
 from fhirproxy.policy.bodies import Json, Resource
 from fhirproxy.policy.compartments import Checked, check
 from fhirproxy.policy.dates import find_interval
@@ -27,6 +28,7 @@ from fhirproxy.policy.values import escape
 from fhirproxy.rights import load_facts
 from fhirproxy.searching import Gathered, Position, Sifter
 from fhirproxy.tenancy import find_upstream
+from fhirproxy.tenant_rules import authority_under
 from fhirproxy.upstream import UpstreamError
 from smartauth.audit.recording import AuditEvent, AuditUnavailable, record_read
 from smartauth.context import RequestContext
@@ -191,16 +193,21 @@ def _ask(
         related_patients=person.related_patients,
     )
     exchange = Exchange(info, str(context.trace_id))
-    loaded = _facts(access, exchange, now=now)
-    practitioner_access = tenant.policy.practitioner_access
-    authority = make_authority(access, info.bases, loaded, practitioner_access=practitioner_access)
+    loaded = _facts(access, exchange, tenant.policy, now=now)
+    authority = authority_under(tenant.policy, access, info.bases, loaded)
     return _Inquiry(access, authority, exchange, tenant.policy.max_count, context)
 
 
-def _facts(access: Access, exchange: Exchange, *, now: datetime) -> Loaded:
-    """Return the facts that rights hang on. Raises UpstreamError where they give nobody because they are unreadable."""
-    loaded = load_facts(access, exchange, now=now)
+def _facts(access: Access, exchange: Exchange, policy: TenantPolicy, *, now: datetime) -> Loaded:
+    """Return the facts that rights hang on.
+
+    Raises UpstreamError or FhirRefusal where they give nobody because they are unreadable.
+    """
+    loaded = load_facts(access, exchange, now=now, policy=policy)
     user = user_of(access, exchange.info.bases)
+    if access.scopes and user is not None and is_panel_bound(access, user, policy.practitioner_access):
+        for source in () if loaded.panel else policy.panel_by:
+            read_panel(user, exchange, source, now=now)
     if access.scopes and user is not None and user.type == "RelatedPerson" and not loaded.related_patients:
         exchange.read(read_for_ourselves(user.type, user.id), user)
     return loaded

@@ -1,12 +1,14 @@
-"""Facts about people that grants hang on and only the upstream knows: members of Groups, whose relative somebody is.
+"""Facts about people that grants hang on and only the upstream knows: members of Groups, relatives, panels.
 
 Read with our own credentials and kept five minutes. What cannot be read gives nobody, never everybody.
 """
 
 from datetime import datetime
 
+from clients.tenants import STRICT, TenantPolicy
 from fhirproxy.exchange import Exchange
-from fhirproxy.policy.authority import Loaded, user_of
+from fhirproxy.panels import find_panel
+from fhirproxy.policy.authority import Loaded, is_panel_bound, user_of
 from fhirproxy.policy.bodies import Json, Resource
 from fhirproxy.policy.dates import interval_of
 from fhirproxy.policy.decisions import read_for_ourselves
@@ -21,13 +23,17 @@ KEPT_FAILURE = 5.0  # seconds: a server that is down is not asked by every reque
 _facts: TimedCache[tuple[str, str, str], Resource | None] = TimedCache(max_size=5_000)
 
 
-def load_facts(access: Access, exchange: Exchange, *, now: datetime) -> Loaded:
-    """Return what grants of this token need to know. Does nothing upstream for most tokens."""
+def load_facts(access: Access, exchange: Exchange, *, now: datetime, policy: TenantPolicy = STRICT) -> Loaded:
+    """Return what grants of this token need to know at a tenant. Does nothing upstream for most tokens."""
     members: frozenset[str] = frozenset()
     for group in access.restrictions.groups or ():
         members |= _members(_fetch("Group", group, exchange), exchange)
     user = user_of(access, exchange.info.bases) if access.fhir_user else None
-    if user is None or user.type != "RelatedPerson" or not _is_asked_for(access):
+    if user is None or not _is_asked_for(access):
+        return Loaded(members)
+    if is_panel_bound(access, user, policy.practitioner_access):
+        return Loaded(members, panel=find_panel(user, exchange, policy, now=now))
+    if user.type != "RelatedPerson":
         return Loaded(members)
     return Loaded(members, _related(_fetch("RelatedPerson", user.id, exchange), exchange, now))
 

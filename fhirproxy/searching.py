@@ -84,7 +84,8 @@ class Sifter:
         for target in targets:
             found = find_unchecked(known.get((target.type, target.id)))
             if found is None or not any(
-                isinstance(grant.patients, frozenset) and is_member(found, grant.patients, self._bases)
+                isinstance(grant.patients, frozenset)
+                and is_member(found, grant.patients, self._bases, rules=grant.rules)
                 for grant in self._plan.via
             ):
                 return False
@@ -138,6 +139,8 @@ class Sifter:
     def entries(self, gathered: Gathered) -> list[Entry]:
         """Return the entries that leave: the matches, then what they brought along."""
         included = self._included(gathered)  # Before shaping, which uses the matches up.
+        for one in (*gathered.matches.values(), *included):
+            self._exchange.give(one)
         shape, bases = self._plan.shape, self._bases
         entries = [entry(match, shape, bases, "match") for match in gathered.matches.values()]
         return entries + [entry(one, shape, bases, "include") for one in included]

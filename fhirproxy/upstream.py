@@ -5,14 +5,18 @@ time and size.
 """
 
 import ipaddress
+import math
 import socket
 import threading
+import time
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
 
 import pycurl
 
+from fhirproxy.alarms import raise_alarm
+from fhirproxy.breakers import Breaker, breaker_of
 from fhirproxy.policy.plans import CanonicalRequest
 from fhirproxy.tenancy import UpstreamInfo
 from smartauth.conf import config
@@ -23,6 +27,8 @@ LARGEST_ANSWER = 50 * 1024 * 1024  # bytes, after inflation
 HANDLES = 16  # kept per thread
 # The connection broke or was never made: nothing was answered, and a read may be asked again.
 BROKEN = frozenset({pycurl.E_COULDNT_CONNECT, pycurl.E_GOT_NOTHING, pycurl.E_SEND_ERROR, pycurl.E_RECV_ERROR})
+# What a gateway says of a server behind it that is away. A 500 may be one client's doing, and must not stop the others.
+AWAY = frozenset({502, 503, 504})
 # Cloud metadata services that are not link-local.
 METADATA = frozenset({ipaddress.ip_address("fd00:ec2::254"), ipaddress.ip_address("100.100.100.200")})
 
@@ -37,6 +43,18 @@ class UpstreamDown(UpstreamError):
 
 class UpstreamTimeout(UpstreamError):
     """No complete answer in time."""
+
+
+class UpstreamResting(UpstreamError):
+    """Too much failed lately, so nothing was sent. `retry_after`: seconds until it is tried again."""
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__("it failed ten times within thirty seconds and is left alone for a while")
+        self.retry_after = retry_after
+
+
+class UpstreamRefused(UpstreamError):
+    """It does not take our own credentials."""
 
 
 class UpstreamGone(UpstreamError):
@@ -56,10 +74,38 @@ class Answer:
 
 
 def send(info: UpstreamInfo, request: CanonicalRequest, *, request_id: str) -> Answer:
-    """Send one read and return the answer whatever its status. A broken connection is tried once more.
+    """Send one read and return the answer, whatever its status but 401 and 403. A broken connection is tried once more.
 
     Raises UpstreamError.
     """
+    breaker = breaker_of(info.base_url)
+    wait = breaker.seconds_to_wait(time.monotonic())
+    if wait:
+        raise UpstreamResting(math.ceil(wait))
+    try:
+        answer = _send(info, request, request_id)
+    except (UpstreamDown, UpstreamTimeout):
+        _failed(info, breaker)
+        raise
+    except UpstreamError:
+        breaker.succeeded()  # It is there, whatever it says.
+        raise
+    if answer.status in AWAY:
+        _failed(info, breaker)
+    else:
+        breaker.succeeded()
+    if answer.status in (401, 403):
+        raise_alarm("upstream-credentials", tenant=info.tenant, upstream=info.base_url, status=answer.status)
+        raise UpstreamRefused(f"status {answer.status}: it does not take our credentials")
+    return answer
+
+
+def _failed(info: UpstreamInfo, breaker: Breaker) -> None:
+    if breaker.failed(time.monotonic()):
+        raise_alarm("upstream-down", tenant=info.tenant, upstream=info.base_url)
+
+
+def _send(info: UpstreamInfo, request: CanonicalRequest, request_id: str) -> Answer:
     try:
         return _perform(info, request, request_id)
     except _Broken:

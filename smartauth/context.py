@@ -1,9 +1,29 @@
 """What is known about one HTTP request while it is being decided; receipts and audit records are written from it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, Protocol
 from uuid import UUID, uuid4
 
 from django.http import HttpRequest
+
+
+class Explains(Protocol):
+    """What a decision tells of itself, for the officer alone."""
+
+    @property
+    def switches(self) -> tuple[str, ...]:
+        """Return the loosened policy switches the decision consulted."""
+        ...
+
+    @property
+    def patients(self) -> frozenset[str]:
+        """Return the logical ids of the patients whose data leaves."""
+        ...
+
+    def as_json(self) -> Mapping[str, Any]:
+        """Return the steps of the decision as JSON: names, ids and numbers."""
+        ...
 
 
 @dataclass(slots=True)
@@ -17,6 +37,7 @@ class RequestContext:
     correlation_id: str = ""  # the caller's own X-Request-ID, when well-formed; it opens nothing
     client_id: str = ""  # as claimed until authenticated; empty when nobody was named
     tenant: str = ""
+    explanation: Explains | None = None
 
 
 def new_context(**facts: str) -> RequestContext:

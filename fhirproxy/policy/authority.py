@@ -9,12 +9,14 @@ import hashlib
 from dataclasses import dataclass
 
 from fhirproxy.policy.constraints import Filters, is_supported
+from fhirproxy.policy.membership import STRICT, MembershipRules
 from fhirproxy.policy.references import Bases, Local, find_local, is_id
 from smartauth.policy import r4
 from smartauth.policy.access import Access
 from smartauth.policy.scopes import Level, ResourceScope
 
 # SMART 2.2 names these as what fhirUser may be; PractitionerRole is how many servers name a clinician at work.
+CLINICIANS = frozenset({"Practitioner", "PractitionerRole"})
 USER_TYPES = frozenset({"Patient", "Practitioner", "PractitionerRole", "RelatedPerson", "Person"})
 
 
@@ -55,6 +57,7 @@ class Grant:
     filters: Filters = ()
     instance: str = ""  # a logical id: this one resource of the type and no other
     operator_types: frozenset[str] = frozenset()
+    rules: MembershipRules = STRICT
 
     @property
     def is_full(self) -> bool:
@@ -72,6 +75,7 @@ class Loaded:
 
     group_members: frozenset[str] = frozenset()  # patients in the Groups the client is restricted to
     related_patients: frozenset[str] = frozenset()  # the patient of an active RelatedPerson who is the user
+    panel: frozenset[str] = frozenset()  # patients on the panel of a clinician who is the user
 
 
 def user_of(access: Access, bases: Bases) -> Local | None:
@@ -80,20 +84,31 @@ def user_of(access: Access, bases: Bases) -> Local | None:
     return found if found is not None and found.version is None and found.type in USER_TYPES else None
 
 
-def make_grants(access: Access, bases: Bases, loaded: Loaded, *, practitioner_access: str) -> tuple[Grant, ...]:
+def make_grants(
+    access: Access,
+    bases: Bases,
+    loaded: Loaded,
+    *,
+    practitioner_access: str,
+    proxy_relations: bool = True,
+    rules: MembershipRules = STRICT,
+) -> tuple[Grant, ...]:
     """Return every grant of a token. Scopes that reach nobody, or that cannot be judged, are left out.
 
-    practitioner_access: "all" or "none", what a clinician reaches as one.
+    practitioner_access: "all", "panel" or "none", what a clinician reaches as one.  proxy_relations: whether stored
+    relations to other patients count at the tenant.  rules: how the tenant reads compartments.
     """
     limit = _client_limit(access, loaded)
-    reach = _user_reach(access, bases, loaded, practitioner_access)
+    reach = _user_reach(access, bases, loaded, practitioner_access, proxy_relations=proxy_relations)
     grants = []
     for scope in access.scopes:
         patients = within(_patients(scope, access, reach), limit)
         if patients and is_supported(scope.resource, scope.filters, bases):
             operator_types = access.restrictions.operator_types if scope.level == "system" else frozenset()
             grants.append(
-                Grant(scope.level, scope.resource, scope.permissions, patients, scope.filters, "", operator_types)
+                Grant(
+                    scope.level, scope.resource, scope.permissions, patients, scope.filters, "", operator_types, rules
+                )
             )
     me = _own_record(access, bases, limit)
     return (*grants, me) if me else tuple(grants)
@@ -106,16 +121,30 @@ def _client_limit(access: Access, loaded: Loaded) -> Patients:
     return (restrictions.patients or frozenset()) | (loaded.group_members if restrictions.groups else frozenset())
 
 
-def _user_reach(access: Access, bases: Bases, loaded: Loaded, practitioner_access: str) -> Patients:
+def is_panel_bound(access: Access, user: Local | None, practitioner_access: str) -> bool:
+    """Return True when the user is a clinician who reaches a panel only: the tenant says so, or the client's limits."""
+    if user is None or user.type not in CLINICIANS:
+        return False
+    return practitioner_access == "panel" or (practitioner_access == "all" and access.restrictions.panel)
+
+
+def _user_reach(
+    access: Access, bases: Bases, loaded: Loaded, practitioner_access: str, *, proxy_relations: bool
+) -> Patients:
     """Return whom the user may act for: by what they are here, and by relation, for which they need not be anything."""
-    match user_of(access, bases):
+    counts = proxy_relations and access.restrictions.proxy_relations
+    related = access.related_patients if counts else frozenset()
+    user = user_of(access, bases)
+    if is_panel_bound(access, user, practitioner_access):
+        return related | loaded.panel
+    match user:
         case Local(type="Patient", id=patient):
-            return access.related_patients | {patient}
+            return related | {patient}
         case Local(type="RelatedPerson"):
-            return access.related_patients | loaded.related_patients
+            return related | loaded.related_patients
         case Local(type="Practitioner" | "PractitionerRole") if practitioner_access == "all":
             return EVERYONE
-    return access.related_patients
+    return related
 
 
 def _patients(scope: ResourceScope, access: Access, reach: Patients) -> Patients:
@@ -164,14 +193,37 @@ class Authority:
         return tuple(
             grant
             for grant in self.grants
-            if any(grant.permits(letter, resource_type) for letter in letters)
-            and (r4.memberships()[resource_type].cls != "operator" or is_operator_allowed(grant, resource_type))
+            if any(grant.permits(letter, resource_type) for letter in letters) and _reaches(grant, resource_type)
         )
 
 
-def make_authority(access: Access, bases: Bases, loaded: Loaded, *, practitioner_access: str) -> Authority:
+def _reaches(grant: Grant, resource_type: str) -> bool:
+    match r4.memberships()[resource_type].cls:
+        case "operator":
+            return is_operator_allowed(grant, resource_type)
+        case "shared":
+            return isinstance(grant.patients, Everyone) or grant.rules.shared_read
+    return True
+
+
+def make_authority(
+    access: Access,
+    bases: Bases,
+    loaded: Loaded,
+    *,
+    practitioner_access: str,
+    proxy_relations: bool = True,
+    rules: MembershipRules = STRICT,
+) -> Authority:
     """Return the authority of a token. See `make_grants`."""
-    grants = make_grants(access, bases, loaded, practitioner_access=practitioner_access)
+    grants = make_grants(
+        access,
+        bases,
+        loaded,
+        practitioner_access=practitioner_access,
+        proxy_relations=proxy_relations,
+        rules=rules,
+    )
     if "authorization_code" not in access.grant_types:
         return Authority(grants, access.scopes, "system", bases)
     return Authority(grants, access.scopes, "patient" if access.patient else "user", bases)

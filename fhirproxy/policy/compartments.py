@@ -1,8 +1,8 @@
 """The check every resource passes before it may leave: is it inside the authority?
 
 Strict membership: a resource is a patient's when everybody it is about is authorised; other roles count only when it is
-about nobody. Narrowing a query is convenience, this is the enforcement. Source: FHIR R4 compartmentdefinition-patient,
-read strictly.
+about nobody. A tenant may loosen this for reading (`membership.py`). Narrowing a query is convenience, this is the
+enforcement. Source: FHIR R4 compartmentdefinition-patient, read strictly.
 """
 
 from collections.abc import Mapping
@@ -11,10 +11,12 @@ from dataclasses import dataclass, field
 from fhirproxy.policy.authority import Everyone, Grant, is_operator_allowed
 from fhirproxy.policy.bodies import Resource
 from fhirproxy.policy.constraints import matches
+from fhirproxy.policy.membership import STRICT, MembershipRules
 from fhirproxy.policy.references import Bases, Local, Opaque, Other, Referent, classify, is_id, values_at
 from smartauth.policy import r4
 
 MAX_TARGETS = 10
+WRITING = frozenset("cud")
 _SEAL = object()
 
 # Resources that were fetched because a decision hangs on them; None: absent.
@@ -62,20 +64,25 @@ def check(
     unchecked: Unchecked, grants: tuple[Grant, ...], letters: str, bases: Bases, known: Known = NOTHING_KNOWN
 ) -> Checked | None:
     """Return the resource as checked when one grant with any of `letters` admits it, else None."""
+    # However a tenant reads compartments: what is written must be about the patient, or one could write about another.
+    is_writing = any(letter in WRITING for letter in letters)
     for grant in grants:
-        if any(grant.permits(letter, unchecked.type) for letter in letters) and admits(grant, unchecked, bases, known):
+        rules = STRICT if is_writing else grant.rules
+        if any(grant.permits(letter, unchecked.type) for letter in letters) and admits(
+            grant, unchecked, bases, known, rules
+        ):
             return Checked(unchecked.resource, unchecked.type, unchecked.id, grant, _SEAL)
     return None
 
 
-def admits(grant: Grant, unchecked: Unchecked, bases: Bases, known: Known) -> bool:
+def admits(grant: Grant, unchecked: Unchecked, bases: Bases, known: Known, rules: MembershipRules = STRICT) -> bool:
     """Say whether the patients, the instance and the filter of one grant admit a resource of a permitted type."""
     if grant.instance and unchecked.id != grant.instance:
         return False
     if r4.memberships()[unchecked.type].cls == "operator":
         if not is_operator_allowed(grant, unchecked.type):
             return False
-    elif not isinstance(grant.patients, Everyone) and not is_member(unchecked, grant.patients, bases, known):
+    elif not isinstance(grant.patients, Everyone) and not is_member(unchecked, grant.patients, bases, known, rules):
         return False
     return not grant.filters or matches(unchecked.resource, grant.filters, bases)
 
@@ -91,42 +98,61 @@ def needed(unchecked: Unchecked, bases: Bases) -> tuple[Local, ...]:
     return found if len(found) <= MAX_TARGETS else ()
 
 
-def is_member(unchecked: Unchecked, patients: frozenset[str], bases: Bases, known: Known = NOTHING_KNOWN) -> bool:
+def is_member(
+    unchecked: Unchecked,
+    patients: frozenset[str],
+    bases: Bases,
+    known: Known = NOTHING_KNOWN,
+    rules: MembershipRules = STRICT,
+) -> bool:
     """Say whether a resource lies inside the compartments of `patients`, by the rule of its class."""
     facts = r4.memberships()[unchecked.type]
     match facts.cls:
         case "patient-self":
             return unchecked.id in patients
         case "shared":
-            return True
+            return rules.shared_read
+        case "compartment" if rules.is_formal:
+            return _names_one(_at(unchecked, [*facts.primary, *facts.secondary], bases), patients)
         case "compartment":
-            return _is_about(unchecked, facts, patients, bases)
+            return _is_about(unchecked, facts, patients, bases, any_of=unchecked.type in rules.any_of)
         case "conditional":
             about = _at(unchecked, facts.primary, bases)
-            return not _names_stranger(about, patients)
+            is_named = any(isinstance(who, Local) for who in about)
+            return not _names_stranger(about, patients) and (is_named or rules.shared_read)
         case "derived-targets" | "derived-binary":
-            return _derives(_at(unchecked, facts.primary, bases), patients, bases, known)
+            return _derives(_at(unchecked, facts.primary, bases), patients, bases, known, rules)
         case "document":
-            return _document_is_member(unchecked, patients, bases)
+            return _document_is_member(unchecked, patients, bases, rules)
     return False  # Operator types, and any class this code does not know.
 
 
-def _is_about(unchecked: Unchecked, facts: r4.Membership, patients: frozenset[str], bases: Bases) -> bool:
+def _is_about(
+    unchecked: Unchecked, facts: r4.Membership, patients: frozenset[str], bases: Bases, *, any_of: bool
+) -> bool:
     about = _at(unchecked, facts.primary, bases)
+    if any_of and _names_one(about, patients):
+        return not any(isinstance(who, Opaque) for who in about)
     if _names_stranger(about, patients):
         return False
     if any(isinstance(who, Local) for who in about):
         return True
     if about:  # It is about a group, a device or a place: nobody's record.
         return False
-    return any(isinstance(who, Local) and who.id in patients for who in _at(unchecked, facts.secondary, bases))
+    return _names_one(_at(unchecked, facts.secondary, bases), patients)
+
+
+def _names_one(about: tuple[Referent, ...], patients: frozenset[str]) -> bool:
+    return any(isinstance(who, Local) and who.id in patients for who in about)
 
 
 def _names_stranger(about: tuple[Referent, ...], patients: frozenset[str]) -> bool:
     return any(isinstance(who, Opaque) or (isinstance(who, Local) and who.id not in patients) for who in about)
 
 
-def _derives(about: tuple[Referent, ...], patients: frozenset[str], bases: Bases, known: Known) -> bool:
+def _derives(
+    about: tuple[Referent, ...], patients: frozenset[str], bases: Bases, known: Known, rules: MembershipRules
+) -> bool:
     if not about or len(about) > MAX_TARGETS:
         return False
     for who in about:
@@ -135,36 +161,38 @@ def _derives(about: tuple[Referent, ...], patients: frozenset[str], bases: Bases
                 if resource_id not in patients:
                     return False
             case Other(target=Local() as target):
-                if not _known_is_member(target, patients, bases, known):
+                if not _known_is_member(target, patients, bases, known, rules):
                     return False
             case _:
                 return False
     return True
 
 
-def _known_is_member(target: Local, patients: frozenset[str], bases: Bases, known: Known) -> bool:
+def _known_is_member(
+    target: Local, patients: frozenset[str], bases: Bases, known: Known, rules: MembershipRules
+) -> bool:
     found = find_unchecked(known.get((target.type, target.id)))
     if found is None or (found.type, found.id) != (target.type, target.id):
         return False
-    return _at_one_level(found, patients, bases)
+    return _at_one_level(found, patients, bases, rules)
 
 
-def _document_is_member(unchecked: Unchecked, patients: frozenset[str], bases: Bases) -> bool:
+def _document_is_member(unchecked: Unchecked, patients: frozenset[str], bases: Bases, rules: MembershipRules) -> bool:
     entries = unchecked.resource.get("entry")
     if not isinstance(entries, list) or not entries:
         return False
     for entry in entries:
         found = find_unchecked(entry.get("resource")) if isinstance(entry, dict) else None
-        if found is None or not _at_one_level(found, patients, bases):
+        if found is None or not _at_one_level(found, patients, bases, rules):
             return False
     return True
 
 
-def _at_one_level(unchecked: Unchecked, patients: frozenset[str], bases: Bases) -> bool:
+def _at_one_level(unchecked: Unchecked, patients: frozenset[str], bases: Bases, rules: MembershipRules) -> bool:
     """What hangs on something else again is not followed: no recursion a writer could steer."""
     if r4.memberships()[unchecked.type].cls in ("derived-targets", "derived-binary", "document"):
         return False
-    return is_member(unchecked, patients, bases)
+    return is_member(unchecked, patients, bases, rules=rules)
 
 
 def _at(unchecked: Unchecked, paths: list[str], bases: Bases) -> tuple[Referent, ...]:

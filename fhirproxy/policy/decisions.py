@@ -35,6 +35,7 @@ from fhirproxy.policy.requests import (
     Update,
     VRead,
 )
+from fhirproxy.policy.targets import Pairs
 
 # Operations FHIR R4 and its guides define; naming one that exists nowhere is naming no place at all.
 KNOWN_OPERATIONS = frozenset(
@@ -129,6 +130,11 @@ def resume_link(rest: str) -> CanonicalRequest | None:
 def read_for_ourselves(resource_type: str, resource_id: str) -> CanonicalRequest:
     """Return the request for a resource a decision hangs on; its content never reaches the client by this way."""
     return canonical_request((resource_type, resource_id))
+
+
+def search_for_ourselves(resource_type: str, pairs: Pairs) -> CanonicalRequest:
+    """Return the request for a search a decision hangs on; what it finds never reaches the client by this way."""
+    return canonical_request((resource_type,), pairs)
 
 
 def read_capabilities() -> CanonicalRequest:

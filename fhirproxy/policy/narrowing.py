@@ -26,7 +26,7 @@ def decide_search(search: SearchType, authority: Authority, limits: Limits) -> S
         return deny_letter(authority, "s", search.type, "searching")
     query = search.query
     reach = union([grant.patients for grant in via])
-    narrowed = _narrow(search.type, query, reach)
+    narrowed = _narrow(search.type, query, reach, is_formal=all(grant.rules.is_formal for grant in via))
     if isinstance(narrowed, Deny):
         return narrowed
     criteria, resolve = narrowed
@@ -65,7 +65,7 @@ def _counting(
 Narrowed = tuple[tuple[Criterion, ...] | None, tuple[Local, ...]]  # None: nothing can match
 
 
-def _narrow(resource_type: str, query: SearchQuery, reach: Patients) -> Narrowed | Deny:
+def _narrow(resource_type: str, query: SearchQuery, reach: Patients, *, is_formal: bool) -> Narrowed | Deny:
     if isinstance(reach, Everyone):
         return query.criteria, ()
     facts = r4.memberships()[resource_type]
@@ -75,9 +75,23 @@ def _narrow(resource_type: str, query: SearchQuery, reach: Patients) -> Narrowed
         return Deny("compartment", "the search names a patient outside the authority")
     if facts.cls not in NARROWED or facts.narrow is None:
         return query.criteria, ()
+    if is_formal and facts.cls == "compartment" and _is_confined(query, facts):
+        return query.criteria, ()
     if resource_type == "Provenance" and not _names(query, "patient"):
         return _provenance_by_target(query)
     return _confine(resource_type, facts.narrow, query, reach), ()
+
+
+def _is_confined(query: SearchQuery, facts: r4.Membership) -> bool:
+    """Return True when the client confines its search to patients, all of whom are inside, in another role than ours.
+
+    Read formally, whatever such a search finds belongs to those patients.
+    """
+    return any(
+        criterion.name in facts.params
+        and all(isinstance(value, ReferenceValue) and value.type == "Patient" for value in criterion.values)
+        for criterion in query.criteria
+    )
 
 
 def _confine(resource_type: str, name: str, query: SearchQuery, reach: frozenset[str]) -> tuple[Criterion, ...] | None:

@@ -21,10 +21,19 @@ class FhirRefusal(Exception):
 
     `public` is the sentence the client reads: fixed text that may echo parameter and type names, never values and
     nothing the upstream said. `scope`: the smallest scope that would help, for 403. `allow`: the Allow header, for 405.
+    `retry_after`: seconds, for 429 and 503.
     """
 
     def __init__(
-        self, status: int, issue: Issue, refusal: Refusal, *, public: str = "", scope: str = "", allow: str = ""
+        self,
+        status: int,
+        issue: Issue,
+        refusal: Refusal,
+        *,
+        public: str = "",
+        scope: str = "",
+        allow: str = "",
+        retry_after: int = 0,
     ) -> None:
         super().__init__(refusal.reason)
         self.status = status
@@ -33,6 +42,7 @@ class FhirRefusal(Exception):
         self.public = public or refusal.reason
         self.scope = scope
         self.allow = allow
+        self.retry_after = retry_after
 
 
 def bad_request(rule: str, reason: str, *, expected: str = "", seen: str = "", fix: str = "") -> FhirRefusal:

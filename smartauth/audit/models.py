@@ -1,5 +1,7 @@
 """What is kept of an allowed request, a grant or an administrative act."""
 
+from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.db.models.functions import Now
 
@@ -14,7 +16,14 @@ class AuditRecord(models.Model):
     client_id = models.CharField(max_length=255, blank=True, default="")
     tenant = models.CharField(max_length=32, blank=True, default="")
     user_id = models.BigIntegerField(null=True)
-    patient = models.CharField(max_length=64, blank=True, default="")
+    patient = models.CharField(max_length=64, blank=True, default="", help_text="In the context of the token")
+    patients = ArrayField(
+        models.CharField(max_length=64),
+        default=list,
+        db_default=[],
+        blank=True,
+        help_text="Whose data it was: in context, read as such, or in what left",
+    )
     authorization = models.UUIDField(null=True)
     resource_type = models.CharField(max_length=64, blank=True, default="")
     resource_id = models.CharField(max_length=64, blank=True, default="")
@@ -26,6 +35,7 @@ class AuditRecord(models.Model):
         indexes = [
             models.Index(fields=["at"], name="audit_at"),
             models.Index(fields=["tenant", "patient", "-at"], name="audit_of_patient"),
+            GinIndex(fields=["patients"], name="audit_of_patients"),
         ]
 
     def __str__(self) -> str:

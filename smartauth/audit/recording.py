@@ -9,7 +9,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -26,6 +26,7 @@ from smartauth.storable import storable
 FLUSH_EVERY = 0.15  # seconds; with the write itself a record is stored within 200 ms
 CAPACITY = 10_000  # records waiting
 LONGEST = 8_192  # characters kept of a text
+MOST_PATIENTS = 5_000  # named in one record
 PATIENCE = 2.0  # seconds a reader waits for room, and a failing store is tolerated
 
 
@@ -79,13 +80,27 @@ def _row(context: RequestContext, event: AuditEvent) -> AuditRecord:
         tenant=storable(event.tenant, 32),
         user_id=event.user,
         patient=storable(event.patient, 64),
+        patients=_patients(context, event),
         authorization=event.authorization,
         resource_type=storable(event.resource_type, 64),
         resource_id=storable(event.resource_id, 64),
         query=storable(event.query, LONGEST),
-        details={name: storable(v, LONGEST) if isinstance(v, str) else v for name, v in event.details.items()},
+        details={name: storable(v, LONGEST) if isinstance(v, str) else v for name, v in _details(context, event)},
         remote_address=context.remote_address,
     )
+
+
+def _patients(context: RequestContext, event: AuditEvent) -> list[str]:
+    """Return everybody whose data it was: in context, read as such, or found in what leaves."""
+    found = set(context.explanation.patients) if context.explanation else set()
+    found |= {event.patient} | ({event.resource_id} if event.resource_type == "Patient" else set())
+    return [storable(one, 64) for one in sorted(found - {""})[:MOST_PATIENTS]]
+
+
+def _details(context: RequestContext, event: AuditEvent) -> Iterator[tuple[str, str | int]]:
+    yield from event.details.items()
+    if context.explanation and context.explanation.switches:
+        yield "switches", ",".join(context.explanation.switches)
 
 
 class _Buffer:

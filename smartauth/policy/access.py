@@ -14,6 +14,8 @@ class Restrictions:
     patients: frozenset[str] | None = None  # logical ids
     groups: frozenset[str] | None = None  # logical ids of Group resources whose members it may reach
     operator_types: frozenset[str] = frozenset()  # types of class operator it may read with system/ scopes
+    panel: bool = False  # clinicians reach their panel through it, also where the tenant lets them reach everyone
+    proxy_relations: bool = True  # people act through it for others they have a stored relation to
 
 
 UNRESTRICTED = Restrictions()

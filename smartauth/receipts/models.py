@@ -4,7 +4,7 @@ from django.db import models
 
 
 class Receipt(models.Model):
-    """One refusal. Everything but `officer` and the addresses may be shown to the owner of the client."""
+    """One refusal. Everything but `officer`, `decision` and the addresses may be shown to the owner of the client."""
 
     trace_id = models.UUIDField(primary_key=True)
     at = models.DateTimeField()
@@ -18,6 +18,9 @@ class Receipt(models.Model):
     seen = models.TextField(blank=True, default="")
     fix = models.TextField(blank=True, default="")
     officer = models.TextField(blank=True, default="")
+    decision = models.JSONField(
+        default=dict, blank=True, help_text="What was parsed, granted, planned, checked and removed; for the officer"
+    )
     client_id = models.CharField(
         max_length=255, blank=True, default="", help_text="As claimed, when authentication failed"
     )

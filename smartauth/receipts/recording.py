@@ -4,7 +4,9 @@ import logging
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 from django.db import Error, connection
 
@@ -66,6 +68,17 @@ def record(context: RequestContext, *, status: int, error: str, refusal: Refusal
         logging.getLogger(__name__).exception("receipt %s (%s) was not written", context.trace_id, refusal.rule)
 
 
+def _storable(value: Any) -> Any:
+    match value:
+        case str():
+            return storable(value, LONGEST)
+        case list() | tuple():
+            return [_storable(one) for one in value]
+        case Mapping():
+            return {name: _storable(one) for name, one in value.items()}
+    return value
+
+
 def _write(context: RequestContext, status: int, error: str, refusal: Refusal) -> None:
     Receipt.objects.create(
         trace_id=context.trace_id,
@@ -80,6 +93,7 @@ def _write(context: RequestContext, status: int, error: str, refusal: Refusal) -
         seen=storable(refusal.seen, LONGEST),
         fix=storable(refusal.fix, LONGEST),
         officer=storable(refusal.officer, LONGEST),
+        decision=_storable(context.explanation.as_json()) if context.explanation else {},
         client_id=storable(context.client_id, 255),
         tenant=context.tenant,
         remote_address=context.remote_address,

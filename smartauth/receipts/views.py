@@ -1,6 +1,6 @@
 """The two views of a receipt, as data."""
 
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 from smartauth.receipts.models import Receipt
@@ -22,7 +22,7 @@ PARTNER = (
     "client_id",
     "tenant",
 )
-OFFICER = (*PARTNER, "officer", "method", "remote_address", "correlation_id")
+OFFICER = (*PARTNER, "officer", "decision", "method", "remote_address", "correlation_id")
 
 
 def find_receipt(trace_id: UUID) -> Receipt | None:
@@ -30,10 +30,10 @@ def find_receipt(trace_id: UUID) -> Receipt | None:
     return Receipt.objects.filter(trace_id=trace_id).first()
 
 
-def describe(receipt: Receipt, view: View) -> dict[str, str | int]:
+def describe(receipt: Receipt, view: View) -> dict[str, Any]:
     """Return the members of `receipt` that `view` may see, JSON-ready, in a fixed order."""
-    described: dict[str, str | int] = {}
+    described: dict[str, Any] = {}
     for name in OFFICER if view == "officer" else PARTNER:
         value = getattr(receipt, name)
-        described[name] = value if isinstance(value, int) else value.isoformat() if name == "at" else str(value)
+        described[name] = value if isinstance(value, int | dict) else value.isoformat() if name == "at" else str(value)
     return described

@@ -47,6 +47,8 @@ def test_only_active_activations_at_active_tenants_count(db):
 def test_restrictions_tell_absent_from_empty(db):
     make_client(phone_app(restrictions={"patients": [], "operator_types": ["AuditEvent"]}))
     assert found().restrictions == Restrictions(frozenset(), None, frozenset({"AuditEvent"}))
+    make_client(web_app(restrictions={"panel": True, "proxy_relations": False}))
+    assert found("cardio").restrictions == Restrictions(panel=True, proxy_relations=False)
 
 
 def test_secrets_and_keys_do_not_show_in_a_repr(db, ec):

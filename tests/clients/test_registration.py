@@ -181,6 +181,9 @@ REFUSED = [
     ({"restrictions": {"patients": "ana"}}, "restrictions"),
     ({"restrictions": {"patients": ["Patient/ana"]}}, "restrictions"),
     ({"restrictions": {"groups": [1]}}, "restrictions"),
+    ({"restrictions": {"panel": "yes"}}, "restrictions"),
+    ({"restrictions": {"panel": []}}, "restrictions"),
+    ({"restrictions": {"proxy_relations": 0}}, "restrictions"),
     ({"restrictions": {"operator_types": ["Observation"]}}, "restrictions"),
 ]
 

@@ -1,5 +1,6 @@
 """The registry's admin pages: usable, without secrets, by the rules of registration, and leaving marks."""
 
+import html
 import json
 from datetime import UTC, datetime
 
@@ -9,6 +10,8 @@ from django.contrib.sessions.models import Session
 
 from clients.key_pairs import KeyPair
 from clients.models import Activation, AssertionId, Client, KeySet, Tenant
+from clients.switches import MEANINGS
+from clients.tenants import WEAKENING, TenantPolicy, find_tenant
 from smartauth.audit.models import AuditRecord
 from smartauth.digests import digest
 from smartauth.marks.models import Mark
@@ -178,18 +181,65 @@ def test_activations_are_edited_on_the_client_s_page(browser):
         ({}, None),
         ({"slug": "token"}, "slug"),
         ({"slug": "Big"}, "slug"),
-        ({"policy": '{"max_count": "x"}'}, "policy"),
-        ({"policy": '{"unheard": 1}'}, "policy"),
+        ({"policy_max_count": "x"}, "policy_max_count"),
+        ({"policy_compartment_mode": "loose"}, "policy_compartment_mode"),
+        ({"policy_panel_by": "hearsay"}, "policy_panel_by"),
+        ({"policy_panels": "nobody"}, "policy_panels"),
+        ({"policy_panels": '{"Patient/ana": ["ben"]}'}, "policy_panels"),
+        ({"policy_type_overrides": '{"Medication": "any"}'}, "policy_type_overrides"),
     ],
 )
 def test_a_tenant_has_a_good_slug_and_known_switches(browser, change, field):
-    answer = browser.post("/admin/clients/tenant/add/", {"slug": "north", "name": "N", "policy": "{}"} | change)
+    answer = browser.post("/admin/clients/tenant/add/", {"slug": "north", "name": "N"} | change)
     if field is None:
         assert (answer.status_code, Tenant.objects.get().slug) == (302, "north")
         assert "tenant:north" in marks()
     else:
         assert field in errors_of(answer)
         assert not Tenant.objects.exists()
+
+
+def test_every_switch_of_a_tenant_has_a_field_that_tells_what_it_means_and_whether_it_weakens(browser):
+    tenant = Tenant.objects.create(slug="north", policy={"compartment_mode": "formal", "unheard": 1})
+    page = browser.get(change_url(tenant)).content.decode()
+    for name in TenantPolicy.__struct_fields__:
+        assert f'name="policy_{name}"' in page
+        assert MEANINGS[name] in page
+        assert (f"{name} (weakens a rule)" in page) is (name in WEAKENING)
+    assert '<option value="formal" selected>' in page
+
+
+def test_switches_are_stored_where_they_differ_from_the_default(browser):
+    tenant = Tenant.objects.create(slug="north", policy={"compartment_mode": "formal"})
+    filled = {
+        "name": "N",
+        "is_active": "on",
+        "policy_shared_read": "off",
+        "policy_trust_totals": "off",
+        "policy_practitioner_access": "panel",
+        "policy_panel_by": "care-team",
+        "policy_panels": '{"Practitioner/dr-grey": ["ana"]}',
+        "policy_max_count": "500",
+        "policy_default_count": "20",
+        "policy_valueset_hosts": "vs.example.org other.example.org",
+    }
+    answer = browser.post(change_url(tenant), filled)
+    assert answer.status_code == 302, errors_of(answer)
+    assert Tenant.objects.get().policy == {
+        "shared_read": False,
+        "practitioner_access": "panel",
+        "panel_by": ["care-team"],
+        "panels": {"Practitioner/dr-grey": ["ana"]},
+        "valueset_hosts": ["vs.example.org", "other.example.org"],
+        "default_count": 20,
+    }
+    found = find_tenant("north")
+    assert found is not None
+    assert found.policy.weakened == ("valueset_hosts",)
+    changed = AuditRecord.objects.get(rule="tenant.changed").details["fields"]
+    assert {"policy_compartment_mode", "policy_shared_read"} <= set(changed.split(", "))
+    again = browser.get(change_url(tenant)).content.decode()
+    assert html.escape('{"Practitioner/dr-grey": ["ana"]}') in again
 
 
 def test_deleting_leaves_marks(browser):

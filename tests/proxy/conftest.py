@@ -14,7 +14,7 @@ from django.test import Client as Browser
 from clients.key_pairs import KeyPair
 from clients.models import Tenant
 from clients.tenants import TenantInfo
-from fhirproxy import rights, statement
+from fhirproxy import alarms, breakers, limits, panels, rights, statement
 from fhirproxy.r4server import process as r4server
 from fhirproxy.tenancy import set_upstream
 from smartauth.receipts import recording
@@ -75,8 +75,9 @@ def _reset(running: r4server.Running) -> Behind:
     behind.ask("PUT", "/_fault", {"kind": "none"})
     behind.ask("PUT", "/_mode", {"mode": "faithful"})
     behind.ask("DELETE", "/_received")
-    for cache in (rights._facts, statement._copies, statement._last_good):
+    for cache in (rights._facts, panels._panels, statement._copies, statement._last_good):
         cache.clear()
+    breakers.forget()
     return behind
 
 
@@ -84,6 +85,8 @@ def _reset(running: r4server.Running) -> Behind:
 def calm(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let each test begin without the refusals of those before it counting as a flood."""
     monkeypatch.setattr(recording, "_flood", recording._Flood())
+    limits.forget()
+    alarms._raised.clear()
 
 
 @pytest.fixture

@@ -131,6 +131,20 @@ def test_what_clinicians_reach_is_the_tenants_to_say(small: Behind) -> None:
     assert name_of(CLINICIAN) == "Alma Grey"
 
 
+def test_a_clinician_with_a_panel_is_shown_their_panel(small: Behind) -> None:
+    policy(practitioner_access="panel", panel_by=[], panels={"Practitioner/dr-grey": ["ben"]})
+    assert ids(CLINICIAN) == ["ben"]
+    assert (one(CLINICIAN, "ana"), one(person("Practitioner/other"), "ben")) == (None, None)
+
+
+def test_a_panel_that_cannot_be_read_is_not_taken_for_an_empty_one(small: Behind) -> None:
+    policy(practitioner_access="panel")
+    for status in (400, 500):
+        small.fail(kind="status", status=status)
+        with pytest.raises(RecordsUnavailable):
+            found(CLINICIAN)
+
+
 SEARCHES: list[tuple[dict[str, str], list[str]]] = [
     ({"name": "lindqvist"}, ["ana", "ANA"]),
     ({"name": "LIND"}, ["ana2", "ana", "ANA"]),

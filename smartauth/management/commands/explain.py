@@ -40,5 +40,8 @@ class Command(BaseCommand):
             return
         width = max(map(len, described))
         for name, value in described.items():
-            if value != "":
+            if isinstance(value, dict):
+                for step, said in value.items():
+                    self.stdout.write(f"{step:<{width}}  {said if isinstance(said, str) else json.dumps(said)}")
+            elif value != "":
                 self.stdout.write(f"{name:<{width}}  {value}")

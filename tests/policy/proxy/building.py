@@ -54,9 +54,9 @@ def access_for(
 
 def authority_for(scope: str, patient: str | None = None, fhir_user: str | None = None, **more: Any) -> Authority:
     loaded = more.pop("loaded", Loaded())
-    practitioner_access = more.pop("practitioner_access", "all")
+    switches = {name: more.pop(name) for name in ("practitioner_access", "proxy_relations", "rules") if name in more}
     access = access_for(scope, patient, fhir_user, **more)
-    return make_authority(access, bases(), loaded, practitioner_access=practitioner_access)
+    return make_authority(access, bases(), loaded, **{"practitioner_access": "all", **switches})
 
 
 def parsed(line: str, **headers: str) -> Interaction:

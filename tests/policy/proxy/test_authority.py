@@ -115,6 +115,49 @@ def test_a_signed_in_user_reaches_what_they_are_and_whom_they_are_related_to(
     assert [grant.patients for grant in authority.grants] == patients
 
 
+PANEL = Loaded(panel=ANA | BEN)
+BOUND = Restrictions(panel=True)
+ALONE = Restrictions(proxy_relations=False)
+BOUNDED: list[tuple[str, str, dict[str, Any], list[Patients]]] = [
+    # scope, fhirUser, switches and the rest of the token, patients of each grant
+    ("user/*.rs", "Practitioner/p", {"practitioner_access": "panel", "loaded": PANEL}, [ANA | BEN]),
+    ("user/*.rs", "PractitionerRole/p", {"practitioner_access": "panel", "loaded": PANEL}, [ANA | BEN]),
+    ("user/*.rs", "Practitioner/p", {"practitioner_access": "panel"}, []),
+    ("user/*.rs", "Practitioner/p", {"practitioner_access": "panel", "related": BEN}, [BEN]),
+    ("user/*.rs", "Practitioner/p", {"practitioner_access": "all", "loaded": PANEL}, [EVERYONE]),
+    ("user/*.rs", "Practitioner/p", {"practitioner_access": "none", "loaded": PANEL}, []),
+    ("user/*.rs", "Patient/ana", {"practitioner_access": "panel", "loaded": PANEL}, [ANA]),
+    ("user/*.rs", "Practitioner/p", {"restrictions": BOUND, "loaded": PANEL}, [ANA | BEN]),
+    ("user/*.rs", "Practitioner/p", {"restrictions": BOUND}, []),
+    ("user/*.rs", "Practitioner/p", {"restrictions": BOUND, "loaded": PANEL, "practitioner_access": "none"}, []),
+    ("user/*.rs", "Patient/ana", {"restrictions": BOUND, "loaded": PANEL}, [ANA]),
+    (
+        "user/*.rs",
+        "Practitioner/p",
+        {"practitioner_access": "panel", "loaded": PANEL, "restrictions": Restrictions(patients=ANA)},
+        [ANA],
+    ),
+    ("user/*.rs", "Patient/ana", {"related": BEN, "proxy_relations": False}, [ANA]),
+    ("user/*.rs", "Patient/ana", {"related": BEN, "restrictions": ALONE}, [ANA]),
+    ("user/*.rs", "Person/p", {"related": BEN, "restrictions": ALONE}, []),
+    ("user/*.rs", "RelatedPerson/r", {"loaded": Loaded(related_patients=BEN), "proxy_relations": False}, [BEN]),
+    ("system/*.rs", "", {"restrictions": Restrictions(panel=True, proxy_relations=False)}, [EVERYONE]),
+]
+
+
+@pytest.mark.parametrize(("scope", "fhir_user", "more", "patients"), BOUNDED, ids=str)
+def test_panels_and_relations_are_bounded_by_the_tenant_and_by_the_client(
+    scope: str, fhir_user: str, more: dict[str, Any], patients: list[Patients]
+) -> None:
+    assert [grant.patients for grant in authority_for(scope, fhir_user=fhir_user, **more).grants] == patients
+
+
+@pytest.mark.parametrize(("patient", "patients"), [("ana", [ANA]), ("cyd", [])])
+def test_the_patient_in_context_must_be_on_the_panel(patient: str, patients: list[Patients]) -> None:
+    authority = authority_for("patient/*.rs", patient, "Practitioner/p", practitioner_access="panel", loaded=PANEL)
+    assert [grant.patients for grant in authority.grants] == patients
+
+
 def test_who_is_signed_in_is_one_instance_and_letter_r() -> None:
     (grant,) = authority_for("openid fhirUser", fhir_user="Practitioner/p").grants
     assert (grant.resource, grant.letters, grant.instance, grant.is_full) == ("Practitioner", "r", "p", False)
