@@ -26,6 +26,7 @@ from fhirproxy.searching import Position, search, self_url
 from fhirproxy.statement import capability_answer
 from fhirproxy.tenancy import find_upstream
 from fhirproxy.upstream import UpstreamError, UpstreamGone, UpstreamTimeout
+from fhirproxy.versions import tell_history
 from smartauth import endpoints
 from smartauth.audit.recording import AuditEvent, AuditUnavailable, record_read
 from smartauth.errors import OAuthError, Refusal, TemporarilyUnavailable
@@ -130,7 +131,8 @@ def _search(
 
     own_url = page_url(wanted.cursor) if isinstance(wanted, Page) else self_url(plan, exchange.info.bases)
     try:
-        bundle = search(plan, authority, exchange, self_url=own_url, seal=seal)
+        carry_out = tell_history if plan.interaction.startswith("history") else search
+        bundle = carry_out(plan, authority, exchange, self_url=own_url, seal=seal)
     except UpstreamGone as gone:
         if not isinstance(wanted, Page):
             raise
@@ -171,10 +173,10 @@ def _event(plan: ReadPlan | SearchPlan, access: Access, exchange: Exchange) -> A
         patient=access.patient or "",
         authorization=access.authorization,
         resource_type=plan.type,
-        resource_id=plan.id if isinstance(plan, ReadPlan) else "",
+        resource_id=plan.id,
         query=plan.request.target if plan.request else "",
         details={
-            "interaction": "read" if is_read else "search-type",
+            "interaction": plan.interaction,
             "scopes": ",".join(sorted({f"{grant.level}/{grant.resource}.{grant.letters}" for grant in plan.via})),
             "upstream_calls": exchange.calls,
             "checked": exchange.checked,

@@ -3,7 +3,9 @@
 from fhirproxy.answers import resource_answer
 from fhirproxy.exchange import Exchange
 from fhirproxy.messages import RawResponse
+from fhirproxy.policy.authority import Grant
 from fhirproxy.policy.compartments import check, needed
+from fhirproxy.policy.decisions import read_for_ourselves
 from fhirproxy.policy.headers import Headers
 from fhirproxy.policy.outcomes import FhirRefusal, not_found
 from fhirproxy.policy.plans import ReadPlan
@@ -16,6 +18,8 @@ def read(plan: ReadPlan, exchange: Exchange, headers: Headers) -> RawResponse:
     """Return the resource. Raises FhirRefusal (404; 410 for full authority) or UpstreamError."""
     if plan.request is None:
         raise not_found("the id itself is outside the authority; nothing was asked upstream")
+    if plan.version and not plan.is_full and not is_current_inside(plan.type, plan.id, plan.via, exchange):
+        raise not_found("the current version is absent, deleted or outside the authority")
     found = exchange.read(plan.request, Local(plan.type, plan.id))
     if found.unchecked is None:
         if found.is_deleted and plan.is_full:
@@ -30,3 +34,15 @@ def read(plan: ReadPlan, exchange: Exchange, headers: Headers) -> RawResponse:
         raise not_found("the upstream has it, and it is outside the authority")
     resource = checked.resource
     return resource_answer(resource, shape(checked, plan.shape, bases), headers, pretty=plan.shape.pretty)
+
+
+def is_current_inside(resource_type: str, resource_id: str, via: tuple[Grant, ...], exchange: Exchange) -> bool:
+    """Say whether the current version of a resource exists and `via` admits it with `r`. Raises UpstreamError.
+
+    A resource that moved to somebody else takes its past along: earlier versions would tell whose it was.
+    """
+    found = exchange.read(read_for_ourselves(resource_type, resource_id), Local(resource_type, resource_id))
+    if found.unchecked is None:
+        return False
+    bases = exchange.info.bases
+    return check(found.unchecked, via, "r", bases, exchange.learn(needed(found.unchecked, bases))) is not None

@@ -5,7 +5,8 @@ Pure: no clock, no database, no network. Unknown means deny. Source: SMART 2.2 s
 
 import re
 
-from fhirproxy.policy.authority import Authority, Everyone, union
+from fhirproxy.policy.authority import Authority
+from fhirproxy.policy.history import decide_history, decide_version, may_be_inside
 from fhirproxy.policy.narrowing import decide_search
 from fhirproxy.policy.plans import (
     CanonicalRequest,
@@ -17,6 +18,7 @@ from fhirproxy.policy.plans import (
     deny_letter,
     upstream_link_request,
 )
+from fhirproxy.policy.reach import grants_on_instance
 from fhirproxy.policy.references import Bases
 from fhirproxy.policy.requests import (
     Bundled,
@@ -35,6 +37,7 @@ from fhirproxy.policy.requests import (
     Update,
     VRead,
 )
+from fhirproxy.policy.wider_searches import decide_compartment_search, decide_system_search
 
 # Operations FHIR R4 and its guides define; naming one that exists nowhere is naming no place at all.
 KNOWN_OPERATIONS = frozenset(
@@ -48,7 +51,6 @@ KNOWN_OPERATIONS = frozenset(
 )  # fmt: skip
 LONGEST_LINK = 16 * 1024
 LINK = re.compile(r"(?P<path>[A-Za-z0-9\-._~/$]*)(?:\?(?P<query>[\x21\x23-\x3b\x3d\x3f-\x5b\x5d-\x7e]*))?")
-LOOK_ELSEWHERE = "Read or search the type instead."
 
 
 def decide(wanted: Interaction, authority: Authority, limits: Limits) -> ReadPlan | SearchPlan | Deny:
@@ -57,15 +59,21 @@ def decide(wanted: Interaction, authority: Authority, limits: Limits) -> ReadPla
         case Read():
             return _decide_read(wanted, authority)
         case SearchType():
-            return decide_search(wanted, authority, limits)
-        case VRead() | History():
-            return _refuse_history(wanted, authority)
+            return decide_search(wanted.type, wanted.query, authority, limits)
+        case VRead():
+            return decide_version(wanted.type, wanted.id, wanted.version, wanted.shape, authority)
+        case History():
+            return decide_history(wanted.type, wanted.id, wanted.query, authority, limits)
         case Create() | Update() | Patch() | Delete():
             return _refuse_write(wanted, authority)
         case SearchSystem():
-            return Deny("interaction.search_system", "searches across types are not offered", fix=LOOK_ELSEWHERE)
+            return decide_system_search(wanted.wanted, authority, limits)
+        case SearchCompartment(type="*"):
+            return Deny("compartment.all_types", "a compartment is searched type by type", fix="Name one type.")
         case SearchCompartment():
-            return _refuse_compartment(wanted, authority)
+            return decide_compartment_search(
+                wanted.compartment, wanted.id, wanted.type, wanted.query, authority, limits
+            )
         case Bundled():
             return Deny("interaction.batch", "batch and transaction are not offered")
         case Operation():
@@ -75,23 +83,13 @@ def decide(wanted: Interaction, authority: Authority, limits: Limits) -> ReadPla
 
 
 def _decide_read(wanted: Read, authority: Authority) -> ReadPlan | Deny:
-    via = tuple(grant for grant in authority.having("r", wanted.type) if grant.instance in ("", wanted.id))
-    if not via:
-        return deny_letter(authority, "r", wanted.type, "reading")
-    request: CanonicalRequest | None = canonical_request((wanted.type, wanted.id))
-    reach = union([grant.patients for grant in via])
-    if wanted.type == "Patient" and not isinstance(reach, Everyone) and wanted.id not in reach:
-        request = None
+    via = grants_on_instance(authority, wanted.type, wanted.id, "r")
+    if isinstance(via, Deny):
+        return via
+    inside = may_be_inside(via, wanted.type, wanted.id)
+    request = canonical_request((wanted.type, wanted.id)) if inside else None
     is_full = any(grant.is_full for grant in via)
     return ReadPlan(request, wanted.type, wanted.id, via, wanted.shape, is_full)
-
-
-def _refuse_history(wanted: VRead | History, authority: Authority) -> Deny:
-    if wanted.type is not None:
-        letter = "r" if wanted.id is not None else "s"
-        if not authority.having(letter, wanted.type):
-            return deny_letter(authority, letter, wanted.type, "reading versions")
-    return Deny("interaction.history", "versions and history are not offered", fix="Read the current version.")
 
 
 def _refuse_write(wanted: Create | Update | Patch | Delete, authority: Authority) -> Deny:
@@ -99,12 +97,6 @@ def _refuse_write(wanted: Create | Update | Patch | Delete, authority: Authority
     if not authority.having(letter, wanted.type):
         return deny_letter(authority, letter, wanted.type, "writing")
     return Deny("interaction.write", "writing is not offered", status=405, issue="not-supported", allow="GET, HEAD")
-
-
-def _refuse_compartment(wanted: SearchCompartment, authority: Authority) -> Deny:
-    if wanted.type != "*" and not authority.having("s", wanted.type):
-        return deny_letter(authority, "s", wanted.type, "searching")
-    return Deny("interaction.search_compartment", "compartment searches are not offered", fix=LOOK_ELSEWHERE)
 
 
 def _refuse_operation(wanted: Operation) -> Deny:

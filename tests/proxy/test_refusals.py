@@ -15,16 +15,10 @@ from tests.proxy.conftest import BASE, Behind, Caller, Mint
 
 PATHS = [
     # method    path below the base                          status with a good token, rule
-    ("GET",     "/Observation/o1/_history",                  403, "interaction.history"),
-    ("GET",     "/Observation/o1/_history/1",                403, "interaction.history"),
-    ("GET",     "/Observation/_history",                     403, "interaction.history"),
-    ("GET",     "/_history",                                 403, "interaction.history"),
-    ("GET",     "/?_type=Patient",                           403, "interaction.search_system"),
-    ("GET",     "/_search?_type=Patient",                    403, "interaction.search_system"),
-    ("POST",    "/_search",                                  403, "interaction.search_system"),
-    ("GET",     "/Patient/ana/Observation",                  403, "interaction.search_compartment"),
-    ("GET",     "/Patient/ana/*",                            403, "interaction.search_compartment"),
-    ("POST",    "/Patient/ana/Observation/_search",          403, "interaction.search_compartment"),
+    ("GET",     "/?_id=ana",                                 403, "search.types"),
+    ("POST",    "/_search",                                  415, "header.content_type"),
+    ("GET",     "/Patient/ana/*",                            403, "compartment.all_types"),
+    ("POST",    "/Patient/ana/Observation/_search",          415, "header.content_type"),
     ("POST",    "/",                                         403, "interaction.batch"),
     ("POST",    "",                                          403, "interaction.batch"),
     ("POST",    "/Observation",                              405, "interaction.write"),
