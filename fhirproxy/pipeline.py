@@ -12,6 +12,7 @@ from fhirproxy.answers import ANYBODY, answer, cors_lines, error_code, preflight
 from fhirproxy.cursors import no_page, open_cursor, seal_cursor
 from fhirproxy.exchange import Exchange
 from fhirproxy.messages import RawRequest, RawResponse, Unreadable
+from fhirproxy.operations import tell_everything, tell_latest
 from fhirproxy.policy.authority import Authority, make_authority
 from fhirproxy.policy.decisions import decide
 from fhirproxy.policy.headers import Headers, bearer_token, screen_headers
@@ -34,6 +35,15 @@ from smartauth.policy.access import Access
 from smartauth.receipts.recording import record
 from smartauth.sealing import Unsealable
 from smartauth.tokens import require_access
+
+# What is answered with a Bundle and is not a search as such.
+CARRIED_OUT = {
+    "history-instance": tell_history,
+    "history-type": tell_history,
+    "history-system": tell_history,
+    "$everything": tell_everything,
+    "$lastn": tell_latest,
+}
 
 
 @dataclass(slots=True)
@@ -131,7 +141,7 @@ def _search(
 
     own_url = page_url(wanted.cursor) if isinstance(wanted, Page) else self_url(plan, exchange.info.bases)
     try:
-        carry_out = tell_history if plan.interaction.startswith("history") else search
+        carry_out = CARRIED_OUT.get(plan.interaction, search)
         bundle = carry_out(plan, authority, exchange, self_url=own_url, seal=seal)
     except UpstreamGone as gone:
         if not isinstance(wanted, Page):

@@ -4,18 +4,26 @@ from fhirproxy.answers import resource_answer
 from fhirproxy.exchange import Exchange
 from fhirproxy.messages import RawResponse
 from fhirproxy.policy.authority import Grant
-from fhirproxy.policy.compartments import check, needed
+from fhirproxy.policy.compartments import Checked, check, needed
 from fhirproxy.policy.decisions import read_for_ourselves
 from fhirproxy.policy.headers import Headers
 from fhirproxy.policy.outcomes import FhirRefusal, not_found
 from fhirproxy.policy.plans import ReadPlan
 from fhirproxy.policy.references import Local
-from fhirproxy.policy.shaping import shape
+from fhirproxy.policy.shaping import meta_parameters, shape
 from smartauth.errors import Refusal
 
 
 def read(plan: ReadPlan, exchange: Exchange, headers: Headers) -> RawResponse:
     """Return the resource. Raises FhirRefusal (404; 410 for full authority) or UpstreamError."""
+    checked = fetch(plan, exchange)
+    bases, resource = exchange.info.bases, checked.resource
+    shaped = meta_parameters(checked, bases) if plan.only_meta else shape(checked, plan.shape, bases)
+    return resource_answer(resource, shaped, headers, pretty=plan.shape.pretty)
+
+
+def fetch(plan: ReadPlan, exchange: Exchange) -> Checked:
+    """Return the resource a read is about, checked. Raises what `read` raises."""
     if plan.request is None:
         raise not_found("the id itself is outside the authority; nothing was asked upstream")
     if plan.version and not plan.is_full and not is_current_inside(plan.type, plan.id, plan.via, exchange):
@@ -32,8 +40,7 @@ def read(plan: ReadPlan, exchange: Exchange, headers: Headers) -> RawResponse:
     if checked is None:
         exchange.removed += 1
         raise not_found("the upstream has it, and it is outside the authority")
-    resource = checked.resource
-    return resource_answer(resource, shape(checked, plan.shape, bases), headers, pretty=plan.shape.pretty)
+    return checked
 
 
 def is_current_inside(resource_type: str, resource_id: str, via: tuple[Grant, ...], exchange: Exchange) -> bool:

@@ -146,6 +146,19 @@ class Sifter:
 
     def _take(self, page: UpstreamPage, position: Position, gathered: Gathered, wanted: int) -> Position | None:
         """Sort one page's entries. Returns where to go on when there is a visible match more than wanted."""
+        matches = self._sort(page, gathered)
+        for index, unchecked in enumerate(matches[position.skip :], start=position.skip):
+            checked = self.check(unchecked, self._plan.via, self._letters(unchecked), matches)
+            key = (unchecked.type, unchecked.id)
+            if checked is None or key in gathered.matches:
+                continue
+            if len(gathered.matches) == wanted:
+                return Position(position.request, index)
+            gathered.matches[key] = checked
+        return None
+
+    def _sort(self, page: UpstreamPage, gathered: Gathered) -> list[Unchecked]:
+        """Return what a page claims are matches, and keep what may have come along."""
         matches: list[Unchecked] = []
         for found in page.entries:
             unchecked, mode = entry_of(found, self._bases)
@@ -155,18 +168,14 @@ class Sifter:
                 matches.append(unchecked)
             elif mode != "outcome":
                 self._exchange.removed += 1
-        for index, unchecked in enumerate(matches[position.skip :], start=position.skip):
-            checked = self.check(unchecked, self._plan.via, "s", matches)
-            key = (unchecked.type, unchecked.id)
-            if checked is None or key in gathered.matches:
-                continue
-            if len(gathered.matches) == wanted:
-                return Position(position.request, index)
-            gathered.matches[key] = checked
-        return None
+        return matches
 
     def _is_wanted(self, unchecked: Unchecked) -> bool:
         return unchecked.type in (self._plan.types or {self._plan.type})
+
+    def _letters(self, unchecked: Unchecked) -> str:
+        """Return the letters of which a match needs one."""
+        return "s"
 
     def check(
         self, unchecked: Unchecked, grants: tuple[Grant, ...], letters: str, neighbours: list[Unchecked]

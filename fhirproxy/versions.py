@@ -67,8 +67,8 @@ class _Teller(Sifter):
         self._letters = "r" if plan.id else "s"
 
     def total(self, gathered: Gathered) -> int | None:
-        """Return the upstream's number for full authority, else our own when everything is on this page."""
-        if self._plan.is_full and gathered.upstream_total is not None:
+        """Return the upstream's number for full authority over a type, else our own when all is on this page."""
+        if self._plan.is_full and self._plan.type and gathered.upstream_total is not None:
             return gathered.upstream_total
         return len(self._told) if gathered.following is None and not self._plan.skip else None
 

@@ -6,8 +6,10 @@ Pure: no clock, no database, no network. Unknown means deny. Source: SMART 2.2 s
 import re
 
 from fhirproxy.policy.authority import Authority
-from fhirproxy.policy.history import decide_history, decide_version, may_be_inside
+from fhirproxy.policy.history import decide_history, decide_version
 from fhirproxy.policy.narrowing import decide_search
+from fhirproxy.policy.operating import decide_operation, read_instance
+from fhirproxy.policy.operations import DocRef, Everything, LastN, Meta
 from fhirproxy.policy.plans import (
     CanonicalRequest,
     Deny,
@@ -18,7 +20,6 @@ from fhirproxy.policy.plans import (
     deny_letter,
     upstream_link_request,
 )
-from fhirproxy.policy.reach import grants_on_instance
 from fhirproxy.policy.references import Bases
 from fhirproxy.policy.requests import (
     Bundled,
@@ -57,7 +58,7 @@ def decide(wanted: Interaction, authority: Authority, limits: Limits) -> ReadPla
     """Say what to fetch for `wanted`, or why not. Capabilities and pages never come here: they have no letter."""
     match wanted:
         case Read():
-            return _decide_read(wanted, authority)
+            return read_instance(wanted.type, wanted.id, wanted.shape, authority)
         case SearchType():
             return decide_search(wanted.type, wanted.query, authority, limits)
         case VRead():
@@ -68,28 +69,18 @@ def decide(wanted: Interaction, authority: Authority, limits: Limits) -> ReadPla
             return _refuse_write(wanted, authority)
         case SearchSystem():
             return decide_system_search(wanted.wanted, authority, limits)
-        case SearchCompartment(type="*"):
-            return Deny("compartment.all_types", "a compartment is searched type by type", fix="Name one type.")
         case SearchCompartment():
             return decide_compartment_search(
                 wanted.compartment, wanted.id, wanted.type, wanted.query, authority, limits
             )
         case Bundled():
             return Deny("interaction.batch", "batch and transaction are not offered")
+        case Everything() | LastN() | DocRef() | Meta():
+            return decide_operation(wanted, authority, limits)
         case Operation():
             return _refuse_operation(wanted)
         case Capabilities() | Page():
             raise AssertionError(wanted)
-
-
-def _decide_read(wanted: Read, authority: Authority) -> ReadPlan | Deny:
-    via = grants_on_instance(authority, wanted.type, wanted.id, "r")
-    if isinstance(via, Deny):
-        return via
-    inside = may_be_inside(via, wanted.type, wanted.id)
-    request = canonical_request((wanted.type, wanted.id)) if inside else None
-    is_full = any(grant.is_full for grant in via)
-    return ReadPlan(request, wanted.type, wanted.id, via, wanted.shape, is_full)
 
 
 def _refuse_write(wanted: Create | Update | Patch | Delete, authority: Authority) -> Deny:

@@ -46,12 +46,13 @@ class ReadPlan:
     shape: Shape
     is_full: bool
     version: str = ""  # this one, and not the current
+    only_meta: bool = False  # for the $meta operation
     rule: str = "allow"
 
     @property
     def interaction(self) -> str:
         """Return FHIR's name for it."""
-        return "vread" if self.version else "read"
+        return "$meta" if self.only_meta else "vread" if self.version else "read"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,8 @@ class SearchPlan:
     id: str = ""  # of the instance, when it is about one
     path: tuple[str, ...] | None = None  # None: the type
     interaction: str = "search-type"  # FHIR's name for it, or an operation's
+    within: ReadPlan | None = None  # a resource that must be readable first
+    most: int = 0  # of each kind, for $lastn
     rule: str = "allow"
 
 

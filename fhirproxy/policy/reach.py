@@ -27,6 +27,10 @@ def grants_for(
             return _everything(authority)
         case "search-system":
             return _all_full(authority, types)
+        case "$everything":
+            of_patient = grants_on_instance(authority, resource_type, resource_id, "r")
+            others = tuple(grant for one in sorted(types) for grant in authority.having("s", one))
+            return of_patient if isinstance(of_patient, Deny) else tuple(dict.fromkeys((*of_patient, *others)))
     return authority.having("s", resource_type) or deny_letter(authority, "s", resource_type, "searching")
 
 

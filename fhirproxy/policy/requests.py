@@ -7,6 +7,16 @@ from dataclasses import dataclass
 
 from fhirproxy.policy.headers import Headers, require_form, require_json_accepted
 from fhirproxy.policy.history import HistoryQuery, parse_history
+from fhirproxy.policy.operations import (
+    DocRef,
+    Everything,
+    LastN,
+    Meta,
+    ReadingOperation,
+    is_offered,
+    parse_operation,
+    parse_parameters,
+)
 from fhirproxy.policy.outcomes import FhirRefusal, bad_request
 from fhirproxy.policy.parameters import SearchQuery, parse_search
 from fhirproxy.policy.references import Bases, is_id
@@ -124,7 +134,7 @@ class Bundled:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """$name at the base, on a type or on an instance."""
+    """$name at the base, on a type or on an instance, where no operation that reads has this name."""
 
     name: str
     type: str | None = None
@@ -133,7 +143,7 @@ class Operation:
 
 Interaction = (
     Capabilities | Read | SearchType | Page | VRead | History | SearchSystem | SearchCompartment
-    | Create | Update | Patch | Delete | Bundled | Operation
+    | Create | Update | Patch | Delete | Bundled | Operation | ReadingOperation
 )  # fmt: skip
 
 
@@ -169,6 +179,8 @@ def _shape_of(interaction: Interaction) -> Shape | None:
             return query.shape
         case History(query=HistoryQuery(shape=shape)):
             return shape
+        case Everything() | LastN() | DocRef() | Meta():
+            return interaction.shape
     return None
 
 
@@ -191,7 +203,7 @@ def _parse_path(verb: str, target: Target, headers: Headers, body: bytes, bases:
             return SearchSystem(parse_system_search(together, bases, lenient=headers.is_lenient))
         case (operation,) if operation.startswith("$"):
             _allow(verb, "GET", "POST")
-            return Operation(operation)
+            return _parse_operation(operation, None, None, verb, target.pairs, headers, body, bases)
         case (kind, *rest):
             if not r4.is_resource_type(kind):
                 raise _no_such_place("target.type", "the path does not begin with a resource type of FHIR R4")
@@ -235,7 +247,7 @@ def _parse_type(
             return History(kind, None, parse_history(kind, pairs))
         case (operation,) if operation.startswith("$"):
             _allow(verb, "GET", "POST")
-            return Operation(operation, kind)
+            return _parse_operation(operation, kind, None, verb, pairs, headers, body, bases)
         case (resource_id, *tail):
             if not is_id(resource_id):
                 raise _no_such_place("target.id", "the path holds an id that is none")
@@ -277,7 +289,7 @@ def _parse_instance(
             return VRead(kind, resource_id, version, parse_read_parameters(kind, pairs))
         case (operation,) if operation.startswith("$"):
             _allow(verb, "GET", "POST")
-            return Operation(operation, kind, resource_id)
+            return _parse_operation(operation, kind, resource_id, verb, pairs, headers, body, bases)
         case ("*",):
             _allow(verb, "GET")
             return SearchCompartment(kind, resource_id, "*", SearchQuery())
@@ -290,6 +302,22 @@ def _parse_instance(
             query = parse_search(other, _with_form(pairs, headers, body), bases, lenient=headers.is_lenient)
             return SearchCompartment(kind, resource_id, other, query)
     raise _no_such_place("target.path", "the path leads nowhere")
+
+
+def _parse_operation(
+    name: str,
+    kind: str | None,
+    resource_id: str | None,
+    verb: str,
+    pairs: Pairs,
+    headers: Headers,
+    body: bytes,
+    bases: Bases,
+) -> Interaction:
+    if kind is None or not is_offered(name, kind, resource_id):
+        return Operation(name, kind, resource_id)
+    together = pairs + parse_parameters(headers, body) if verb == "POST" else pairs
+    return parse_operation(name, kind, resource_id, together, bases, lenient=headers.is_lenient)
 
 
 def _parse_one(verb: str, kind: str, resource_id: str, pairs: Pairs) -> Interaction:

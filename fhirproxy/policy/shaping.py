@@ -116,6 +116,14 @@ def _event(event: Event, bases: Bases) -> Json:
     return {**found, "response": response}
 
 
+def meta_parameters(checked: Checked, bases: Bases) -> Shaped:
+    """Return the meta of a checked resource as the $meta operation gives it."""
+    meta = checked.resource.get("meta")
+    value: Json = dict(meta) if isinstance(meta, dict) else {}
+    localise(value, bases)
+    return Shaped({"resourceType": "Parameters", "parameter": [{"name": "return", "valueMeta": value}]}, _SEAL)
+
+
 def written_by_us(tree: Resource) -> Shaped:
     """Return a document that holds nothing the upstream said about patients: an outcome, the capabilities."""
     return Shaped(tree, _SEAL)

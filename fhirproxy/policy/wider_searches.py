@@ -79,6 +79,8 @@ def decide_compartment_search(
     compartment: str, patient: str, resource_type: str, query: SearchQuery, authority: Authority, limits: Limits
 ) -> SearchPlan | Deny:
     """Say how to search one type in one patient's compartment: as the type search that names this patient."""
+    if resource_type == "*":
+        return Deny("compartment.all_types", "a compartment is searched type by type", fix="Name one type.")
     via = authority.having("s", resource_type)
     if not via:
         return deny_letter(authority, "s", resource_type, "searching")

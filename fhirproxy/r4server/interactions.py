@@ -10,6 +10,7 @@ from fhirproxy.r4server.errors import FhirError
 from fhirproxy.r4server.facts import resource_types
 from fhirproxy.r4server.messages import Request, Response, http_date
 from fhirproxy.r4server.modes import MODES, Mode
+from fhirproxy.r4server.operations import documents_of, everything_about
 from fhirproxy.r4server.search.across import search_across
 from fhirproxy.r4server.search.bundle import Entry, page_links, page_url, searchset, self_link
 from fhirproxy.r4server.search.including import included_with
@@ -71,7 +72,22 @@ class FhirService:
                 return self.history(request, resource_type, None)
             case [resource_type, resource_id, "_history"]:
                 return self.history(request, resource_type, resource_id)
+            case ["Patient", patient_id, "$everything"]:
+                return self.gathered(
+                    request, everything_about(self.store, patient_id, request.query_pairs()), "Patient"
+                )
+            case ["DocumentReference", "$docref"]:
+                found = documents_of(self.store, request.query_pairs())
+                return self.gathered(request, found, "DocumentReference")
         return None
+
+    def gathered(self, request: Request, versions: list[Version], resource_type: str) -> Response:
+        """Answer with what an operation gathered; the first page of it."""
+        query = parse_query(
+            resource_type, [pair for pair in request.query_pairs() if pair[0] == "_count"], own_base=f"{self.base_url}/"
+        )
+        own_link = ("self", f"{self.base_url}{request.path.removeprefix(self._path)}")
+        return self._page(self._kept(Snapshot("", query, tuple(versions))), 0, own_link)
 
     def read(self, request: Request, resource_type: str, resource_id: str) -> Response:
         """Read the current version; 304 when the client has it already."""

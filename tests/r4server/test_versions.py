@@ -19,9 +19,7 @@ def written(scratch: Caller) -> Caller:
 def told(caller: Caller, target: str) -> list[tuple[str, str, str]]:
     answer = caller.send("GET", target)
     assert (answer.status, answer.json["type"]) == (200, "history")
-    return [
-        (one["request"]["method"], one["request"]["url"], one["response"]["etag"]) for one in answer.json["entry"]
-    ]
+    return [(one["request"]["method"], one["request"]["url"], one["response"]["etag"]) for one in answer.json["entry"]]
 
 
 @pytest.mark.parametrize(

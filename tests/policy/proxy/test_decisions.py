@@ -108,7 +108,16 @@ DECISIONS = [
     ("patient/*.rs", "ana", "GET /Patient/ana/*", "compartment.all_types"),
     ("system/Patient.rs", None, "GET /Patient/ana/Observation", "scope"),
     ("system/*.cruds", None, "POST /", "interaction.batch"),
-    ("system/*.rs", None, "GET /Patient/ana/$everything", "interaction.operation"),
+    ("system/*.rs", None, "GET /Patient/ana/$everything", "Patient/ana/$everything"),
+    ("patient/*.rs", "ana", "GET /Patient/ana/$everything", "Patient/ana/$everything"),
+    ("patient/*.rs", "ana", "GET /Patient/ben/$everything", "nothing"),
+    ("patient/*.s", "ana", "GET /Patient/ana/$everything", "scope"),
+    ("patient/Patient.r", "ana", "GET /Patient/ana/$everything", "Patient/ana/$everything?_type=Patient"),
+    ("patient/Observation.r", "ana", "GET /Observation/o/$meta", "Observation/o"),
+    ("patient/*.rs", "ana", "GET /DocumentReference/$docref?patient=ana", "DocumentReference/$docref?patient=ana"),
+    ("patient/*.rs", "ana", "GET /DocumentReference/$docref?patient=ben", "compartment"),
+    ("system/*.rs", None, "GET /Observation/$lastn?code=x", "lastn.subject"),
+    ("system/*.rs", None, "GET /Encounter/e/$everything", "interaction.operation"),
     ("system/*.rs", None, "GET /$nonsense", "interaction.unknown_operation"),
 ]
 
@@ -228,7 +237,7 @@ def test_nobody_else_makes_a_request() -> None:
     with pytest.raises(TypeError, match="only a decision"):
         CanonicalRequest("Patient/ana", object())
     makers = {"canonical_request", "upstream_link_request"}
-    deciding = {"decisions.py", "history.py", "narrowing.py", "plans.py", "wider_searches.py"}
+    deciding = {"decisions.py", "history.py", "narrowing.py", "operating.py", "plans.py", "wider_searches.py"}
     for path in Path(plans.__file__).parents[1].rglob("*.py"):
         if path.name in deciding or "r4server" in path.parts:
             continue
