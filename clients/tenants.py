@@ -16,6 +16,7 @@ class TenantPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
     compartment_mode: Literal["strict"] = "strict"
     practitioner_access: Literal["all", "none"] = "all"
+    binary: Literal["security-context", "referenced", "deny"] = "referenced"
     max_count: int = 500
     default_count: int = 50
 

@@ -25,7 +25,7 @@ def tell_everything(
 ) -> Shaped:
     """Return what there is about one patient, who must be readable. Raises FhirRefusal or UpstreamError."""
     if plan.within is not None:
-        fetch(plan.within, exchange)
+        fetch(plan.within, authority, exchange)
     if plan.request is None:
         raise AssertionError("a patient outside is not fetched")
     sifter = _Everything(plan, authority, exchange)

@@ -112,7 +112,7 @@ def _carry_out(
         case Deny():
             raise plan.as_refusal()
         case ReadPlan():
-            response = read(plan, exchange, headers)
+            response = read(plan, authority, exchange, headers)
         case SearchPlan():
             response = _search(plan, wanted, authority, exchange, access, now)
     record_read(raw.context, _event(plan, access, exchange))
@@ -159,7 +159,10 @@ def _allowed_origin(raw: RawRequest, headers: Headers) -> str:
 
 def _authority(access: Access, tenant: TenantInfo, exchange: Exchange, now: datetime) -> Authority:
     loaded = load_facts(access, exchange, now=now)
-    return make_authority(access, exchange.info.bases, loaded, practitioner_access=tenant.policy.practitioner_access)
+    policy = tenant.policy
+    return make_authority(
+        access, exchange.info.bases, loaded, practitioner_access=policy.practitioner_access, binary=policy.binary
+    )
 
 
 def _capabilities(raw: RawRequest, headers: Headers, tenant: TenantInfo) -> RawResponse:

@@ -27,7 +27,7 @@ def tell_history(
     """Return the history Bundle. Raises FhirRefusal (404 for an instance outside or absent) or UpstreamError."""
     if plan.request is None:
         raise not_found("the id itself is outside the authority; nothing was asked upstream")
-    if plan.id and not plan.is_full and not is_current_inside(plan.type, plan.id, plan.via, exchange):
+    if plan.id and not plan.is_full and not is_current_inside(plan.type, plan.id, plan.via, authority, exchange):
         raise not_found("the current version is absent, deleted or outside the authority")
     teller = _Teller(plan, authority, exchange)
     try:

@@ -158,6 +158,7 @@ class Authority:
     scopes: tuple[ResourceScope, ...]
     level: Level  # the context in which a missing scope is suggested
     bases: Bases
+    binary: str = "referenced"  # how a Binary shows whose it is: "security-context", "referenced", or "deny": never
 
     def having(self, letters: str, resource_type: str) -> tuple[Grant, ...]:
         """Return the grants with any of `letters` for a type; operator types only where they are allowed by name."""
@@ -166,15 +167,18 @@ class Authority:
             for grant in self.grants
             if any(grant.permits(letter, resource_type) for letter in letters)
             and (r4.memberships()[resource_type].cls != "operator" or is_operator_allowed(grant, resource_type))
+            and (resource_type != "Binary" or self.binary != "deny" or grant.is_full)
         )
 
 
-def make_authority(access: Access, bases: Bases, loaded: Loaded, *, practitioner_access: str) -> Authority:
-    """Return the authority of a token. See `make_grants`."""
+def make_authority(
+    access: Access, bases: Bases, loaded: Loaded, *, practitioner_access: str, binary: str = "referenced"
+) -> Authority:
+    """Return the authority of a token. See `make_grants` and `Authority.binary`."""
     grants = make_grants(access, bases, loaded, practitioner_access=practitioner_access)
     if "authorization_code" not in access.grant_types:
-        return Authority(grants, access.scopes, "system", bases)
-    return Authority(grants, access.scopes, "patient" if access.patient else "user", bases)
+        return Authority(grants, access.scopes, "system", bases, binary)
+    return Authority(grants, access.scopes, "patient" if access.patient else "user", bases, binary)
 
 
 def is_operator_allowed(grant: Grant, resource_type: str) -> bool:

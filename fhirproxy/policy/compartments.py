@@ -8,6 +8,7 @@ read strictly.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from fhirproxy.policy.attachments import REFERRER, attached
 from fhirproxy.policy.authority import Everyone, Grant, is_operator_allowed
 from fhirproxy.policy.bodies import Resource
 from fhirproxy.policy.constraints import matches
@@ -104,8 +105,13 @@ def is_member(unchecked: Unchecked, patients: frozenset[str], bases: Bases, know
         case "conditional":
             about = _at(unchecked, facts.primary, bases)
             return not _names_stranger(about, patients)
-        case "derived-targets" | "derived-binary":
+        case "derived-targets":
             return _derives(_at(unchecked, facts.primary, bases), patients, bases, known)
+        case "derived-binary":
+            about = _at(unchecked, facts.primary, bases)
+            if about:  # It says whose it is, and then nothing else counts.
+                return _derives(about, patients, bases, known)
+            return _is_attached(unchecked, patients, bases, known)
         case "document":
             return _document_is_member(unchecked, patients, bases)
     return False  # Operator types, and any class this code does not know.
@@ -140,6 +146,13 @@ def _derives(about: tuple[Referent, ...], patients: frozenset[str], bases: Bases
             case _:
                 return False
     return True
+
+
+def _is_attached(unchecked: Unchecked, patients: frozenset[str], bases: Bases, known: Known) -> bool:
+    referrer = find_unchecked(known.get((REFERRER, unchecked.id)))
+    if referrer is None or unchecked.id not in attached(referrer.resource, bases):
+        return False
+    return _at_one_level(referrer, patients, bases)
 
 
 def _known_is_member(target: Local, patients: frozenset[str], bases: Bases, known: Known) -> bool:

@@ -167,7 +167,9 @@ def parse_request(method: str, target: Target, headers: Headers, body: bytes, ba
     verb = "GET" if method == "HEAD" else method
     interaction = _parse_path(verb, target, headers, body, bases)
     shape = _shape_of(interaction)
-    require_json_accepted(headers.accept, shape.formats if shape else ())
+    # What a Binary is stored as is seen when it is read; until then it may be what the client accepts.
+    accept = "" if isinstance(interaction, Read) and interaction.type == "Binary" else headers.accept
+    require_json_accepted(accept, shape.formats if shape else ())
     return interaction
 
 
