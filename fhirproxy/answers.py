@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
 
 from fhirproxy.messages import FHIR_JSON, RawResponse
+from fhirproxy.policy.binaries import Content
 from fhirproxy.policy.bodies import Resource
 from fhirproxy.policy.dates import find_interval
 from fhirproxy.policy.headers import Headers
@@ -99,6 +100,17 @@ def resource_answer(resource: Resource, value: Shaped, headers: Headers, *, pret
     if _is_known(headers, etag, moment):
         return RawResponse(304, (*PRIVATE, *lines))
     return answer(200, value, *lines, pretty=pretty)
+
+
+def content_answer(found: Content) -> RawResponse:
+    """Return bytes as a download: a browser neither guesses at them nor shows them, and if it did, without scripts."""
+    lines = (
+        ("Content-Type", found.media_type),
+        *PRIVATE,
+        ("Content-Disposition", "attachment"),
+        ("Content-Security-Policy", "sandbox; default-src 'none'"),
+    )
+    return RawResponse(200, lines, found.data)
 
 
 def _is_known(headers: Headers, etag: str, moment: datetime | None) -> bool:

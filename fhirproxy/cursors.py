@@ -9,10 +9,11 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from fhirproxy.policy.authority import Authority, patients_digest
+from fhirproxy.policy.authority import Authority, Grant, patients_digest
 from fhirproxy.policy.decisions import resume_link
 from fhirproxy.policy.outcomes import FhirRefusal, bad_request
-from fhirproxy.policy.plans import CanonicalRequest, Deny, SearchPlan, deny_letter
+from fhirproxy.policy.plans import CanonicalRequest, Deny, SearchPlan
+from fhirproxy.policy.reach import grants_for
 from fhirproxy.policy.results import Shape, Summary, parse_include
 from smartauth.errors import Refusal
 from smartauth.policy.access import Access
@@ -37,6 +38,9 @@ class _Sealed(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     elements: list[str]
     summary: Summary
     pretty: bool
+    interaction: str
+    id: str
+    types: list[str]
     expires_at: int  # seconds since 1970
 
 
@@ -55,6 +59,9 @@ def seal_cursor(plan: SearchPlan, request: CanonicalRequest, skip: int, *, acces
         sorted(plan.shape.elements),
         plan.shape.summary,
         plan.shape.pretty,
+        plan.interaction,
+        plan.id,
+        sorted(plan.types),
         int((now + LIFETIME).timestamp()),
     )
     text = encrypt(zlib.compress(msgspec.json.encode(sealed)), purpose=PURPOSE)
@@ -74,17 +81,18 @@ def open_cursor(text: str, authority: Authority, *, access: Access, now: datetim
     holder = (sealed.tenant, sealed.client_id, sealed.subject)
     if holder != (access.tenant, access.client_id, access.subject):
         raise no_page("page.foreign", "the page cursor was given to somebody else")
-    via = authority.having("s", sealed.type)
-    if not via:
-        return deny_letter(authority, "s", sealed.type, "searching")
+    via = grants_for(
+        sealed.interaction, authority, resource_type=sealed.type, resource_id=sealed.id, types=frozenset(sealed.types)
+    )
+    if isinstance(via, Deny):
+        return via
     request = resume_link(sealed.target)
     if sealed.patients != patients_digest(via) or request is None:
         raise no_page("page.authority", "the page cursor belongs to a different set of patients")
-    return _plan(sealed, request, authority)
+    return _plan(sealed, request, via)
 
 
-def _plan(sealed: _Sealed, request: CanonicalRequest, authority: Authority) -> SearchPlan:
-    via = authority.having("s", sealed.type)
+def _plan(sealed: _Sealed, request: CanonicalRequest, via: tuple[Grant, ...]) -> SearchPlan:
     includes = tuple(parse_include(sealed.type, text, reverse=name == "_revinclude") for name, text in sealed.includes)
     return SearchPlan(
         request=request,
@@ -97,6 +105,9 @@ def _plan(sealed: _Sealed, request: CanonicalRequest, authority: Authority) -> S
         is_full=any(grant.is_full for grant in via),
         total="none",
         skip=sealed.skip,
+        types=frozenset(sealed.types),
+        id=sealed.id,
+        interaction=sealed.interaction,
     )
 
 

@@ -62,8 +62,11 @@ class Exchange:
             raise UpstreamMalformed("the answer is not the resource that was asked for")
         return Found(unchecked)
 
-    def page(self, request: CanonicalRequest) -> UpstreamPage:
-        """Fetch one page of a search. Raises UpstreamError, or FhirRefusal when the upstream refuses the search."""
+    def page(self, request: CanonicalRequest, *, kind: str = "searchset") -> UpstreamPage:
+        """Fetch one page of a search or, with another `kind` of Bundle, of what else comes in pages.
+
+        Raises UpstreamError, or FhirRefusal when the upstream refuses the search.
+        """
         answer = self._send(request)
         if answer.status in (400, 422):
             raise bad_request("upstream.refused_search", "the FHIR server does not support this search")
@@ -72,8 +75,8 @@ class Exchange:
         if answer.status != 200:
             raise UpstreamMalformed(f"status {answer.status} for a search")
         bundle = self._parse(answer.body)
-        if bundle.get("resourceType") != "Bundle" or bundle.get("type") != "searchset":
-            raise UpstreamMalformed("the answer to a search is not a searchset Bundle")
+        if bundle.get("resourceType") != "Bundle" or bundle.get("type") != kind:
+            raise UpstreamMalformed(f"the answer is not a {kind} Bundle")
         total = bundle.get("total")
         return UpstreamPage(
             _objects(bundle.get("entry", [])),

@@ -15,6 +15,7 @@ from fhirproxy.exchange import Exchange
 from fhirproxy.explaining import Explanation
 from fhirproxy.limits import admitted, watch_results
 from fhirproxy.messages import RawRequest, RawResponse, Unreadable
+from fhirproxy.operations import tell_everything, tell_latest
 from fhirproxy.policy.authority import Authority
 from fhirproxy.policy.decisions import decide
 from fhirproxy.policy.headers import Headers, bearer_token, screen_headers
@@ -30,6 +31,7 @@ from fhirproxy.statement import capability_answer
 from fhirproxy.tenancy import find_upstream
 from fhirproxy.tenant_rules import authority_under
 from fhirproxy.upstream import UpstreamError, UpstreamGone, UpstreamResting, UpstreamTimeout
+from fhirproxy.versions import tell_history
 from smartauth import endpoints
 from smartauth.audit.recording import AuditEvent, AuditUnavailable, record_read
 from smartauth.errors import OAuthError, Refusal, TemporarilyUnavailable
@@ -37,6 +39,15 @@ from smartauth.policy.access import Access
 from smartauth.receipts.recording import record
 from smartauth.sealing import Unsealable
 from smartauth.tokens import require_access
+
+# What is answered with a Bundle and is not a search as such.
+CARRIED_OUT = {
+    "history-instance": tell_history,
+    "history-type": tell_history,
+    "history-system": tell_history,
+    "$everything": tell_everything,
+    "$lastn": tell_latest,
+}
 
 
 @dataclass(slots=True)
@@ -115,7 +126,7 @@ def _carry_out(
         case Deny():
             raise plan.as_refusal()
         case ReadPlan():
-            response = read(plan, exchange, headers)
+            response = read(plan, authority, exchange, headers)
         case SearchPlan():
             response = _search(plan, wanted, authority, exchange, access, now)
     record_read(raw.context, _event(plan, access, exchange))
@@ -145,7 +156,8 @@ def _search(
 
     own_url = page_url(wanted.cursor) if isinstance(wanted, Page) else self_url(plan, exchange.info.bases)
     try:
-        bundle = search(plan, authority, exchange, self_url=own_url, seal=seal)
+        carry_out = CARRIED_OUT.get(plan.interaction, search)
+        bundle = carry_out(plan, authority, exchange, self_url=own_url, seal=seal)
     except UpstreamGone as gone:
         if not isinstance(wanted, Page):
             raise
@@ -186,10 +198,10 @@ def _event(plan: ReadPlan | SearchPlan, access: Access, exchange: Exchange) -> A
         patient=access.patient or "",
         authorization=access.authorization,
         resource_type=plan.type,
-        resource_id=plan.id if isinstance(plan, ReadPlan) else "",
+        resource_id=plan.id,
         query=plan.request.target if plan.request else "",
         details={
-            "interaction": "read" if is_read else "search-type",
+            "interaction": plan.interaction,
             "scopes": ",".join(sorted({f"{grant.level}/{grant.resource}.{grant.letters}" for grant in plan.via})),
             "upstream_calls": exchange.calls,
             "checked": exchange.checked,

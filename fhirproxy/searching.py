@@ -66,11 +66,13 @@ def search(
 
 def self_url(plan: SearchPlan, bases: Bases) -> str:
     """Return the search as it was understood, on our base."""
-    return f"{bases.public_url}/{render((plan.type,), plan.pairs)}"
+    return f"{bases.public_url}/{render((plan.type,) if plan.path is None else plan.path, plan.pairs)}"
 
 
 class Sifter:
     """Looks at every entry of every page for one search."""
+
+    bundle_type = "searchset"
 
     def __init__(self, plan: SearchPlan, authority: Authority, exchange: Exchange) -> None:
         self._plan = plan
@@ -101,7 +103,7 @@ class Sifter:
         position: Position | None = start
         visited: set[str] = set()
         while position is not None:
-            page = self._exchange.page(position.request)
+            page = self._exchange.page(position.request, kind=self.bundle_type)
             visited.add(position.request.target)
             if len(visited) == 1:
                 gathered.upstream_total = page.total
@@ -147,17 +149,9 @@ class Sifter:
 
     def _take(self, page: UpstreamPage, position: Position, gathered: Gathered, wanted: int) -> Position | None:
         """Sort one page's entries. Returns where to go on when there is a visible match more than wanted."""
-        matches: list[Unchecked] = []
-        for found in page.entries:
-            unchecked, mode = _entry(found, self._bases)
-            if mode == "include" and unchecked is not None and self._plan.includes:
-                gathered.candidates.setdefault((unchecked.type, unchecked.id), unchecked)
-            elif mode in ("match", "") and unchecked is not None and unchecked.type == self._plan.type:
-                matches.append(unchecked)
-            elif mode != "outcome":
-                self._exchange.removed += 1
+        matches = self._sort(page, gathered)
         for index, unchecked in enumerate(matches[position.skip :], start=position.skip):
-            checked = self._check(unchecked, self._plan.via, "s", matches)
+            checked = self.check(unchecked, self._plan.via, self._letters(unchecked), matches)
             key = (unchecked.type, unchecked.id)
             if checked is None or key in gathered.matches:
                 continue
@@ -166,12 +160,33 @@ class Sifter:
             gathered.matches[key] = checked
         return None
 
-    def _check(
+    def _sort(self, page: UpstreamPage, gathered: Gathered) -> list[Unchecked]:
+        """Return what a page claims are matches, and keep what may have come along."""
+        matches: list[Unchecked] = []
+        for found in page.entries:
+            unchecked, mode = entry_of(found, self._bases)
+            if mode == "include" and unchecked is not None and self._plan.includes:
+                gathered.candidates.setdefault((unchecked.type, unchecked.id), unchecked)
+            elif mode in ("match", "") and unchecked is not None and self._is_wanted(unchecked):
+                matches.append(unchecked)
+            elif mode != "outcome":
+                self._exchange.removed += 1
+        return matches
+
+    def _is_wanted(self, unchecked: Unchecked) -> bool:
+        return unchecked.type in (self._plan.types or {self._plan.type})
+
+    def _letters(self, unchecked: Unchecked) -> str:
+        """Return the letters of which a match needs one."""
+        return "s"
+
+    def check(
         self, unchecked: Unchecked, grants: tuple[Grant, ...], letters: str, neighbours: list[Unchecked]
     ) -> Checked | None:
         """Check one entry. What it hangs on is fetched first, unless it is a neighbour in the same result."""
         exchange = self._exchange
-        wanted = () if any(grant.is_full for grant in grants) else needed(unchecked, self._bases)
+        is_full = any(grant.is_full and any(grant.permits(one, unchecked.type) for one in letters) for grant in grants)
+        wanted = () if is_full else needed(unchecked, self._bases)
         for one in neighbours if wanted else ():
             exchange.known.setdefault((one.type, one.id), one.resource)
         exchange.learn(wanted)
@@ -193,7 +208,7 @@ class Sifter:
                 if key in gathered.matches or not tied.holds(unchecked):
                     continue
                 grants = self._authority.having(include.letters, unchecked.type)
-                checked = self._check(unchecked, grants, include.letters, matches)
+                checked = self.check(unchecked, grants, include.letters, matches)
                 if checked is not None:
                     found.append(checked)
                     del gathered.candidates[key]
@@ -205,7 +220,7 @@ def _too_costly() -> FhirRefusal:
     return FhirRefusal(400, "too-costly", Refusal("search.count_too_costly", reason))
 
 
-def _entry(found: Resource, bases: Bases) -> tuple[Unchecked | None, str]:
+def entry_of(found: Resource, bases: Bases) -> tuple[Unchecked | None, str]:
     """Return an entry's resource and mode; no resource when its fullUrl says it is something else."""
     search = found.get("search")
     mode = search.get("mode", "") if isinstance(search, dict) else ""

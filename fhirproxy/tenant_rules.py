@@ -24,5 +24,6 @@ def authority_under(policy: TenantPolicy, access: Access, bases: Bases, loaded: 
         loaded,
         practitioner_access=policy.practitioner_access,
         proxy_relations=policy.proxy_relations,
+        binary=policy.binary,
         rules=membership_rules(policy),
     )

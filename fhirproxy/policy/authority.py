@@ -187,13 +187,16 @@ class Authority:
     scopes: tuple[ResourceScope, ...]
     level: Level  # the context in which a missing scope is suggested
     bases: Bases
+    binary: str = "referenced"  # how a Binary shows whose it is: "security-context", "referenced", or "deny": never
 
     def having(self, letters: str, resource_type: str) -> tuple[Grant, ...]:
         """Return the grants with any of `letters` for a type; operator types only where they are allowed by name."""
         return tuple(
             grant
             for grant in self.grants
-            if any(grant.permits(letter, resource_type) for letter in letters) and _reaches(grant, resource_type)
+            if any(grant.permits(letter, resource_type) for letter in letters)
+            and _reaches(grant, resource_type)
+            and (resource_type != "Binary" or self.binary != "deny" or grant.is_full)
         )
 
 
@@ -213,9 +216,10 @@ def make_authority(
     *,
     practitioner_access: str,
     proxy_relations: bool = True,
+    binary: str = "referenced",
     rules: MembershipRules = STRICT,
 ) -> Authority:
-    """Return the authority of a token. See `make_grants`."""
+    """Return the authority of a token. See `make_grants` and `Authority.binary`."""
     grants = make_grants(
         access,
         bases,
@@ -225,8 +229,8 @@ def make_authority(
         rules=rules,
     )
     if "authorization_code" not in access.grant_types:
-        return Authority(grants, access.scopes, "system", bases)
-    return Authority(grants, access.scopes, "patient" if access.patient else "user", bases)
+        return Authority(grants, access.scopes, "system", bases, binary)
+    return Authority(grants, access.scopes, "patient" if access.patient else "user", bases, binary)
 
 
 def is_operator_allowed(grant: Grant, resource_type: str) -> bool:

@@ -8,6 +8,7 @@ enforcement. Source: FHIR R4 compartmentdefinition-patient, read strictly.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from fhirproxy.policy.attachments import REFERRER, attached
 from fhirproxy.policy.authority import Everyone, Grant, is_operator_allowed
 from fhirproxy.policy.bodies import Resource
 from fhirproxy.policy.constraints import matches
@@ -120,8 +121,13 @@ def is_member(
             about = _at(unchecked, facts.primary, bases)
             is_named = any(isinstance(who, Local) for who in about)
             return not _names_stranger(about, patients) and (is_named or rules.shared_read)
-        case "derived-targets" | "derived-binary":
+        case "derived-targets":
             return _derives(_at(unchecked, facts.primary, bases), patients, bases, known, rules)
+        case "derived-binary":
+            about = _at(unchecked, facts.primary, bases)
+            if about:  # It says whose it is, and then nothing else counts.
+                return _derives(about, patients, bases, known, rules)
+            return _is_attached(unchecked, patients, bases, known, rules)
         case "document":
             return _document_is_member(unchecked, patients, bases, rules)
     return False  # Operator types, and any class this code does not know.
@@ -166,6 +172,15 @@ def _derives(
             case _:
                 return False
     return True
+
+
+def _is_attached(
+    unchecked: Unchecked, patients: frozenset[str], bases: Bases, known: Known, rules: MembershipRules
+) -> bool:
+    referrer = find_unchecked(known.get((REFERRER, unchecked.id)))
+    if referrer is None or unchecked.id not in attached(referrer.resource, bases):
+        return False
+    return _at_one_level(referrer, patients, bases, rules)
 
 
 def _known_is_member(

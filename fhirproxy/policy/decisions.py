@@ -5,8 +5,11 @@ Pure: no clock, no database, no network. Unknown means deny. Source: SMART 2.2 s
 
 import re
 
-from fhirproxy.policy.authority import Authority, Everyone, union
+from fhirproxy.policy.authority import Authority
+from fhirproxy.policy.history import decide_history, decide_version
 from fhirproxy.policy.narrowing import decide_search
+from fhirproxy.policy.operating import decide_operation, read_instance
+from fhirproxy.policy.operations import DocRef, Everything, LastN, Meta
 from fhirproxy.policy.plans import (
     CanonicalRequest,
     Deny,
@@ -36,6 +39,7 @@ from fhirproxy.policy.requests import (
     VRead,
 )
 from fhirproxy.policy.targets import Pairs
+from fhirproxy.policy.wider_searches import decide_compartment_search, decide_system_search
 
 # Operations FHIR R4 and its guides define; naming one that exists nowhere is naming no place at all.
 KNOWN_OPERATIONS = frozenset(
@@ -49,50 +53,35 @@ KNOWN_OPERATIONS = frozenset(
 )  # fmt: skip
 LONGEST_LINK = 16 * 1024
 LINK = re.compile(r"(?P<path>[A-Za-z0-9\-._~/$]*)(?:\?(?P<query>[\x21\x23-\x3b\x3d\x3f-\x5b\x5d-\x7e]*))?")
-LOOK_ELSEWHERE = "Read or search the type instead."
 
 
 def decide(wanted: Interaction, authority: Authority, limits: Limits) -> ReadPlan | SearchPlan | Deny:
     """Say what to fetch for `wanted`, or why not. Capabilities and pages never come here: they have no letter."""
     match wanted:
         case Read():
-            return _decide_read(wanted, authority)
+            return read_instance(wanted.type, wanted.id, wanted.shape, authority)
         case SearchType():
-            return decide_search(wanted, authority, limits)
-        case VRead() | History():
-            return _refuse_history(wanted, authority)
+            return decide_search(wanted.type, wanted.query, authority, limits)
+        case VRead():
+            return decide_version(wanted.type, wanted.id, wanted.version, wanted.shape, authority)
+        case History():
+            return decide_history(wanted.type, wanted.id, wanted.query, authority, limits)
         case Create() | Update() | Patch() | Delete():
             return _refuse_write(wanted, authority)
         case SearchSystem():
-            return Deny("interaction.search_system", "searches across types are not offered", fix=LOOK_ELSEWHERE)
+            return decide_system_search(wanted.wanted, authority, limits)
         case SearchCompartment():
-            return _refuse_compartment(wanted, authority)
+            return decide_compartment_search(
+                wanted.compartment, wanted.id, wanted.type, wanted.query, authority, limits
+            )
         case Bundled():
             return Deny("interaction.batch", "batch and transaction are not offered")
+        case Everything() | LastN() | DocRef() | Meta():
+            return decide_operation(wanted, authority, limits)
         case Operation():
             return _refuse_operation(wanted)
         case Capabilities() | Page():
             raise AssertionError(wanted)
-
-
-def _decide_read(wanted: Read, authority: Authority) -> ReadPlan | Deny:
-    via = tuple(grant for grant in authority.having("r", wanted.type) if grant.instance in ("", wanted.id))
-    if not via:
-        return deny_letter(authority, "r", wanted.type, "reading")
-    request: CanonicalRequest | None = canonical_request((wanted.type, wanted.id))
-    reach = union([grant.patients for grant in via])
-    if wanted.type == "Patient" and not isinstance(reach, Everyone) and wanted.id not in reach:
-        request = None
-    is_full = any(grant.is_full for grant in via)
-    return ReadPlan(request, wanted.type, wanted.id, via, wanted.shape, is_full)
-
-
-def _refuse_history(wanted: VRead | History, authority: Authority) -> Deny:
-    if wanted.type is not None:
-        letter = "r" if wanted.id is not None else "s"
-        if not authority.having(letter, wanted.type):
-            return deny_letter(authority, letter, wanted.type, "reading versions")
-    return Deny("interaction.history", "versions and history are not offered", fix="Read the current version.")
 
 
 def _refuse_write(wanted: Create | Update | Patch | Delete, authority: Authority) -> Deny:
@@ -100,12 +89,6 @@ def _refuse_write(wanted: Create | Update | Patch | Delete, authority: Authority
     if not authority.having(letter, wanted.type):
         return deny_letter(authority, letter, wanted.type, "writing")
     return Deny("interaction.write", "writing is not offered", status=405, issue="not-supported", allow="GET, HEAD")
-
-
-def _refuse_compartment(wanted: SearchCompartment, authority: Authority) -> Deny:
-    if wanted.type != "*" and not authority.having("s", wanted.type):
-        return deny_letter(authority, "s", wanted.type, "searching")
-    return Deny("interaction.search_compartment", "compartment searches are not offered", fix=LOOK_ELSEWHERE)
 
 
 def _refuse_operation(wanted: Operation) -> Deny:

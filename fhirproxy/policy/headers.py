@@ -101,9 +101,20 @@ def require_json_accepted(accept: str, formats: Iterable[str]) -> None:
     asked = tuple(formats)
     if asked:
         if not all(_is_json(value) for value in asked):
-            raise _not_acceptable("_format")
-    elif accept.strip() and not any(_is_json(part) for part in accept.split(",")):
-        raise _not_acceptable("Accept")
+            raise not_acceptable("_format")
+    elif not accepts_json(accept):
+        raise not_acceptable("Accept")
+
+
+def media_ranges(accept: str) -> list[str]:
+    """Return the media ranges a client takes, without parameters; those of weight zero are left out."""
+    parsed = [_media_type(part) for part in accept.split(",") if part.strip()]
+    return [media for media, parameters in parsed if parameters.get("q", "1").rstrip("0") not in ("", "0.")]
+
+
+def accepts_json(accept: str) -> bool:
+    """Return True when JSON is acceptable: named, within a range, or nothing was said."""
+    return not accept.strip() or any(_is_json(part) for part in accept.split(","))
 
 
 def require_form(content_type: str) -> None:
@@ -134,5 +145,6 @@ def _media_type(text: str) -> tuple[str, dict[str, str]]:
     return media.lower().replace("application/fhir json", "application/fhir+json"), parameters
 
 
-def _not_acceptable(where: str) -> FhirRefusal:
+def not_acceptable(where: str) -> FhirRefusal:
+    """Return the refusal of a request for a format that is not given: 406."""
     return FhirRefusal(406, "not-supported", Refusal("header.format", f"{where} asks for something other than JSON"))

@@ -8,7 +8,6 @@ from fhirproxy.policy.authority import Authority, Everyone, Grant, Patients, uni
 from fhirproxy.policy.parameters import Criterion, SearchQuery, patients_named
 from fhirproxy.policy.plans import CanonicalRequest, Deny, Limits, SearchPlan, canonical_request, deny_letter
 from fhirproxy.policy.references import Local
-from fhirproxy.policy.requests import SearchType
 from fhirproxy.policy.results import Include
 from fhirproxy.policy.targets import Pairs
 from fhirproxy.policy.values import MalformedValue, ReferenceValue, parse_alternatives
@@ -19,14 +18,13 @@ UNSEARCHABLE = frozenset({"document", "derived-binary"})
 MAX_RESOLVED = 10
 
 
-def decide_search(search: SearchType, authority: Authority, limits: Limits) -> SearchPlan | Deny:
-    """Say how to search `search.type` within the authority, or why not."""
-    via = authority.having("s", search.type)
+def decide_search(resource_type: str, query: SearchQuery, authority: Authority, limits: Limits) -> SearchPlan | Deny:
+    """Say how to search a type within the authority, or why not."""
+    via = authority.having("s", resource_type)
     if not via:
-        return deny_letter(authority, "s", search.type, "searching")
-    query = search.query
+        return deny_letter(authority, "s", resource_type, "searching")
     reach = union([grant.patients for grant in via])
-    narrowed = _narrow(search.type, query, reach, is_formal=all(grant.rules.is_formal for grant in via))
+    narrowed = _narrow(resource_type, query, reach, is_formal=all(grant.rules.is_formal for grant in via))
     if isinstance(narrowed, Deny):
         return narrowed
     criteria, resolve = narrowed
@@ -37,8 +35,8 @@ def decide_search(search: SearchType, authority: Authority, limits: Limits) -> S
     shown = (*filters, *(include.as_pair() for include in includes), *_sorting(query), ("_count", str(count)))
     total = (("_total", "accurate"),) if is_full and query.total == "accurate" else ()
     return SearchPlan(
-        request=canonical_request((search.type,), (*shown, *total)) if criteria is not None else None,
-        type=search.type,
+        request=canonical_request((resource_type,), (*shown, *total)) if criteria is not None else None,
+        type=resource_type,
         via=via,
         count=count,
         pairs=shown,
@@ -47,7 +45,7 @@ def decide_search(search: SearchType, authority: Authority, limits: Limits) -> S
         is_full=is_full,
         only_count=query.only_count,
         total=query.total,
-        counting=_counting(search.type, query, filters, is_full=is_full, limits=limits),
+        counting=_counting(resource_type, query, filters, is_full=is_full, limits=limits),
         resolve=resolve,
     )
 
@@ -79,7 +77,7 @@ def _narrow(resource_type: str, query: SearchQuery, reach: Patients, *, is_forma
         return query.criteria, ()
     if resource_type == "Provenance" and not _names(query, "patient"):
         return _provenance_by_target(query)
-    return _confine(resource_type, facts.narrow, query, reach), ()
+    return confine(resource_type, facts.narrow, query, reach), ()
 
 
 def _is_confined(query: SearchQuery, facts: r4.Membership) -> bool:
@@ -94,7 +92,7 @@ def _is_confined(query: SearchQuery, facts: r4.Membership) -> bool:
     )
 
 
-def _confine(resource_type: str, name: str, query: SearchQuery, reach: frozenset[str]) -> tuple[Criterion, ...] | None:
+def confine(resource_type: str, name: str, query: SearchQuery, reach: frozenset[str]) -> tuple[Criterion, ...] | None:
     """Take the client's own words on the narrowing parameter away and say it once: servers differ about repeats."""
     allowed = set(reach)
     others = []

@@ -8,7 +8,16 @@ from dataclasses import dataclass, field
 
 from fhirproxy.policy.outcomes import FhirRefusal, bad_request, forbidden
 from fhirproxy.policy.references import Bases, is_id
-from fhirproxy.policy.results import RESULT_NAMES, Include, Shape, parse_include, parse_shape, parse_sort, single
+from fhirproxy.policy.results import (
+    RESULT_NAMES,
+    Include,
+    Shape,
+    parse_count,
+    parse_include,
+    parse_shape,
+    parse_sort,
+    single,
+)
 from fhirproxy.policy.targets import Pairs
 from fhirproxy.policy.values import (
     MalformedValue,
@@ -41,7 +50,6 @@ MODIFIERS = {
     "number": frozenset({"missing"}),
     "quantity": frozenset({"missing"}),
 }
-LARGEST_COUNT = re.compile(r"[0-9]{1,9}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +112,7 @@ def parse_search(resource_type: str, pairs: Pairs, bases: Bases, *, lenient: boo
         for text in results.pop(name, [])
     ]
     _require_known_results(results, len(includes))
-    count = _parse_count(results)
+    count = parse_count(results)
     return SearchQuery(
         criteria=tuple(criteria),
         includes=tuple(dict.fromkeys(includes)),
@@ -182,15 +190,6 @@ def _takes_modifier(name: str, parameter: r4.Parameter, modifier: str) -> bool:
 
 def _bad_modifier(name: str) -> FhirRefusal:
     return bad_request("search.modifier", f"{name} is not taken with this modifier")
-
-
-def _parse_count(results: dict[str, list[str]]) -> int | None:
-    text = single(results, "_count")
-    if not text:
-        return None
-    if LARGEST_COUNT.fullmatch(text) is None:
-        raise bad_request("search.count", "_count is not a number of at most nine digits")
-    return int(text)
 
 
 def _parse_total(text: str) -> str:

@@ -45,7 +45,14 @@ class ReadPlan:
     via: tuple[Grant, ...]
     shape: Shape
     is_full: bool
+    version: str = ""  # this one, and not the current
+    only_meta: bool = False  # for the $meta operation
     rule: str = "allow"
+
+    @property
+    def interaction(self) -> str:
+        """Return FHIR's name for it."""
+        return "$meta" if self.only_meta else "vread" if self.version else "read"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +60,7 @@ class SearchPlan:
     """Fetch matches page by page and check each. `request` None: the answer is empty without asking.
 
     `resolve` names resources that must be members first, or the answer is empty. `pairs` is the canonical query.
+    `type` is empty when matches are of several `types` or of any. `path` is what the self link shows.
     """
 
     request: CanonicalRequest | None
@@ -68,6 +76,12 @@ class SearchPlan:
     counting: CanonicalRequest | None = None  # the same search in the largest pages, when matches are to be counted
     resolve: tuple[Local, ...] = ()
     skip: int = 0  # matches of the first upstream page that an earlier page has given already
+    types: frozenset[str] = frozenset()
+    id: str = ""  # of the instance, when it is about one
+    path: tuple[str, ...] | None = None  # None: the type
+    interaction: str = "search-type"  # FHIR's name for it, or an operation's
+    within: ReadPlan | None = None  # a resource that must be readable first
+    most: int = 0  # of each kind, for $lastn
     rule: str = "allow"
 
 

@@ -6,11 +6,23 @@ What the sum type has no member for cannot be asked. Source: FHIR R4 http.
 from dataclasses import dataclass
 
 from fhirproxy.policy.headers import Headers, require_form, require_json_accepted
+from fhirproxy.policy.history import HistoryQuery, parse_history
+from fhirproxy.policy.operations import (
+    DocRef,
+    Everything,
+    LastN,
+    Meta,
+    ReadingOperation,
+    is_offered,
+    parse_operation,
+    parse_parameters,
+)
 from fhirproxy.policy.outcomes import FhirRefusal, bad_request
 from fhirproxy.policy.parameters import SearchQuery, parse_search
 from fhirproxy.policy.references import Bases, is_id
 from fhirproxy.policy.results import Shape, parse_read_parameters
 from fhirproxy.policy.targets import Pairs, Target, parse_form
+from fhirproxy.policy.wider_searches import SystemQuery, parse_system_search
 from smartauth.errors import Refusal
 from smartauth.policy import r4
 
@@ -55,6 +67,7 @@ class VRead:
     type: str
     id: str
     version: str
+    shape: Shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,20 +76,24 @@ class History:
 
     type: str | None
     id: str | None
+    query: HistoryQuery
 
 
 @dataclass(frozen=True, slots=True)
 class SearchSystem:
     """GET /?…, or GET or POST /_search."""
 
+    wanted: SystemQuery
+
 
 @dataclass(frozen=True, slots=True)
 class SearchCompartment:
-    """GET /Patient/id/Type, or POST /Patient/id/Type/_search; `type` is "*" for all types."""
+    """GET /Patient/id/Type, or POST /Patient/id/Type/_search; `type` "*", for all of them, is refused."""
 
     compartment: str
     id: str
     type: str
+    query: SearchQuery
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +134,7 @@ class Bundled:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """$name at the base, on a type or on an instance."""
+    """$name at the base, on a type or on an instance, where no operation that reads has this name."""
 
     name: str
     type: str | None = None
@@ -126,7 +143,7 @@ class Operation:
 
 Interaction = (
     Capabilities | Read | SearchType | Page | VRead | History | SearchSystem | SearchCompartment
-    | Create | Update | Patch | Delete | Bundled | Operation
+    | Create | Update | Patch | Delete | Bundled | Operation | ReadingOperation
 )  # fmt: skip
 
 
@@ -150,23 +167,29 @@ def parse_request(method: str, target: Target, headers: Headers, body: bytes, ba
     verb = "GET" if method == "HEAD" else method
     interaction = _parse_path(verb, target, headers, body, bases)
     shape = _shape_of(interaction)
-    require_json_accepted(headers.accept, shape.formats if shape else ())
+    # What a Binary is stored as is seen when it is read; until then it may be what the client accepts.
+    accept = "" if isinstance(interaction, Read) and interaction.type == "Binary" else headers.accept
+    require_json_accepted(accept, shape.formats if shape else ())
     return interaction
 
 
 def _shape_of(interaction: Interaction) -> Shape | None:
     match interaction:
-        case Capabilities(shape=shape) | Read(shape=shape):
+        case Capabilities(shape=shape) | Read(shape=shape) | VRead(shape=shape):
             return shape
-        case SearchType(query=query):
+        case SearchType(query=query) | SearchCompartment(query=query) | SearchSystem(SystemQuery(query=query)):
             return query.shape
+        case History(query=HistoryQuery(shape=shape)):
+            return shape
+        case Everything() | LastN() | DocRef() | Meta():
+            return interaction.shape
     return None
 
 
 def _parse_path(verb: str, target: Target, headers: Headers, body: bytes, bases: Bases) -> Interaction:
     match target.segments:
         case ():
-            return _parse_base(verb, target.pairs)
+            return _parse_base(verb, target.pairs, headers, bases)
         case ("metadata",):
             _allow(verb, "GET")
             return Capabilities(parse_read_parameters("CapabilityStatement", target.pairs))
@@ -175,13 +198,14 @@ def _parse_path(verb: str, target: Target, headers: Headers, body: bytes, bases:
             return _parse_page(target.pairs)
         case ("_history",):
             _allow(verb, "GET")
-            return History(None, None)
+            return History(None, None, parse_history(None, target.pairs))
         case ("_search",):
             _allow(verb, "GET", "POST")
-            return SearchSystem()
+            together = _with_form(target.pairs, headers, body) if verb == "POST" else target.pairs
+            return SearchSystem(parse_system_search(together, bases, lenient=headers.is_lenient))
         case (operation,) if operation.startswith("$"):
             _allow(verb, "GET", "POST")
-            return Operation(operation)
+            return _parse_operation(operation, None, None, verb, target.pairs, headers, body, bases)
         case (kind, *rest):
             if not r4.is_resource_type(kind):
                 raise _no_such_place("target.type", "the path does not begin with a resource type of FHIR R4")
@@ -189,13 +213,18 @@ def _parse_path(verb: str, target: Target, headers: Headers, body: bytes, bases:
     raise AssertionError(target.segments)
 
 
-def _parse_base(verb: str, pairs: Pairs) -> Interaction:
+def _parse_base(verb: str, pairs: Pairs, headers: Headers, bases: Bases) -> Interaction:
     _allow(verb, "GET", "POST")
     if verb == "POST":
         return Bundled()
     if not pairs:
         raise _no_such_place("target.base", "there is nothing at the base itself")
-    return SearchSystem()
+    return SearchSystem(parse_system_search(pairs, bases, lenient=headers.is_lenient))
+
+
+def _with_form(pairs: Pairs, headers: Headers, body: bytes) -> Pairs:
+    require_form(headers.content_type)
+    return pairs + parse_form(body)
 
 
 def _parse_page(pairs: Pairs) -> Page:
@@ -213,19 +242,18 @@ def _parse_type(
             return _parse_collection(verb, kind, pairs, headers, bases)
         case ("_search",):
             _allow(verb, "POST")
-            require_form(headers.content_type)
-            together = pairs + parse_form(body)
+            together = _with_form(pairs, headers, body)
             return SearchType(kind, parse_search(kind, together, bases, lenient=headers.is_lenient))
         case ("_history",):
             _allow(verb, "GET")
-            return History(kind, None)
+            return History(kind, None, parse_history(kind, pairs))
         case (operation,) if operation.startswith("$"):
             _allow(verb, "GET", "POST")
-            return Operation(operation, kind)
+            return _parse_operation(operation, kind, None, verb, pairs, headers, body, bases)
         case (resource_id, *tail):
             if not is_id(resource_id):
                 raise _no_such_place("target.id", "the path holds an id that is none")
-            return _parse_instance(verb, kind, resource_id, tuple(tail), pairs)
+            return _parse_instance(verb, kind, resource_id, tuple(tail), pairs, headers, body, bases)
     raise AssertionError(rest)
 
 
@@ -242,26 +270,56 @@ def _parse_collection(verb: str, kind: str, pairs: Pairs, headers: Headers, base
     return Delete(kind, None)
 
 
-def _parse_instance(verb: str, kind: str, resource_id: str, tail: tuple[str, ...], pairs: Pairs) -> Interaction:
+def _parse_instance(
+    verb: str,
+    kind: str,
+    resource_id: str,
+    tail: tuple[str, ...],
+    pairs: Pairs,
+    headers: Headers,
+    body: bytes,
+    bases: Bases,
+) -> Interaction:
     match tail:
         case ():
             return _parse_one(verb, kind, resource_id, pairs)
         case ("_history",):
             _allow(verb, "GET")
-            return History(kind, resource_id)
+            return History(kind, resource_id, parse_history(kind, pairs))
         case ("_history", version) if is_id(version):
             _allow(verb, "GET")
-            return VRead(kind, resource_id, version)
+            return VRead(kind, resource_id, version, parse_read_parameters(kind, pairs))
         case (operation,) if operation.startswith("$"):
             _allow(verb, "GET", "POST")
-            return Operation(operation, kind, resource_id)
-        case (other,) if other == "*" or r4.is_resource_type(other):
+            return _parse_operation(operation, kind, resource_id, verb, pairs, headers, body, bases)
+        case ("*",):
             _allow(verb, "GET")
-            return SearchCompartment(kind, resource_id, other)
+            return SearchCompartment(kind, resource_id, "*", SearchQuery())
+        case (other,) if r4.is_resource_type(other):
+            _allow(verb, "GET")
+            query = parse_search(other, pairs, bases, lenient=headers.is_lenient)
+            return SearchCompartment(kind, resource_id, other, query)
         case (other, "_search") if r4.is_resource_type(other):
             _allow(verb, "POST")
-            return SearchCompartment(kind, resource_id, other)
+            query = parse_search(other, _with_form(pairs, headers, body), bases, lenient=headers.is_lenient)
+            return SearchCompartment(kind, resource_id, other, query)
     raise _no_such_place("target.path", "the path leads nowhere")
+
+
+def _parse_operation(
+    name: str,
+    kind: str | None,
+    resource_id: str | None,
+    verb: str,
+    pairs: Pairs,
+    headers: Headers,
+    body: bytes,
+    bases: Bases,
+) -> Interaction:
+    if kind is None or not is_offered(name, kind, resource_id):
+        return Operation(name, kind, resource_id)
+    together = pairs + parse_parameters(headers, body) if verb == "POST" else pairs
+    return parse_operation(name, kind, resource_id, together, bases, lenient=headers.is_lenient)
 
 
 def _parse_one(verb: str, kind: str, resource_id: str, pairs: Pairs) -> Interaction:

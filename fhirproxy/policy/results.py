@@ -3,6 +3,7 @@
 Source: FHIR R4 search, "Search Result Parameters"; FHIR R4 http, "Common parameters defined for all interactions".
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -14,6 +15,7 @@ from smartauth.policy import r4
 RESULT_NAMES = frozenset(
     {"_count", "_sort", "_summary", "_elements", "_total", "_include", "_revinclude", "_format", "_pretty"}
 )
+LARGEST_COUNT = re.compile(r"[0-9]{1,9}")
 SHAPE_NAMES = frozenset({"_summary", "_elements", "_format", "_pretty"})
 Summary = Literal["", "true", "text", "data"]
 
@@ -55,6 +57,16 @@ def single(results: dict[str, list[str]], name: str) -> str:
     if len(values) > 1:
         raise bad_request("query.repeated", f"{name} may occur once")
     return values[0] if values else ""
+
+
+def parse_count(results: dict[str, list[str]]) -> int | None:
+    """Read `_count`, or None when it is absent. Raises FhirRefusal."""
+    text = single(results, "_count")
+    if not text:
+        return None
+    if LARGEST_COUNT.fullmatch(text) is None:
+        raise bad_request("search.count", "_count is not a number of at most nine digits")
+    return int(text)
 
 
 def parse_read_parameters(resource_type: str, pairs: Pairs) -> Shape:

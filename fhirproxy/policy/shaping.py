@@ -79,6 +79,51 @@ def searchset(entries: list[Entry], *, total: int | None, links: dict[str, str])
     return Shaped(tree, _SEAL)
 
 
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One entry of a history: a version, or a deletion, which has no resource."""
+
+    type: str
+    id: str
+    method: Literal["POST", "PUT", "DELETE"]
+    resource: Shaped | None = None
+    version: str = ""
+    at: str = ""  # an instant
+
+
+def history(events: list[Event], bases: Bases, *, total: int | None, links: dict[str, str]) -> Shaped:
+    """Return a history Bundle. Source: FHIR R4 http, "history"."""
+    tree: Resource = {"resourceType": "Bundle", "type": "history"}
+    if total is not None:
+        tree["total"] = total
+    tree["link"] = [{"relation": relation, "url": url} for relation, url in links.items()]
+    if events:
+        tree["entry"] = [_event(one, bases) for one in events]
+    return Shaped(tree, _SEAL)
+
+
+def _event(event: Event, bases: Bases) -> Json:
+    response: Resource = {"status": {"POST": "201", "PUT": "200", "DELETE": "204"}[event.method]}
+    if event.version:
+        response["etag"] = f'W/"{event.version}"'
+    if event.at:
+        response["lastModified"] = event.at
+    name = f"{event.type}/{event.id}"
+    found: Resource = {"fullUrl": f"{bases.public_url}/{name}"}
+    if event.resource is not None:
+        found["resource"] = event.resource.tree
+    found["request"] = {"method": event.method, "url": event.type if event.method == "POST" else name}
+    return {**found, "response": response}
+
+
+def meta_parameters(checked: Checked, bases: Bases) -> Shaped:
+    """Return the meta of a checked resource as the $meta operation gives it."""
+    meta = checked.resource.get("meta")
+    value: Json = dict(meta) if isinstance(meta, dict) else {}
+    localise(value, bases)
+    return Shaped({"resourceType": "Parameters", "parameter": [{"name": "return", "valueMeta": value}]}, _SEAL)
+
+
 def written_by_us(tree: Resource) -> Shaped:
     """Return a document that holds nothing the upstream said about patients: an outcome, the capabilities."""
     return Shaped(tree, _SEAL)

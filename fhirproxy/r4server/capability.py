@@ -9,7 +9,8 @@ from fhirproxy.r4server.search.parameters import parameter_kind, parameter_names
 # What this software can do changes with the software only, so its date is fixed too.
 _DATE = "2025-01-01"
 
-_INTERACTIONS = ("read", "vread", "update", "delete", "create", "search-type")
+_INTERACTIONS = ("read", "vread", "history-instance", "history-type", "update", "delete", "create", "search-type")
+_SYSTEM_INTERACTIONS = ("search-system", "history-system")
 
 
 @functools.cache
@@ -24,7 +25,13 @@ def statement(base_url: str) -> bytes:
         "implementation": {"description": "Synthetic data for the sandbox and the tests", "url": base_url},
         "fhirVersion": FHIR_VERSION,
         "format": ["application/fhir+json", "json"],
-        "rest": [{"mode": "server", "resource": [_resource(name) for name in sorted(resource_types())]}],
+        "rest": [
+            {
+                "mode": "server",
+                "resource": [_resource(name) for name in sorted(resource_types())],
+                "interaction": [{"code": code} for code in _SYSTEM_INTERACTIONS],
+            }
+        ],
     }
     return encode(document)
 

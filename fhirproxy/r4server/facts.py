@@ -33,3 +33,14 @@ def bases_of(resource_type: str) -> tuple[str, ...]:
     if resource_type in NOT_DOMAIN_RESOURCES:
         return (resource_type, "Resource")
     return (resource_type, "DomainResource", "Resource")
+
+
+@functools.cache
+def patient_parameters() -> dict[str, tuple[str, ...]]:
+    """Return the search parameters through which R4 puts each type into a patient's compartment."""
+    document = json.loads((_FACTS / "compartment-patient-r4.json").read_text(encoding="utf-8"))
+    return {
+        name: tuple(facts["params"])
+        for name, facts in document["type"].items()
+        if facts.get("inR4Definition") and facts.get("params") and name != "Patient"
+    }

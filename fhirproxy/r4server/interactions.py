@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from fhirproxy.r4server import capability
 from fhirproxy.r4server.encoding import JsonObject
@@ -10,12 +10,15 @@ from fhirproxy.r4server.errors import FhirError
 from fhirproxy.r4server.facts import resource_types
 from fhirproxy.r4server.messages import Request, Response, http_date
 from fhirproxy.r4server.modes import MODES, Mode
+from fhirproxy.r4server.operations import documents_of, everything_about
+from fhirproxy.r4server.search.across import search_across
 from fhirproxy.r4server.search.bundle import Entry, page_links, page_url, searchset, self_link
 from fhirproxy.r4server.search.including import included_with
 from fhirproxy.r4server.search.paging import OFFSET_PARAMETER, TOKEN_PARAMETER, Snapshot, Snapshots
 from fhirproxy.r4server.search.query import parse_query
 from fhirproxy.r4server.search.sorting import sort_versions
 from fhirproxy.r4server.store import LOGICAL_ID, Store, Version
+from fhirproxy.r4server.versions import history_bundle, history_of, snapshot_of
 
 
 @dataclass(slots=True)
@@ -37,8 +40,8 @@ class FhirService:
         match (method, *segments):
             case ("GET", "metadata"):
                 return Response(200, capability.statement(self.base_url))
-            case ("GET", ""):
-                return self.page(request)
+            case ("GET", *place) if (wider := self._answer_wider(request, place)) is not None:
+                return wider
             case ("GET", resource_type):
                 return self.search(request, resource_type, request.query_pairs())
             case ("POST", resource_type, "_search"):
@@ -55,6 +58,36 @@ class FhirService:
                 return self.delete(request, resource_type, resource_id)
             case _:
                 raise FhirError(405, "not-supported", "this server does not know this interaction")
+
+    def _answer_wider(self, request: Request, place: list[str]) -> Response | None:
+        """Answer what is not about one resource or one type; None for everything else."""
+        match place:
+            case [""] if TOKEN_PARAMETER in dict(request.query_pairs()):
+                return self.page(request)
+            case ["" | "_search"]:
+                return self.search_system(request, request.query_pairs())
+            case ["_history"]:
+                return self.history(request, None, None)
+            case [resource_type, "_history"]:
+                return self.history(request, resource_type, None)
+            case [resource_type, resource_id, "_history"]:
+                return self.history(request, resource_type, resource_id)
+            case ["Patient", patient_id, "$everything"]:
+                return self.gathered(
+                    request, everything_about(self.store, patient_id, request.query_pairs()), "Patient"
+                )
+            case ["DocumentReference", "$docref"]:
+                found = documents_of(self.store, request.query_pairs())
+                return self.gathered(request, found, "DocumentReference")
+        return None
+
+    def gathered(self, request: Request, versions: list[Version], resource_type: str) -> Response:
+        """Answer with what an operation gathered; the first page of it."""
+        query = parse_query(
+            resource_type, [pair for pair in request.query_pairs() if pair[0] == "_count"], own_base=f"{self.base_url}/"
+        )
+        own_link = ("self", f"{self.base_url}{request.path.removeprefix(self._path)}")
+        return self._page(self._kept(Snapshot("", query, tuple(versions))), 0, own_link)
 
     def read(self, request: Request, resource_type: str, resource_id: str) -> Response:
         """Read the current version; 304 when the client has it already."""
@@ -107,18 +140,41 @@ class FhirService:
         own_link = ("self", self_link(query, base_url=self.base_url))
         if query.count_only:
             return Response(200, searchset([], [own_link], len(matches), base_url=self.base_url))
-        matches = sort_versions(matches, query.sort)
-        if len(matches) <= query.page_size:
-            snapshot = Snapshot("", query, tuple(matches))
-        else:
-            snapshot = self.snapshots.keep(query, tuple(matches))
-        return self._page(snapshot, 0, own_link)
+        found = Snapshot("", query, tuple(sort_versions(matches, query.sort)))
+        return self._page(self._kept(found), 0, own_link)
+
+    def search_system(self, request: Request, pairs: list[tuple[str, str]]) -> Response:
+        """Search several types at once; the first page of the result."""
+        strict = "handling=strict" in (request.header("Prefer") or "").replace(" ", "")
+        found, text = search_across(pairs, self.store, self.mode, own_base=f"{self.base_url}/", strict=strict)
+        own_link = ("self", f"{self.base_url}?{text}")
+        if found.query.count_only:
+            return Response(200, searchset([], [own_link], len(found.matches), base_url=self.base_url))
+        return self._page(self._kept(found), 0, own_link)
+
+    def history(self, request: Request, resource_type: str | None, resource_id: str | None) -> Response:
+        """Tell the versions of a resource, a type or everything; the first page of them."""
+        if resource_type is not None:
+            _require_type(resource_type)
+        leaky = self.mode.name != "faithful"
+        versions = history_of(self.store, resource_type, resource_id, leaky=leaky)
+        found = self._kept(snapshot_of(versions, resource_type, request.query_pairs()))
+        query = f"?{request.query}" if request.query else ""
+        return self._page(found, 0, ("self", f"{self.base_url}{request.path.removeprefix(self._path)}{query}"))
+
+    @property
+    def _path(self) -> str:
+        return urlsplit(self.base_url).path
+
+    def _kept(self, found: Snapshot) -> Snapshot:
+        """Return a result that can be paged: one that fits on a page needs no token."""
+        if len(found.matches) <= found.query.page_size:
+            return found
+        return self.snapshots.keep(found.query, found.matches, is_history=found.is_history)
 
     def page(self, request: Request) -> Response:
         """Answer a page link of an earlier search."""
         parameters = dict(request.query_pairs())
-        if TOKEN_PARAMETER not in parameters:
-            raise FhirError(405, "not-supported", "searches across types are not supported")
         snapshot = self.snapshots.get(parameters[TOKEN_PARAMETER])
         text = parameters.get(OFFSET_PARAMETER, "0")
         if not text.isascii() or not text.isdigit() or len(text) > 9:
@@ -129,6 +185,9 @@ class FhirService:
     def _page(self, snapshot: Snapshot, offset: int, own_link: tuple[str, str]) -> Response:
         query = snapshot.query
         matches = snapshot.page(offset)
+        if snapshot.is_history:
+            links = [own_link, *page_links(snapshot, offset, base_url=self.base_url)]
+            return Response(200, history_bundle(matches, links, len(snapshot.matches), base_url=self.base_url))
         included = included_with(matches, query.includes, self.store, own_base=f"{self.base_url}/")
         entries = [Entry(version) for version in matches] + [Entry(version, "include") for version in included]
         entries = self.mode.complete(entries, query, self.store)

@@ -71,6 +71,17 @@ class Store:
         with self._lock:
             return tuple(self._current.get(resource_type, {}).values())
 
+    def versions(self, resource_type: str | None, resource_id: str | None) -> list[Version]:
+        """Return every version, deletions included, of a resource, of a type or of everything, in no useful order."""
+        with self._lock:
+            return [
+                version
+                for kind, histories in self._histories.items()
+                for one, history in histories.items()
+                for version in history
+                if resource_type in (None, kind) and resource_id in (None, one)
+            ]
+
     def put(self, resource: Mapping[str, Any], *, if_match: str | None = None, now: datetime | None = None) -> Version:
         """Store a resource under its own type and id as the next version.
 

@@ -14,7 +14,7 @@ from django.test import Client as Browser
 from clients.key_pairs import KeyPair
 from clients.models import Tenant
 from clients.tenants import TenantInfo
-from fhirproxy import alarms, breakers, limits, panels, rights, statement
+from fhirproxy import alarms, attachments, breakers, limits, panels, rights, statement
 from fhirproxy.r4server import process as r4server
 from fhirproxy.tenancy import set_upstream
 from smartauth.receipts import recording
@@ -75,7 +75,8 @@ def _reset(running: r4server.Running) -> Behind:
     behind.ask("PUT", "/_fault", {"kind": "none"})
     behind.ask("PUT", "/_mode", {"mode": "faithful"})
     behind.ask("DELETE", "/_received")
-    for cache in (rights._facts, panels._panels, statement._copies, statement._last_good):
+    caches = (rights._facts, panels._panels, statement._copies, statement._last_good, attachments._indexes)
+    for cache in caches:
         cache.clear()
     breakers.forget()
     return behind

@@ -81,7 +81,7 @@ def test_a_deleted_resource_is_gone_but_can_come_back(scratch: Caller) -> None:
         ("POST", "Patient", WEIGHT, 400, "invalid"),
         ("PUT", "Observation/w_1", WEIGHT | {"id": "w_1"}, 400, "invalid"),
         ("PATCH", "Patient/ana", {}, 405, "not-supported"),
-        ("GET", "Patient/ana/$everything", None, 405, "not-supported"),
+        ("GET", "Patient/ana/$graph", None, 405, "not-supported"),
     ],
 )
 def test_what_cannot_be_done_is_answered_with_an_operation_outcome(

@@ -22,6 +22,7 @@ class Snapshot:
     token: str
     query: SearchQuery
     matches: tuple[Version, ...]
+    is_history: bool = False
 
     def page(self, offset: int) -> tuple[Version, ...]:
         """Return the matches of the page that starts at `offset`."""
@@ -35,9 +36,9 @@ class Snapshots:
         self._lock = threading.Lock()
         self._kept: OrderedDict[str, Snapshot] = OrderedDict()
 
-    def keep(self, query: SearchQuery, matches: tuple[Version, ...]) -> Snapshot:
+    def keep(self, query: SearchQuery, matches: tuple[Version, ...], *, is_history: bool = False) -> Snapshot:
         """Remember a result under a new random token."""
-        snapshot = Snapshot(str(uuid.uuid4()), query, matches)
+        snapshot = Snapshot(str(uuid.uuid4()), query, matches, is_history)
         with self._lock:
             self._kept[snapshot.token] = snapshot
             if len(self._kept) > KEPT_SNAPSHOTS:

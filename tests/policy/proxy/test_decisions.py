@@ -90,15 +90,34 @@ DECISIONS = [
     ("patient/*.ruds", "ana", "POST /Observation", "scope"),
     ("patient/*.cruds", "ana", "DELETE /Observation/o1", "interaction.write"),
     ("patient/*.cruds", "ana", "PATCH /Observation/o1", "interaction.write"),
-    ("patient/*.r", "ana", "GET /Observation/o1/_history/1", "interaction.history"),
+    ("patient/*.r", "ana", "GET /Observation/o1/_history/1", "Observation/o1/_history/1"),
     ("patient/*.s", "ana", "GET /Observation/o1/_history/1", "scope"),
     ("patient/*.r", "ana", "GET /Observation/_history", "scope"),
-    ("system/*.rs", None, "GET /_history", "interaction.history"),
-    ("system/*.rs", None, "GET /?_type=Patient", "interaction.search_system"),
-    ("system/*.rs", None, "GET /Patient/ana/Observation", "interaction.search_compartment"),
+    ("patient/*.r", "ana", "GET /Patient/ben/_history/1", "nothing"),
+    ("patient/*.r", "ana", "GET /Observation/o1/_history", "Observation/o1/_history"),
+    ("patient/*.s", "ana", "GET /Observation/o1/_history", "scope"),
+    ("patient/*.rs", "ana", "GET /Observation/_history", "history.full_only"),
+    ("system/*.rs", None, "GET /Observation/_history?_since=2020", "Observation/_history?_since=2020"),
+    ("system/*.rs", None, "GET /_history", "_history"),
+    ("system/Patient.rs", None, "GET /_history", "history.full_only"),
+    ("system/*.rs", None, "GET /?_type=Patient", "?_type=Patient"),
+    ("patient/*.rs", "ana", "GET /?_type=Patient", "search.full_only"),
+    ("system/*.rs", None, "GET /?_id=ana", "search.types"),
+    ("system/*.rs", None, "GET /Patient/ana/Observation", "Observation?patient=Patient%2Fana"),
+    ("patient/*.rs", "ana", "GET /Patient/ben/Observation", "compartment"),
+    ("patient/*.rs", "ana", "GET /Patient/ana/*", "compartment.all_types"),
     ("system/Patient.rs", None, "GET /Patient/ana/Observation", "scope"),
     ("system/*.cruds", None, "POST /", "interaction.batch"),
-    ("system/*.rs", None, "GET /Patient/ana/$everything", "interaction.operation"),
+    ("system/*.rs", None, "GET /Patient/ana/$everything", "Patient/ana/$everything"),
+    ("patient/*.rs", "ana", "GET /Patient/ana/$everything", "Patient/ana/$everything"),
+    ("patient/*.rs", "ana", "GET /Patient/ben/$everything", "nothing"),
+    ("patient/*.s", "ana", "GET /Patient/ana/$everything", "scope"),
+    ("patient/Patient.r", "ana", "GET /Patient/ana/$everything", "Patient/ana/$everything?_type=Patient"),
+    ("patient/Observation.r", "ana", "GET /Observation/o/$meta", "Observation/o"),
+    ("patient/*.rs", "ana", "GET /DocumentReference/$docref?patient=ana", "DocumentReference/$docref?patient=ana"),
+    ("patient/*.rs", "ana", "GET /DocumentReference/$docref?patient=ben", "compartment"),
+    ("system/*.rs", None, "GET /Observation/$lastn?code=x", "lastn.subject"),
+    ("system/*.rs", None, "GET /Encounter/e/$everything", "interaction.operation"),
     ("system/*.rs", None, "GET /$nonsense", "interaction.unknown_operation"),
 ]
 
@@ -218,7 +237,15 @@ def test_nobody_else_makes_a_request() -> None:
     with pytest.raises(TypeError, match="only a decision"):
         CanonicalRequest("Patient/ana", object())
     makers = {"canonical_request", "upstream_link_request"}
-    deciding = {"decisions.py", "narrowing.py", "plans.py"}
+    deciding = {
+        "attachments.py",
+        "decisions.py",
+        "history.py",
+        "narrowing.py",
+        "operating.py",
+        "plans.py",
+        "wider_searches.py",
+    }
     for path in Path(plans.__file__).parents[1].rglob("*.py"):
         if path.name in deciding or "r4server" in path.parts:
             continue
