@@ -6,6 +6,7 @@ Pure: no clock, no database, no network. Unknown means deny. Source: SMART 2.2 s
 import re
 
 from fhirproxy.policy.authority import Authority, Everyone, union
+from fhirproxy.policy.bulk_requests import BulkCancel, BulkExport, BulkFile, BulkStatus
 from fhirproxy.policy.narrowing import decide_search
 from fhirproxy.policy.plans import (
     CanonicalRequest,
@@ -52,7 +53,10 @@ LOOK_ELSEWHERE = "Read or search the type instead."
 
 
 def decide(wanted: Interaction, authority: Authority, limits: Limits) -> ReadPlan | SearchPlan | Deny:
-    """Say what to fetch for `wanted`, or why not. Capabilities and pages never come here: they have no letter."""
+    """Say what to fetch for `wanted`, or why not.
+
+    Capabilities and pages never come here, since they have no letter; bulk data has decisions of its own.
+    """
     match wanted:
         case Read():
             return _decide_read(wanted, authority)
@@ -70,7 +74,7 @@ def decide(wanted: Interaction, authority: Authority, limits: Limits) -> ReadPla
             return Deny("interaction.batch", "batch and transaction are not offered")
         case Operation():
             return _refuse_operation(wanted)
-        case Capabilities() | Page():
+        case Capabilities() | Page() | BulkExport() | BulkStatus() | BulkCancel() | BulkFile():
             raise AssertionError(wanted)
 
 

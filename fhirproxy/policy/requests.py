@@ -5,6 +5,7 @@ What the sum type has no member for cannot be asked. Source: FHIR R4 http.
 
 from dataclasses import dataclass
 
+from fhirproxy.policy.bulk_requests import BulkCancel, BulkExport, BulkFile, BulkStatus, find_bulk_request
 from fhirproxy.policy.headers import Headers, require_form, require_json_accepted
 from fhirproxy.policy.outcomes import FhirRefusal, bad_request
 from fhirproxy.policy.parameters import SearchQuery, parse_search
@@ -127,6 +128,7 @@ class Operation:
 Interaction = (
     Capabilities | Read | SearchType | Page | VRead | History | SearchSystem | SearchCompartment
     | Create | Update | Patch | Delete | Bundled | Operation
+    | BulkExport | BulkStatus | BulkCancel | BulkFile
 )  # fmt: skip
 
 
@@ -148,6 +150,9 @@ def parse_request(method: str, target: Target, headers: Headers, body: bytes, ba
     if target.trailing_slash:
         raise _no_such_place("target.trailing_slash", "the path ends with a slash")
     verb = "GET" if method == "HEAD" else method
+    bulk = find_bulk_request(verb, target, headers, body, bases)
+    if bulk is not None:
+        return bulk
     interaction = _parse_path(verb, target, headers, body, bases)
     shape = _shape_of(interaction)
     require_json_accepted(headers.accept, shape.formats if shape else ())

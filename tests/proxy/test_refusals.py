@@ -36,7 +36,7 @@ PATHS = [
     ("GET",     "/Patient/ana/$everything",                  403, "interaction.operation"),
     ("GET",     "/Patient/ana/%24everything",                403, "interaction.operation"),
     ("POST",    "/Observation/$lastn",                       403, "interaction.operation"),
-    ("GET",     "/$export",                                  403, "interaction.operation"),
+    ("GET",     "/$export",                                  400, "bulk.prefer"),
     ("POST",    "/$graphql",                                 403, "interaction.operation"),
     ("GET",     "/$made-up",                                 404, "interaction.unknown_operation"),
     ("GET",     "",                                          404, "target.base"),
