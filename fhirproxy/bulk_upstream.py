@@ -4,8 +4,10 @@ A file of gigabytes must not be held: bytes are fetched when somebody asks for t
 upstream down. Credentials go to the FHIR server's origin alone.
 """
 
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,12 +17,18 @@ from fhirproxy.inflating import Inflater, MalformedStream
 from fhirproxy.policy.bulk_decisions import ExportPlan
 from fhirproxy.policy.bulk_requests import NDJSON
 from fhirproxy.policy.bulk_urls import UpstreamUrl
+from fhirproxy.policy.outcomes import FhirRefusal
 from fhirproxy.tenancy import UpstreamInfo
 from fhirproxy.upstream import Received, UpstreamDown, UpstreamMalformed, UpstreamTimeout, new_handle, raise_for
+from smartauth.errors import Refusal
 
 SILENCE = 300.0  # seconds a file may stand still
 HELD = 1024 * 1024  # bytes that wait at most between two looks at a stream
 LONGEST_HEAD = 64 * 1024  # bytes
+MOST_DOWNLOADS = 4  # at a time in one process
+
+# A download holds a thread of the server for as long as its reader likes, and apps at the bedside need threads too.
+_free = threading.BoundedSemaphore(MOST_DOWNLOADS)
 
 
 @dataclass(slots=True)
@@ -112,6 +120,7 @@ class Download:
     """A file on its way. Used by one thread at a time; `close` may be called at any moment and more than once."""
 
     def __init__(self, info: UpstreamInfo, url: UpstreamUrl, *, request_id: str) -> None:
+        """Raises FhirRefusal (429) when too many are on their way."""
         self._head = _Head()
         self._waiting: list[bytes] = []
         self._size = 0
@@ -128,6 +137,9 @@ class Download:
         handle.setopt(pycurl.HEADERFUNCTION, self._head.add)
         handle.setopt(pycurl.WRITEFUNCTION, self._write)
         self._multi: Any = pycurl.CurlMulti()
+        if not _free.acquire(blocking=False):
+            reason = "too many files are being read at the moment"
+            raise FhirRefusal(429, "throttled", Refusal("bulk.too_many_files", reason))
         self._multi.add_handle(handle)
 
     def open(self) -> int:
@@ -162,11 +174,14 @@ class Download:
 
     def close(self) -> None:
         """Let go of the connection."""
-        if self._multi is not None:
-            self._multi.remove_handle(self._handle)
-            self._multi.close()
+        multi, self._multi = self._multi, None
+        if multi is None:
+            return
+        _free.release()
+        with suppress(pycurl.error):  # When nobody closed us, the garbage collector may have been there first.
+            multi.remove_handle(self._handle)
+            multi.close()
             self._handle.close()
-            self._multi = None
 
     def _write(self, part: bytes) -> int | None:
         if self._size >= HELD:

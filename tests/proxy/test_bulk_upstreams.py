@@ -360,3 +360,21 @@ def test_a_file_that_stands_still_is_given_up(
 ) -> None:
     monkeypatch.setattr(bulk_upstream, "SILENCE", 0.2)
     assert fetched(behind, minted, call, Said(body=line({}), delay=2.0)).status_code == 504
+
+
+def test_downloads_leave_threads_to_others(
+    behind: Scripted, minted: Mint, call: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk_files, "STRETCH", 1_000)
+    body = b"".join(line({"id": f"g{number}"}) for number in range(50_000))
+    first = fetched(behind, minted, call, Said(body=body))
+    token, path = minted(EVERYTHING), f"/_bulk/{BulkJob.objects.get().pk}/1"
+    others = [call(path, token) for _ in range(bulk_upstream.MOST_DOWNLOADS - 1)]
+    assert {one.status_code for one in (first, *others)} == {200}
+    refused = call(path, token)
+    assert (refused.status_code, refused["Retry-After"]) == (429, "60")
+    assert Receipt.objects.get().rule == "bulk.too_many_files"
+    for one in (first, *others):
+        assert content(one)
+    again = call(path, token)
+    assert content(again)
