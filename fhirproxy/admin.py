@@ -6,8 +6,9 @@ from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
 
-from fhirproxy.models import Upstream
-from fhirproxy.tenancy import UnusableUpstream, require_usable, seal_secret
+from fhirproxy.models import BulkJob, Upstream
+from fhirproxy.tenancy import UnusableUpstream, require_file_host, require_usable, seal_secret
+from smartauth.readonly_admin import ReadOnlyAdmin
 
 
 class UpstreamForm(forms.ModelForm):
@@ -22,13 +23,19 @@ class UpstreamForm(forms.ModelForm):
 
     class Meta:
         model = Upstream
-        fields = ("tenant", "base_url", "aliases", "credential", "secret", "timeout_seconds")
+        fields = ("tenant", "base_url", "aliases", "file_hosts", "credential", "secret", "timeout_seconds")
 
     def clean_base_url(self) -> str:
         return _usable(self.cleaned_data["base_url"])
 
     def clean_aliases(self) -> list[str]:
         return [_usable(url) for url in self.cleaned_data["aliases"] or []]
+
+    def clean_file_hosts(self) -> list[str]:
+        try:
+            return [require_file_host(url) for url in self.cleaned_data["file_hosts"] or []]
+        except UnusableUpstream as why:
+            raise forms.ValidationError(str(why)) from None
 
     def clean(self) -> dict[str, Any]:
         values = super().clean() or {}
@@ -70,3 +77,12 @@ class UpstreamAdmin(admin.ModelAdmin):
 
     def get_readonly_fields(self, request: HttpRequest, obj: Upstream | None = None) -> tuple[str, ...]:
         return ("tenant",) if obj else ()
+
+
+@admin.register(BulkJob)
+class BulkJobAdmin(ReadOnlyAdmin):
+    """Which exports clients have started. Where the files are is not shown."""
+
+    list_display = ("id", "tenant", "client_id", "level", "group", "created_at", "completed_at", "cancelled_at")
+    list_filter = ("tenant", "level")
+    search_fields = ("id", "client_id", "group")

@@ -64,6 +64,8 @@ def _challenge(refused: FhirRefusal | OAuthError) -> HeaderLines:
             return (("Allow", allow),)
         case FhirRefusal(status=411 | 413):
             return (("Connection", "close"),)  # The rest of the body is not read, so nothing can follow it.
+        case FhirRefusal(status=429):
+            return (("Retry-After", "60"),)
         case TemporarilyUnavailable() | FhirRefusal(status=502 | 503 | 504):
             return (("Retry-After", "5"),)
     return ()

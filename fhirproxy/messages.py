@@ -1,5 +1,6 @@
 """A request and an answer without a framework: what the pipeline takes and gives."""
 
+from collections.abc import Generator
 from dataclasses import dataclass
 from enum import Enum
 
@@ -37,8 +38,12 @@ class RawRequest:
 
 @dataclass(frozen=True, slots=True)
 class RawResponse:
-    """One HTTP answer, complete. For HEAD the body is already gone and Content-Length tells what it was."""
+    """One HTTP answer. For HEAD the body is already gone and Content-Length tells what it was.
+
+    stream: the body piece by piece, in place of `body`; whoever takes it closes it.
+    """
 
     status: int
     headers: tuple[tuple[str, str], ...]
     body: bytes = b""
+    stream: Generator[bytes, None, None] | None = None

@@ -1,4 +1,6 @@
-"""How to reach the FHIR server behind a tenant."""
+"""How to reach the FHIR server behind a tenant, and the bulk exports that run there."""
+
+import uuid
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -20,6 +22,12 @@ class Upstream(models.Model):
         default=list,
         blank=True,
         help_text="Further base URLs of the same server, as they occur in its references and links",
+    )
+    file_hosts = ArrayField(
+        models.TextField(),
+        default=list,
+        blank=True,
+        help_text="Origins where the server keeps files of bulk exports, if not its own; no credentials are sent there",
     )
     credential = models.CharField(max_length=8, choices=Credential.choices, default=Credential.NONE)
     sealed_secret = models.TextField(blank=True, default="", editable=False)
@@ -43,3 +51,47 @@ class Upstream(models.Model):
 
     def __str__(self) -> str:
         return self.base_url
+
+
+class BulkJob(models.Model):
+    """One bulk export a client started: what was frozen then, and where the upstream keeps it.
+
+    The upstream's URLs may open its files to whoever knows them, so they are sealed. `sealed_files` is empty until the
+    upstream said that it is done.
+    """
+
+    class Level(models.TextChoices):
+        SYSTEM = "system", "everything"
+        PATIENT = "patient", "all patients"
+        GROUP = "group", "one group"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    tenant = models.ForeignKey("clients.Tenant", on_delete=models.CASCADE, related_name="bulk_jobs")
+    client_id = models.CharField(max_length=255)
+    level = models.CharField(max_length=8, choices=Level.choices)
+    group = models.CharField(max_length=64, blank=True, default="")
+    types = ArrayField(models.CharField(max_length=64), help_text="Frozen: nothing else ever leaves in a file")
+    elements = ArrayField(models.CharField(max_length=128), default=list, blank=True)
+    request = models.TextField(help_text="The kick-off in our words, relative to our FHIR base")
+    sealed_status_url = models.TextField(blank=True, default="", editable=False)
+    sealed_files = models.TextField(blank=True, default="", editable=False)
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    completed_at = models.DateTimeField(null=True, blank=True)
+    cancelled_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["tenant", "client_id", "expires_at"], name="bulk_jobs_of_client"),
+            models.Index(fields=["expires_at"], name="bulk_jobs_by_end"),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                name="bulk_job_names_its_group",
+                condition=Q(level="group") & ~Q(group="") | ~Q(level="group") & Q(group=""),
+            ),
+            models.CheckConstraint(name="bulk_job_ends", condition=Q(expires_at__gt=models.F("created_at"))),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.level} export by {self.client_id}"

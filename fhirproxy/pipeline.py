@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from clients.origins import is_registered_origin
 from clients.tenants import TenantInfo, find_tenant
+from fhirproxy import bulk
 from fhirproxy.answers import ANYBODY, answer, cors_lines, error_code, preflight_answer, refusal_answer
 from fhirproxy.cursors import no_page, open_cursor, seal_cursor
 from fhirproxy.exchange import Exchange
@@ -17,6 +18,7 @@ from fhirproxy.limits import admitted, watch_results
 from fhirproxy.messages import RawRequest, RawResponse, Unreadable
 from fhirproxy.operations import tell_everything, tell_latest
 from fhirproxy.policy.authority import Authority
+from fhirproxy.policy.bulk_requests import BulkInteraction
 from fhirproxy.policy.decisions import decide
 from fhirproxy.policy.headers import Headers, bearer_token, screen_headers
 from fhirproxy.policy.outcomes import FhirRefusal, bad_request
@@ -119,6 +121,8 @@ def _carry_out(
     now: datetime,
 ) -> RawResponse:
     """Decide and act. What was allowed is recorded before it is given."""
+    if isinstance(wanted, BulkInteraction):
+        return bulk.carry_out(raw, wanted, tenant, access, authority, exchange, now=now)
     plan = _plan(wanted, tenant, access, authority, now)
     if isinstance(raw.context.explanation, Explanation):
         raw.context.explanation.planned(plan)
@@ -234,11 +238,14 @@ def _finish(raw: RawRequest, response: RawResponse, progress: _Progress) -> RawR
         lines.append(ANYBODY)  # A page may read why there is no statement, too.
     if progress.headers.request_id:
         lines.append(("X-Request-ID", progress.headers.request_id))
-    body = response.body
-    if raw.method == "HEAD":
+    body, stream = response.body, response.stream
+    if raw.method == "HEAD" and stream is not None:
+        stream.close()
+        body, stream = b"", None
+    elif raw.method == "HEAD":
         lines.append(("Content-Length", str(len(body))))
         body = b""
-    return RawResponse(response.status, tuple(lines), body)
+    return RawResponse(response.status, tuple(lines), body, stream)
 
 
 def _require_body(raw: RawRequest) -> bytes:

@@ -5,6 +5,7 @@ import ipaddress
 from dataclasses import dataclass, field, replace
 
 from fhirproxy.models import Upstream
+from fhirproxy.policy.bulk_urls import parse_file_hosts
 from fhirproxy.policy.references import Base, Bases, make_bases, parse_base
 from smartauth import endpoints
 from smartauth.conf import config
@@ -28,6 +29,7 @@ class UpstreamInfo:
     bases: Bases
     timeout_seconds: int
     authorization: str = field(repr=False, default="")
+    file_hosts: tuple[Base, ...] = ()  # origins beside the base's own where files of exports may be
 
 
 _upstreams: MarkedCache[str, UpstreamInfo | None] = MarkedCache(max_size=1_000)
@@ -43,7 +45,8 @@ def _load(slug: str) -> UpstreamInfo | None:
     if row is None:
         return None
     bases = make_bases(endpoints.fhir_base(slug), (row.base_url, *row.aliases))
-    return UpstreamInfo(slug, row.base_url, bases.upstream[0], bases, row.timeout_seconds, _authorization(row))
+    hosts = parse_file_hosts(tuple(row.file_hosts))
+    return UpstreamInfo(slug, row.base_url, bases.upstream[0], bases, row.timeout_seconds, _authorization(row), hosts)
 
 
 def _authorization(row: Upstream) -> str:
@@ -86,6 +89,14 @@ def require_usable(url: str) -> str:
     if _is_loopback(base.host) and not config().is_sandbox:
         raise UnusableUpstream("The upstream URL is on the loopback interface, which is for the sandbox only.")
     return url.rstrip("/")
+
+
+def require_file_host(url: str) -> str:
+    """Return the origin of a host of export files as it is stored. Raises UnusableUpstream."""
+    usable = require_usable(url)
+    if parse_base(usable).segments:
+        raise UnusableUpstream("A file host is an origin such as https://files.example.org, without a path.")
+    return usable
 
 
 def _is_ours(base: Base) -> bool:

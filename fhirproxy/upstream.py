@@ -1,5 +1,6 @@
-"""The only file that speaks HTTP to a FHIR server. Sends canonical requests with our own credentials, nothing else.
+"""Speaks HTTP to a FHIR server: canonical requests with our own credentials, nothing else.
 
+Exports have a file of their own, `bulk_upstream.py`; nobody else speaks to a FHIR server.
 One keep-alive connection per thread and upstream; no redirects, no proxies from the environment, no cookies; bounded in
 time and size.
 """
@@ -115,8 +116,8 @@ def _send(info: UpstreamInfo, request: CanonicalRequest, request_id: str) -> Ans
             raise UpstreamDown(str(broken)) from None
 
 
-class _Broken(Exception):
-    pass
+class _Broken(UpstreamDown):
+    """Nothing was answered: a read may be asked again."""
 
 
 class _Handles(threading.local):
@@ -131,14 +132,15 @@ def _handle(base_url: str) -> pycurl.Curl:
     kept = _handles.by_base
     handle = kept.get(base_url)
     if handle is None:
-        handle = kept[base_url] = _new_handle()
+        handle = kept[base_url] = new_handle()
         while len(kept) > HANDLES:
             kept.popitem(last=False)[1].close()
     kept.move_to_end(base_url)
     return handle
 
 
-def _new_handle() -> pycurl.Curl:
+def new_handle() -> pycurl.Curl:
+    """Return a handle that speaks HTTP/1.1, unpacks what comes compressed, and connects to allowed addresses only."""
     handle = make_curl(CONNECT_TIMEOUT)
     handle.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
     handle.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1)
@@ -150,7 +152,7 @@ def _new_handle() -> pycurl.Curl:
 
 def _perform(info: UpstreamInfo, request: CanonicalRequest, request_id: str) -> Answer:
     handle = _handle(info.base_url)
-    received = _Received()
+    received = Received()
     separator = "" if not request.target or request.target.startswith("?") else "/"
     handle.setopt(pycurl.URL, f"{info.base_url}{separator}{request.target}")
     handle.setopt(pycurl.TIMEOUT_MS, info.timeout_seconds * 1_000)
@@ -159,7 +161,7 @@ def _perform(info: UpstreamInfo, request: CanonicalRequest, request_id: str) -> 
     try:
         handle.perform()
     except pycurl.error as error:
-        _raise_for(*error.args, received)
+        raise_for(*error.args, received)
     return Answer(handle.getinfo(pycurl.RESPONSE_CODE), b"".join(received.parts))
 
 
@@ -173,7 +175,7 @@ def _headers(info: UpstreamInfo, request_id: str) -> list[str]:
     return [*lines, f"Authorization: {info.authorization}"] if info.authorization else lines
 
 
-def _raise_for(code: int, message: str, received: "_Received") -> None:
+def raise_for(code: int, message: str, received: "Received") -> None:
     why = f"curl error {code}: {message}"
     if received.is_too_large:
         raise UpstreamMalformed(f"the answer is larger than {LARGEST_ANSWER} bytes")
@@ -186,7 +188,7 @@ def _raise_for(code: int, message: str, received: "_Received") -> None:
     raise UpstreamDown(f"the connection failed ({why})")
 
 
-class _Received:
+class Received:
     """Collects an answer up to the limit; libcurl hands over inflated bytes, so the limit is on those."""
 
     def __init__(self) -> None:

@@ -4,7 +4,8 @@ import logging
 from urllib.parse import quote
 
 from django.db import InterfaceError, OperationalError
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
 from django.views.decorators.csrf import csrf_exempt
 
 from fhirproxy.answers import bug_answer, refusal_answer
@@ -18,7 +19,7 @@ UNPREFIXED = {"CONTENT_TYPE": "content-type", "CONTENT_LENGTH": "content-length"
 
 
 @csrf_exempt
-def proxy(request: HttpRequest, tenant: str) -> HttpResponse:
+def proxy(request: HttpRequest, tenant: str) -> HttpResponseBase:
     """Everything at and below `/fhir/<tenant>/r4`."""
     context = context_of(request)
     trace_id = str(context.trace_id)
@@ -76,8 +77,12 @@ def _headers(environ: dict[str, str]) -> tuple[tuple[str, str], ...]:
     return tuple(found)
 
 
-def _as_django(raw: RawResponse, *, has_body: bool) -> HttpResponse:
-    response = HttpResponse(raw.body if has_body else b"", status=raw.status)
+def _as_django(raw: RawResponse, *, has_body: bool) -> HttpResponseBase:
+    response: HttpResponseBase
+    if raw.stream is not None:
+        response = StreamingHttpResponse(raw.stream, status=raw.status)
+    else:
+        response = HttpResponse(raw.body if has_body else b"", status=raw.status)
     if "content-type" not in {name.lower() for name, _ in raw.headers}:
         del response["Content-Type"]
     for name, value in raw.headers:

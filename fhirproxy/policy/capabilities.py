@@ -4,6 +4,7 @@ Source: FHIR R4 capabilitystatement; SMART App Launch 1.0 conformance, "Declarin
 """
 
 from fhirproxy.policy.bodies import Json, Resource
+from fhirproxy.policy.bulk_capabilities import add_exports
 from fhirproxy.policy.outcomes import FhirRefusal
 from fhirproxy.policy.parameters import search_parameter
 from fhirproxy.policy.results import parse_include
@@ -35,7 +36,7 @@ def reduce_capabilities(upstream: Resource | None, *, public_url: str, oauth_uri
     resources = _resources(source)
     if resources:
         rest["resource"] = resources
-    return {
+    document: Resource = {
         "resourceType": "CapabilityStatement",
         "status": "active",
         "date": date if isinstance(date, str) else UNKNOWN_DATE,
@@ -46,6 +47,8 @@ def reduce_capabilities(upstream: Resource | None, *, public_url: str, oauth_uri
         "format": ["json"],
         "rest": [rest],
     }
+    add_exports(document, rest, source)
+    return document
 
 
 def security_block(oauth_uris: dict[str, str]) -> Resource:

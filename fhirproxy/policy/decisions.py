@@ -6,6 +6,7 @@ Pure: no clock, no database, no network. Unknown means deny. Source: SMART 2.2 s
 import re
 
 from fhirproxy.policy.authority import Authority
+from fhirproxy.policy.bulk_requests import BulkCancel, BulkExport, BulkFile, BulkStatus
 from fhirproxy.policy.history import decide_history, decide_version
 from fhirproxy.policy.narrowing import decide_search
 from fhirproxy.policy.operating import decide_operation, read_instance
@@ -56,7 +57,10 @@ LINK = re.compile(r"(?P<path>[A-Za-z0-9\-._~/$]*)(?:\?(?P<query>[\x21\x23-\x3b\x
 
 
 def decide(wanted: Interaction, authority: Authority, limits: Limits) -> ReadPlan | SearchPlan | Deny:
-    """Say what to fetch for `wanted`, or why not. Capabilities and pages never come here: they have no letter."""
+    """Say what to fetch for `wanted`, or why not.
+
+    Capabilities and pages never come here, since they have no letter; bulk data has decisions of its own.
+    """
     match wanted:
         case Read():
             return read_instance(wanted.type, wanted.id, wanted.shape, authority)
@@ -80,7 +84,7 @@ def decide(wanted: Interaction, authority: Authority, limits: Limits) -> ReadPla
             return decide_operation(wanted, authority, limits)
         case Operation():
             return _refuse_operation(wanted)
-        case Capabilities() | Page():
+        case Capabilities() | Page() | BulkExport() | BulkStatus() | BulkCancel() | BulkFile():
             raise AssertionError(wanted)
 
 

@@ -5,6 +5,7 @@ What the sum type has no member for cannot be asked. Source: FHIR R4 http.
 
 from dataclasses import dataclass
 
+from fhirproxy.policy.bulk_requests import BulkCancel, BulkExport, BulkFile, BulkStatus, find_bulk_request
 from fhirproxy.policy.headers import Headers, require_form, require_json_accepted
 from fhirproxy.policy.history import HistoryQuery, parse_history
 from fhirproxy.policy.operations import (
@@ -144,6 +145,7 @@ class Operation:
 Interaction = (
     Capabilities | Read | SearchType | Page | VRead | History | SearchSystem | SearchCompartment
     | Create | Update | Patch | Delete | Bundled | Operation | ReadingOperation
+    | BulkExport | BulkStatus | BulkCancel | BulkFile
 )  # fmt: skip
 
 
@@ -165,6 +167,9 @@ def parse_request(method: str, target: Target, headers: Headers, body: bytes, ba
     if target.trailing_slash:
         raise _no_such_place("target.trailing_slash", "the path ends with a slash")
     verb = "GET" if method == "HEAD" else method
+    bulk = find_bulk_request(verb, target, headers, body, bases)
+    if bulk is not None:
+        return bulk
     interaction = _parse_path(verb, target, headers, body, bases)
     shape = _shape_of(interaction)
     # What a Binary is stored as is seen when it is read; until then it may be what the client accepts.

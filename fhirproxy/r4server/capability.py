@@ -9,6 +9,13 @@ from fhirproxy.r4server.search.parameters import parameter_kind, parameter_names
 # What this software can do changes with the software only, so its date is fixed too.
 _DATE = "2025-01-01"
 
+_BULK = "http://hl7.org/fhir/uv/bulkdata/OperationDefinition"
+_EXPORTS: dict[str, JsonObject] = {
+    "": {"name": "export", "definition": f"{_BULK}/export"},
+    "Patient": {"name": "export", "definition": f"{_BULK}/patient-export"},
+    "Group": {"name": "export", "definition": f"{_BULK}/group-export"},
+}
+
 _INTERACTIONS = ("read", "vread", "history-instance", "history-type", "update", "delete", "create", "search-type")
 _SYSTEM_INTERACTIONS = ("search-system", "history-system")
 
@@ -30,6 +37,7 @@ def statement(base_url: str) -> bytes:
                 "mode": "server",
                 "resource": [_resource(name) for name in sorted(resource_types())],
                 "interaction": [{"code": code} for code in _SYSTEM_INTERACTIONS],
+                "operation": [_EXPORTS[""]],
             }
         ],
     }
@@ -50,4 +58,6 @@ def _resource(resource_type: str) -> JsonObject:
         "searchInclude": ["*", *(f"{resource_type}:{name}" for name in references)],
         "searchParam": [{"name": name, "type": parameter_kind(resource_type, name)} for name in names],
     }
+    if resource_type in _EXPORTS:
+        described["operation"] = [_EXPORTS[resource_type]]
     return described

@@ -7,6 +7,7 @@ from urllib.parse import unquote, urlsplit
 from fhirproxy.r4server import capability
 from fhirproxy.r4server.encoding import JsonObject
 from fhirproxy.r4server.errors import FhirError
+from fhirproxy.r4server.export.jobs import Exports
 from fhirproxy.r4server.facts import resource_types
 from fhirproxy.r4server.messages import Request, Response, http_date
 from fhirproxy.r4server.modes import MODES, Mode
@@ -29,6 +30,10 @@ class FhirService:
     store: Store
     mode: Mode = MODES["faithful"]
     snapshots: Snapshots = field(default_factory=Snapshots)
+    exports: Exports = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.exports = Exports(self.base_url, self.store)
 
     def handle(self, request: Request, path: str) -> Response:
         """Answer a request. `path` is the percent-encoded part behind the base URL. Raises FhirError.
@@ -37,6 +42,8 @@ class FhirService:
         """
         segments = [unquote(segment) for segment in path.strip("/").split("/")]
         method = "GET" if request.method == "HEAD" else request.method
+        if "$export" in segments or segments[0] == "_export":
+            return self.export(request, method, segments)
         match (method, *segments):
             case ("GET", "metadata"):
                 return Response(200, capability.statement(self.base_url))
@@ -88,6 +95,24 @@ class FhirService:
         )
         own_link = ("self", f"{self.base_url}{request.path.removeprefix(self._path)}")
         return self._page(self._kept(Snapshot("", query, tuple(versions))), 0, own_link)
+
+    def export(self, request: Request, method: str, segments: list[str]) -> Response:
+        """Start, look at, fetch or cancel a bulk export. Whoever is not faithful elsewhere is not faithful here."""
+        is_leaky = self.mode.name != "faithful"
+        match (method, *segments):
+            case ("GET" | "POST", "$export"):
+                return self.exports.kick_off(request, is_leaky=is_leaky)
+            case ("GET" | "POST", "Patient", "$export"):
+                return self.exports.kick_off(request, patients=True, is_leaky=is_leaky)
+            case ("GET" | "POST", "Group", group, "$export"):
+                return self.exports.kick_off(request, group=group, is_leaky=is_leaky)
+            case ("GET", "_export", key):
+                return self.exports.status(key)
+            case ("GET", "_export", key, number):
+                return self.exports.file(request, key, number)
+            case ("DELETE", "_export", key):
+                return self.exports.cancel(key)
+        raise FhirError(405, "not-supported", "this server does not know this interaction")
 
     def read(self, request: Request, resource_type: str, resource_id: str) -> Response:
         """Read the current version; 304 when the client has it already."""

@@ -30,7 +30,7 @@ PATHS = [
     ("GET",     "/Encounter/e/$everything",                  403, "interaction.operation"),
     ("GET",     "/Encounter/e/%24everything",                403, "interaction.operation"),
     ("POST",    "/Observation/$lastn",                       400, "lastn.subject"),
-    ("GET",     "/$export",                                  403, "interaction.operation"),
+    ("GET",     "/$export",                                  400, "bulk.prefer"),
     ("POST",    "/$graphql",                                 403, "interaction.operation"),
     ("GET",     "/$made-up",                                 404, "interaction.unknown_operation"),
     ("GET",     "",                                          404, "target.base"),

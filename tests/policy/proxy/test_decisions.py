@@ -239,6 +239,7 @@ def test_nobody_else_makes_a_request() -> None:
     makers = {"canonical_request", "upstream_link_request"}
     deciding = {
         "attachments.py",
+        "bulk_decisions.py",
         "decisions.py",
         "history.py",
         "narrowing.py",

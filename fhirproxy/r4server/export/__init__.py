@@ -1,0 +1,1 @@
+"""Bulk export of the small server: kick-off, status, files, cancel."""
