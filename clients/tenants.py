@@ -19,6 +19,11 @@ class TenantPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     binary: Literal["security-context", "referenced", "deny"] = "referenced"
     max_count: int = 500
     default_count: int = 50
+    # Whose value sets and code systems may be named: hosts, and namespaces of URNs.
+    valueset_hosts: tuple[str, ...] = (
+        *("hl7.org", "terminology.hl7.org", "loinc.org", "snomed.info", "unitsofmeasure.org", "www.nlm.nih.gov"),
+        *("urn:ietf", "urn:iso", "urn:oid"),
+    )
 
 
 @dataclass(frozen=True, slots=True)
