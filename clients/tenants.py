@@ -40,7 +40,10 @@ class TenantPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     # What may be asked.
     extra_parameters: tuple[str, ...] = ()
     extra_operations: tuple[str, ...] = ()
-    valueset_hosts: tuple[str, ...] = ()
+    valueset_hosts: tuple[str, ...] = (
+        *("hl7.org", "terminology.hl7.org", "loinc.org", "snomed.info", "unitsofmeasure.org", "www.nlm.nih.gov"),
+        *("urn:ietf", "urn:iso", "urn:oid"),
+    )
     trust_totals: bool = False
     # What may be written.
     writes: Literal["off", "system", "user", "all"] = "user"

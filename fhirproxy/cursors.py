@@ -93,7 +93,7 @@ def open_cursor(text: str, authority: Authority, *, access: Access, now: datetim
 
 
 def _plan(sealed: _Sealed, request: CanonicalRequest, via: tuple[Grant, ...]) -> SearchPlan:
-    includes = tuple(parse_include(sealed.type, text, reverse=name == "_revinclude") for name, text in sealed.includes)
+    includes = tuple(parse_include(sealed.type, name, text) for name, text in sealed.includes)
     return SearchPlan(
         request=request,
         type=sealed.type,

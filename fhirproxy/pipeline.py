@@ -143,7 +143,8 @@ def _plan(
 ) -> ReadPlan | SearchPlan | Deny:
     if isinstance(wanted, Page):
         return open_cursor(wanted.cursor, authority, access=access, now=now)
-    limits = Limits(tenant.policy.default_count, tenant.policy.max_count)
+    policy = tenant.policy
+    limits = Limits(policy.default_count, policy.max_count, frozenset(policy.valueset_hosts))
     return decide(wanted, authority, limits)
 
 

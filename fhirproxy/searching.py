@@ -14,12 +14,14 @@ from fhirproxy.policy.including import Tie
 from fhirproxy.policy.outcomes import FhirRefusal
 from fhirproxy.policy.plans import CanonicalRequest, SearchPlan
 from fhirproxy.policy.references import Bases, Local
+from fhirproxy.policy.results import Include
 from fhirproxy.policy.shaping import Entry, Shaped, entry, searchset
 from fhirproxy.policy.targets import render
 from smartauth.errors import Refusal
 
 MAX_PAGES = 20  # upstream pages one request may fetch
 MAX_COUNTED = 5_000
+MAX_HOPS = 2  # from a match to what comes along with what came along
 
 Key = tuple[str, str]
 
@@ -200,15 +202,25 @@ class Sifter:
 
         A page may hold matches we hid or will give later; what came along with those alone would tell of them.
         """
-        matches = [Unchecked(match.resource, match.type, match.id) for match in gathered.matches.values()]
+        found: list[Checked] = []
+        origins, includes = list(gathered.matches.values()), self._plan.includes
+        for _ in range(MAX_HOPS):
+            origins = self._brought_by(origins, includes, gathered)
+            found += origins
+            includes = tuple(include for include in includes if include.iterate)
+        return found
+
+    def _brought_by(self, origins: list[Checked], includes: tuple[Include, ...], gathered: Gathered) -> list[Checked]:
+        """Take from the candidates what the includes bring along with `origins` and may be seen."""
+        starts = [Unchecked(one.resource, one.type, one.id) for one in origins]
         found = []
-        for include in self._plan.includes if gathered.candidates else ():
-            tied = Tie(include, matches, self._bases)
+        for include in includes if gathered.candidates and starts else ():
+            tied = Tie(include, starts, self._bases)
             for key, unchecked in list(gathered.candidates.items()):
                 if key in gathered.matches or not tied.holds(unchecked):
                     continue
                 grants = self._authority.having(include.letters, unchecked.type)
-                checked = self.check(unchecked, grants, include.letters, matches)
+                checked = self.check(unchecked, grants, include.letters, starts)
                 if checked is not None:
                     found.append(checked)
                     del gathered.candidates[key]

@@ -93,8 +93,8 @@ def _resource(listed: Resource) -> Json:
     }
     if "search-type" in offered:
         _add(reduced, "searchParam", _parameters(kind, listed))
-        _add(reduced, "searchInclude", _includes(kind, listed, "searchInclude", reverse=False))
-        _add(reduced, "searchRevInclude", _includes(kind, listed, "searchRevInclude", reverse=True))
+        _add(reduced, "searchInclude", _includes(kind, listed, "searchInclude", "_include"))
+        _add(reduced, "searchRevInclude", _includes(kind, listed, "searchRevInclude", "_revinclude"))
     return reduced
 
 
@@ -108,12 +108,12 @@ def _parameters(kind: str, listed: Resource) -> list[Json]:
     return found
 
 
-def _includes(kind: str, listed: Resource, name: str, *, reverse: bool) -> list[Json]:
+def _includes(kind: str, listed: Resource, name: str, parameter: str) -> list[Json]:
     values = listed.get(name)
     found: list[Json] = []
     for text in values if isinstance(values, list) else []:
         try:
-            parse_include(kind, str(text), reverse=reverse)
+            parse_include(kind, parameter, str(text))
         except FhirRefusal:
             continue
         found.append(text)

@@ -5,7 +5,8 @@ not rely on it. Source: FHIR R4 search; SMART 2.2 scopes-and-launch-context.
 """
 
 from fhirproxy.policy.authority import Authority, Everyone, Grant, Patients, union
-from fhirproxy.policy.parameters import Criterion, SearchQuery, patients_named
+from fhirproxy.policy.chains import deny_chain
+from fhirproxy.policy.parameters import FULL_ONLY, Criterion, SearchQuery, patients_named
 from fhirproxy.policy.plans import CanonicalRequest, Deny, Limits, SearchPlan, canonical_request, deny_letter
 from fhirproxy.policy.references import Local
 from fhirproxy.policy.results import Include
@@ -24,6 +25,9 @@ def decide_search(resource_type: str, query: SearchQuery, authority: Authority, 
     if not via:
         return deny_letter(authority, "s", resource_type, "searching")
     reach = union([grant.patients for grant in via])
+    refused = deny_filters(resource_type, query, authority, reach, limits, is_full=any(grant.is_full for grant in via))
+    if refused is not None:
+        return refused
     narrowed = _narrow(resource_type, query, reach, is_formal=all(grant.rules.is_formal for grant in via))
     if isinstance(narrowed, Deny):
         return narrowed
@@ -58,6 +62,22 @@ def _counting(
         return None
     page = (("_count", "1"), ("_total", "accurate")) if is_full else (("_count", str(limits.max_count)),)
     return canonical_request((resource_type,), (*filters, *page))
+
+
+def deny_filters(
+    resource_type: str, query: SearchQuery, authority: Authority, reach: Patients, limits: Limits, *, is_full: bool
+) -> Deny | None:
+    """Say why a filter reads further than the authority goes, or None."""
+    for criterion in query.criteria:
+        if criterion.name in FULL_ONLY and not is_full:
+            return Deny("search.parameter_refused", f"{criterion.name} needs full authority over {resource_type}")
+        if criterion.modifier in ("in", "not-in") and not all(
+            limits.knows_value_set(str(value)) for value in criterion.values
+        ):
+            return Deny("search.value_set", "the value set is not on a host this server knows")
+        if criterion.hops and (refused := deny_chain(resource_type, criterion.hops, authority, reach)) is not None:
+            return refused
+    return None
 
 
 Narrowed = tuple[tuple[Criterion, ...] | None, tuple[Local, ...]]  # None: nothing can match

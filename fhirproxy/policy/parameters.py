@@ -4,11 +4,14 @@ Source: FHIR R4 search; FHIR R4 searchparameter-registry.
 """
 
 import re
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 
+from fhirproxy.policy.chains import Hop, Path, parse_chain, parse_has
 from fhirproxy.policy.outcomes import FhirRefusal, bad_request, forbidden
 from fhirproxy.policy.references import Bases, is_id
 from fhirproxy.policy.results import (
+    INCLUDES,
     RESULT_NAMES,
     Include,
     Shape,
@@ -29,6 +32,7 @@ from fhirproxy.policy.values import (
     parse_reference,
     parse_text,
     parse_value,
+    parse_value_set,
 )
 from smartauth.policy import r4
 
@@ -37,12 +41,13 @@ COMMON = frozenset({"_id", "_lastUpdated", "_tag", "_profile", "_security"})
 # FHIR knows these; each reads more than the resources of one type inside one authority.
 REFUSED = frozenset(
     {
-        "_content", "_text", "_filter", "_query", "_list", "_has", "_contained", "_containedType", "_type", "_source",
-        "_in",
+        "_filter", "_query", "_list", "_contained", "_containedType", "_type", "_in",
     }
 )  # fmt: skip
+# These read what no check can look at afterwards, so only those may use them who may see every resource of the type.
+FULL_ONLY = frozenset({"_content", "_text", "_source"})
 MODIFIERS = {
-    "token": frozenset({"text", "not", "above", "below", "of-type", "ofType", "missing"}),
+    "token": frozenset({"text", "not", "in", "not-in", "above", "below", "of-type", "ofType", "missing"}),
     "string": frozenset({"exact", "contains", "missing"}),
     "uri": frozenset({"above", "below", "missing"}),
     "reference": frozenset({"missing", "identifier"}),
@@ -59,6 +64,7 @@ class Criterion:
     name: str
     values: tuple[Value, ...]
     modifier: str = ""
+    hops: tuple[Hop, ...] = ()  # through which other resources it reads; `name` then holds the whole way
 
     def as_pair(self) -> tuple[str, str]:
         """Return the filter as it is sent upstream."""
@@ -106,11 +112,7 @@ def parse_search(resource_type: str, pairs: Pairs, bases: Bases, *, lenient: boo
         criterion = _parse_criterion(resource_type, name, value, bases, lenient=lenient)
         if criterion is not None:
             criteria.append(criterion)
-    includes = [
-        parse_include(resource_type, text, reverse=name.startswith("_rev"))
-        for name in ("_include", "_revinclude")
-        for text in results.pop(name, [])
-    ]
+    includes = [parse_include(resource_type, name, text) for name in INCLUDES for text in results.pop(name, [])]
     _require_known_results(results, len(includes))
     count = parse_count(results)
     return SearchQuery(
@@ -137,17 +139,34 @@ def _parse_criterion(resource_type: str, name: str, text: str, bases: Bases, *, 
     base = re.split(r"[:.]", name, maxsplit=1)[0]
     if base in REFUSED:
         raise forbidden("search.parameter_refused", f"the search parameter {base} is not offered", fix="Leave it out.")
+    if base == "_has":
+        return _chained(parse_has(resource_type, name, search_parameter), text, bases)
+    if name in FULL_ONLY:
+        return _value_of(name, lambda: Criterion(name, tuple(parse_text(one) for one in parse_alternatives(text))))
     parameter = search_parameter(resource_type, base)
     if found is None or parameter is None:
         if lenient and found and not (base.startswith("_") or found["modifier"] or found["chain"]):
             return None
         raise bad_request("search.parameter", f"{resource_type} has no search parameter of this name", seen=name[:64])
     if found["chain"]:
-        raise forbidden("search.chain", f"chained search on {base} is not offered", fix="Search the other type first.")
+        return _chained(parse_chain(resource_type, name, search_parameter), text, bases)
+    modifier = found["modifier"] or ""
+    return _value_of(base, lambda: _criterion(resource_type, base, parameter, modifier, text, bases))
+
+
+def _value_of(name: str, read: Callable[[], Criterion]) -> Criterion:
     try:
-        return _criterion(resource_type, base, parameter, found["modifier"] or "", text, bases)
+        return read()
     except MalformedValue as why:
-        raise bad_request("search.value", f"the value of {base} cannot be read: {why}") from None
+        raise bad_request("search.value", f"the value of {name} cannot be read: {why}") from None
+
+
+def _chained(path: Path, text: str, bases: Bases) -> Criterion:
+    parameter = search_parameter(path.type, path.name)
+    if parameter is None:
+        raise bad_request("search.parameter", f"{path.type} has no search parameter of the name at the end of a chain")
+    last = _value_of(path.name, lambda: _criterion(path.type, path.name, parameter, path.modifier, text, bases))
+    return replace(last, name=f"{path.prefix}{path.name}", hops=path.hops)
 
 
 def _criterion(
@@ -172,6 +191,8 @@ def _criterion(
 
 def _text(resource_type: str, parameter: r4.Parameter, modifier: str, part: str) -> str:
     match modifier:
+        case "in" | "not-in":
+            return parse_value_set(part)
         case "identifier":
             return parse_identifier(part)
         case "of-type" | "ofType":

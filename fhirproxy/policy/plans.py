@@ -1,5 +1,6 @@
 """What a decision returns: a plan of upstream requests, or a denial."""
 
+import re
 from dataclasses import dataclass, field
 
 from fhirproxy.policy.authority import Authority, Grant
@@ -10,6 +11,7 @@ from fhirproxy.policy.targets import Pairs, render
 from smartauth.errors import Refusal
 from smartauth.policy import r4
 
+HOST = re.compile(r"https?://(?P<host>[A-Za-z0-9.-]+)(?=/|\Z|\|)")
 _SEAL = object()
 
 
@@ -109,6 +111,14 @@ class Limits:
 
     default_count: int = 50
     max_count: int = 500
+    valueset_hosts: frozenset[str] = frozenset()  # hosts, or beginnings of URNs such as urn:oid
+
+    def knows_value_set(self, url: str) -> bool:
+        """Return True when a value set or code system is named on one of the hosts, or in one of the namespaces."""
+        if url.startswith("urn:"):
+            return ":".join(url.split(":")[:2]) in self.valueset_hosts
+        found = HOST.match(url)
+        return found is not None and found["host"].lower() in self.valueset_hosts
 
 
 def deny_letter(authority: Authority, letter: str, resource_type: str, doing: str) -> Deny:

@@ -17,6 +17,7 @@ RESULT_NAMES = frozenset(
 )
 LARGEST_COUNT = re.compile(r"[0-9]{1,9}")
 SHAPE_NAMES = frozenset({"_summary", "_elements", "_format", "_pretty"})
+INCLUDES = ("_include", "_revinclude", "_include:iterate", "_revinclude:iterate")
 Summary = Literal["", "true", "text", "data"]
 
 
@@ -29,6 +30,7 @@ class Include:
     target: str  # a type, or empty for every type the parameter may refer to
     reverse: bool
     types: frozenset[str]  # what it may bring into the result; empty means any type
+    iterate: bool = False  # also from what came along
 
     @property
     def letters(self) -> str:
@@ -38,7 +40,8 @@ class Include:
     def as_pair(self) -> tuple[str, str]:
         """Return the parameter as it is sent upstream."""
         text = f"{self.source}:{self.parameter}" + (f":{self.target}" if self.target else "")
-        return "_revinclude" if self.reverse else "_include", text
+        name = "_revinclude" if self.reverse else "_include"
+        return f"{name}:iterate" if self.iterate else name, text
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +125,12 @@ def parse_sort(resource_type: str, text: str, find: Callable[[str], r4.Parameter
     return keys
 
 
-def parse_include(resource_type: str, text: str, *, reverse: bool) -> Include:
-    """Read one include of a search of `resource_type`. Wildcards are refused. Raises FhirRefusal."""
-    name = "_revinclude" if reverse else "_include"
+def parse_include(resource_type: str, name: str, text: str) -> Include:
+    """Read one include of a search of `resource_type`, `name` out of INCLUDES. Wildcards are refused.
+
+    One that iterates may start from what another one brings. Raises FhirRefusal.
+    """
+    reverse, iterate = name.startswith("_rev"), name.endswith(":iterate")
     source, *rest = text.split(":")
     if len(rest) not in (1, 2) or not r4.is_resource_type(source):
         raise bad_request("search.include", f"{name} is Type:parameter or Type:parameter:Type")
@@ -136,11 +142,11 @@ def parse_include(resource_type: str, text: str, *, reverse: bool) -> Include:
     if target and not (r4.is_resource_type(target) and (target in allowed or allowed == ["*"])):
         raise bad_request("search.include", f"the parameter in {name} does not refer to this type")
     if not reverse:
-        if source != resource_type:
+        if source != resource_type and not iterate:
             raise bad_request("search.include", f"_include starts from {resource_type}")
         reached = frozenset({target}) if target else frozenset(allowed) - {"*"}
-        return Include(source, rest[0], target, reverse=False, types=reached)
+        return Include(source, rest[0], target, reverse=False, types=reached, iterate=iterate)
     reachable = {target} if target else set(allowed)
-    if not reachable & {resource_type, "*"}:
+    if not (iterate or reachable & {resource_type, "*"}):
         raise bad_request("search.include", f"the parameter in _revinclude does not refer to {resource_type}")
-    return Include(source, rest[0], target, reverse=True, types=frozenset({source}))
+    return Include(source, rest[0], target, reverse=True, types=frozenset({source}), iterate=iterate)

@@ -11,6 +11,7 @@ from fhirproxy.policy.dates import split_prefix
 from fhirproxy.policy.references import Bases, find_local, is_id
 from smartauth.policy import r4
 
+CANONICAL = re.compile(r"(?:https?://|urn:)[A-Za-z0-9\-._~:/%]{1,200}(?:\|[A-Za-z0-9.\-]{1,64})?")
 ESCAPABLE = frozenset(",$|\\")
 NUMBER = re.compile(r"(?:eq|ne|gt|lt|ge|le|sa|eb|ap)?[+-]?[0-9]{1,30}(?:\.[0-9]{1,30})?(?:[eE][+-]?[0-9]{1,3})?")
 
@@ -102,6 +103,13 @@ def parse_text(text: str) -> str:
 def parse_identifier(text: str) -> str:
     """Return a token value, as `:identifier` takes it, written anew."""
     return _rewrite(text, "|", 1, 2)
+
+
+def parse_value_set(text: str) -> str:
+    """Return the URL of a value set, as `:in` takes it, written anew."""
+    if CANONICAL.fullmatch(text) is None:
+        raise MalformedValue("it is not the URL of a value set")
+    return escape(unescape(text)).replace("\\|", "|")
 
 
 def parse_of_type(text: str) -> str:

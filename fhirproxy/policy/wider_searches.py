@@ -5,8 +5,8 @@ Source: FHIR R4 search, "Searching" (contexts); FHIR R4 compartmentdefinition-pa
 
 from dataclasses import dataclass, replace
 
-from fhirproxy.policy.authority import Authority, Everyone, union
-from fhirproxy.policy.narrowing import NARROWED, confine, decide_search
+from fhirproxy.policy.authority import EVERYONE, Authority, Everyone, union
+from fhirproxy.policy.narrowing import NARROWED, confine, decide_search, deny_filters
 from fhirproxy.policy.outcomes import bad_request
 from fhirproxy.policy.parameters import SearchQuery, parse_search
 from fhirproxy.policy.plans import Deny, Limits, SearchPlan, canonical_request, deny_letter
@@ -51,6 +51,10 @@ def decide_system_search(wanted: SystemQuery, authority: Authority, limits: Limi
     via = grants_for("search-system", authority, types=types)
     if isinstance(via, Deny):
         return via
+    for one in wanted.types:
+        refused = deny_filters(one, query, authority, EVERYONE, limits, is_full=True)
+        if refused is not None:
+            return refused
     count = min(query.count if query.count is not None else limits.default_count, limits.max_count)
     filters = (("_type", ",".join(wanted.types)), *(criterion.as_pair() for criterion in query.criteria))
     sorting = (("_sort", ",".join(query.sort)),) if query.sort else ()

@@ -160,7 +160,7 @@ class FhirService:
         """Search one type; the first page of the result."""
         _require_type(resource_type)
         strict = "handling=strict" in (request.header("Prefer") or "").replace(" ", "")
-        query = parse_query(resource_type, pairs, own_base=f"{self.base_url}/", strict=strict)
+        query = parse_query(resource_type, pairs, own_base=f"{self.base_url}/", strict=strict, store=self.store)
         matches = self.mode.select(query, self.store)
         own_link = ("self", self_link(query, base_url=self.base_url))
         if query.count_only:

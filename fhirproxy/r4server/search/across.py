@@ -19,7 +19,7 @@ def search_across(
     if not set(types) <= resource_types():
         raise FhirError(400, "invalid", "_type names what is no resource type")
     rest = [pair for pair in pairs if pair[0] != "_type"]
-    queries = [parse_query(one, rest, own_base=own_base, strict=strict) for one in types]
+    queries = [parse_query(one, rest, own_base=own_base, strict=strict, store=store) for one in types]
     matches = [version for query in queries for version in mode.select(query, store)]
     found = Snapshot("", queries[0], tuple(sort_versions(matches, queries[0].sort)))
     return found, urlencode([("_type", ",".join(types)), *queries[0].applied], safe="/:|,$")

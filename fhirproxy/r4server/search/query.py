@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 from fhirproxy.r4server.errors import FhirError
 from fhirproxy.r4server.facts import resource_types
-from fhirproxy.r4server.search.criteria import Criterion, parse_criterion
+from fhirproxy.r4server.search.chaining import Admits, is_chained, parse_chained
+from fhirproxy.r4server.search.criteria import parse_criterion
 from fhirproxy.r4server.search.matching import split_escaped
 from fhirproxy.r4server.search.parameters import SearchParameter, find_parameter, parameter_names
-from fhirproxy.r4server.store import Version
+from fhirproxy.r4server.store import Store, Version
 
 PAGE_SIZE = 50
 LARGEST_PAGE = 1000
@@ -41,7 +42,7 @@ class SearchQuery:
     """A search of one resource type. `applied` holds the parameters that were honoured, for the self link."""
 
     resource_type: str
-    criteria: tuple[Criterion, ...] = ()
+    criteria: tuple[Admits, ...] = ()
     includes: tuple[Include, ...] = ()
     sort: tuple[SortKey, ...] = ()
     page_size: int = PAGE_SIZE
@@ -55,14 +56,20 @@ class SearchQuery:
 
 
 def parse_query(
-    resource_type: str, pairs: Iterable[tuple[str, str]], *, own_base: str, strict: bool = False
+    resource_type: str,
+    pairs: Iterable[tuple[str, str]],
+    *,
+    own_base: str,
+    strict: bool = False,
+    store: Store | None = None,
 ) -> SearchQuery:
     """Read the decoded name and value pairs of a search.
 
     own_base: this server's base URL with a trailing slash.  strict: refuse what is unknown instead of ignoring it,
-    as `Prefer: handling=strict` asks.  Raises FhirError 400.  Source: FHIR R4 search.html#errors.
+    as `Prefer: handling=strict` asks.  store: where chains look; without one there are none.
+    Raises FhirError 400.  Source: FHIR R4 search.html#errors.
     """
-    criteria: list[Criterion] = []
+    criteria: list[Admits] = []
     includes: list[Include] = []
     sort: tuple[SortKey, ...] = ()
     page_size, with_total, count_only = PAGE_SIZE, True, False
@@ -85,6 +92,8 @@ def parse_query(
                 count_only = count_only or value == "count"
             case _ if stem in _NOT_SEARCH:
                 continue
+            case _ if store is not None and is_chained(name):
+                criteria.append(parse_chained(resource_type, name, value, store, own_base=own_base))
             case _:
                 parameter = find_parameter(resource_type, stem)
                 known = parameter is not None
