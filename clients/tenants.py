@@ -18,6 +18,10 @@ class TenantPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     practitioner_access: Literal["all", "none"] = "all"
     max_count: int = 500
     default_count: int = 50
+    writes: Literal["off", "system", "user", "all"] = "user"  # the levels of scope that may write; patient/ as user/
+    update_as_create: bool = False
+    allow_unversioned_writes: bool = False
+    compensate: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ class Found:
 
     unchecked: Unchecked | None
     is_deleted: bool = False
+    etag: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,17 @@ class Exchange:
         unchecked = find_unchecked(self._parse(answer.body))
         if unchecked is None or (unchecked.type, unchecked.id) != (wanted.type, wanted.id):
             raise UpstreamMalformed("the answer is not the resource that was asked for")
-        return Found(unchecked)
+        return Found(unchecked, etag=answer.etag)
+
+    def write(self, request: CanonicalRequest) -> tuple[upstream.Answer, Resource | None]:
+        """Send a write and return the answer, with what it holds when that is a FHIR resource. Raises UpstreamError."""
+        answer = self._send(request)
+        try:
+            return answer, self._parse(answer.body) if answer.body else None
+        except UpstreamMalformed:
+            if answer.status < 300:
+                raise
+            return answer, None
 
     def page(self, request: CanonicalRequest) -> UpstreamPage:
         """Fetch one page of a search. Raises UpstreamError, or FhirRefusal when the upstream refuses the search."""

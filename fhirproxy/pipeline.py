@@ -16,16 +16,20 @@ from fhirproxy.policy.authority import Authority, make_authority
 from fhirproxy.policy.decisions import decide
 from fhirproxy.policy.headers import Headers, bearer_token, screen_headers
 from fhirproxy.policy.outcomes import FhirRefusal, bad_request
-from fhirproxy.policy.plans import Deny, Limits, ReadPlan, SearchPlan
+from fhirproxy.policy.plans import Deny, ReadPlan, SearchPlan
 from fhirproxy.policy.references import make_bases
 from fhirproxy.policy.requests import Capabilities, Interaction, Page, is_public, parse_request
 from fhirproxy.policy.targets import parse_target, render
+from fhirproxy.policy.write_plans import WritePlan
 from fhirproxy.reading import read
 from fhirproxy.rights import load_facts
 from fhirproxy.searching import Position, search, self_url
 from fhirproxy.statement import capability_answer
 from fhirproxy.tenancy import find_upstream
+from fhirproxy.tenant_limits import limits_of
 from fhirproxy.upstream import UpstreamError, UpstreamGone, UpstreamTimeout
+from fhirproxy.write_trail import Trail
+from fhirproxy.writing import write
 from smartauth import endpoints
 from smartauth.audit.recording import AuditEvent, AuditUnavailable, record_read
 from smartauth.errors import OAuthError, Refusal, TemporarilyUnavailable
@@ -53,7 +57,7 @@ def handle(raw: RawRequest) -> RawResponse:
     except (UpstreamError, Unsealable) as error:
         response = _refuse(raw, _upstream_refusal(error))
     except AuditUnavailable:
-        refusal = Refusal("audit.unavailable", "reads cannot be recorded at the moment, so none is allowed")
+        refusal = Refusal("audit.unavailable", "nothing can be recorded at the moment, so nothing is allowed")
         response = _refuse(raw, TemporarilyUnavailable(refusal))
     return _finish(raw, response, progress)
 
@@ -102,6 +106,8 @@ def _carry_out(
             raise plan.as_refusal()
         case ReadPlan():
             response = read(plan, exchange, headers)
+        case WritePlan():
+            return write(plan, authority, exchange, Trail(raw.context, access, exchange))
         case SearchPlan():
             response = _search(plan, wanted, authority, exchange, access, now)
     record_read(raw.context, _event(plan, access, exchange))
@@ -110,11 +116,10 @@ def _carry_out(
 
 def _plan(
     wanted: Interaction, tenant: TenantInfo, access: Access, authority: Authority, now: datetime
-) -> ReadPlan | SearchPlan | Deny:
+) -> ReadPlan | SearchPlan | WritePlan | Deny:
     if isinstance(wanted, Page):
         return open_cursor(wanted.cursor, authority, access=access, now=now)
-    limits = Limits(tenant.policy.default_count, tenant.policy.max_count)
-    return decide(wanted, authority, limits)
+    return decide(wanted, authority, limits_of(tenant.policy))
 
 
 def _search(

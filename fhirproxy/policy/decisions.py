@@ -6,6 +6,8 @@ Pure: no clock, no database, no network. Unknown means deny. Source: SMART 2.2 s
 import re
 
 from fhirproxy.policy.authority import Authority, Everyone, union
+from fhirproxy.policy.compartments import Checked, Unchecked
+from fhirproxy.policy.judging import version_of, write_body
 from fhirproxy.policy.narrowing import decide_search
 from fhirproxy.policy.plans import (
     CanonicalRequest,
@@ -14,6 +16,7 @@ from fhirproxy.policy.plans import (
     ReadPlan,
     SearchPlan,
     canonical_request,
+    canonical_write,
     deny_letter,
     upstream_link_request,
 )
@@ -35,6 +38,8 @@ from fhirproxy.policy.requests import (
     Update,
     VRead,
 )
+from fhirproxy.policy.write_plans import WritePlan
+from fhirproxy.policy.writes import decide_write
 
 # Operations FHIR R4 and its guides define; naming one that exists nowhere is naming no place at all.
 KNOWN_OPERATIONS = frozenset(
@@ -51,8 +56,11 @@ LINK = re.compile(r"(?P<path>[A-Za-z0-9\-._~/$]*)(?:\?(?P<query>[\x21\x23-\x3b\x
 LOOK_ELSEWHERE = "Read or search the type instead."
 
 
-def decide(wanted: Interaction, authority: Authority, limits: Limits) -> ReadPlan | SearchPlan | Deny:
-    """Say what to fetch for `wanted`, or why not. Capabilities and pages never come here: they have no letter."""
+def decide(wanted: Interaction, authority: Authority, limits: Limits) -> ReadPlan | SearchPlan | WritePlan | Deny:
+    """Say what to fetch for `wanted` or what to write, or why not.
+
+    Capabilities and pages never come here: they have no letter. Raises FhirRefusal for the body of a write.
+    """
     match wanted:
         case Read():
             return _decide_read(wanted, authority)
@@ -61,7 +69,7 @@ def decide(wanted: Interaction, authority: Authority, limits: Limits) -> ReadPla
         case VRead() | History():
             return _refuse_history(wanted, authority)
         case Create() | Update() | Patch() | Delete():
-            return _refuse_write(wanted, authority)
+            return decide_write(wanted, authority, limits)
         case SearchSystem():
             return Deny("interaction.search_system", "searches across types are not offered", fix=LOOK_ELSEWHERE)
         case SearchCompartment():
@@ -94,13 +102,6 @@ def _refuse_history(wanted: VRead | History, authority: Authority) -> Deny:
     return Deny("interaction.history", "versions and history are not offered", fix="Read the current version.")
 
 
-def _refuse_write(wanted: Create | Update | Patch | Delete, authority: Authority) -> Deny:
-    letter = {Create: "c", Update: "u", Patch: "u", Delete: "d"}[type(wanted)]
-    if not authority.having(letter, wanted.type):
-        return deny_letter(authority, letter, wanted.type, "writing")
-    return Deny("interaction.write", "writing is not offered", status=405, issue="not-supported", allow="GET, HEAD")
-
-
 def _refuse_compartment(wanted: SearchCompartment, authority: Authority) -> Deny:
     if wanted.type != "*" and not authority.having("s", wanted.type):
         return deny_letter(authority, "s", wanted.type, "searching")
@@ -129,6 +130,23 @@ def resume_link(rest: str) -> CanonicalRequest | None:
 def read_for_ourselves(resource_type: str, resource_id: str) -> CanonicalRequest:
     """Return the request for a resource a decision hangs on; its content never reaches the client by this way."""
     return canonical_request((resource_type, resource_id))
+
+
+def write_request(verb: str, checked: Checked, version: str) -> CanonicalRequest:
+    """Return the request that writes what was checked, or deletes it, if it is still at `version` (empty: whichever).
+
+    `verb`: create, update, patch or delete; a patch is sent as the update it amounts to. Raises FhirRefusal (413).
+    """
+    if verb == "create":
+        return canonical_write("POST", (checked.type,), write_body(checked), version="")
+    if verb == "delete":
+        return canonical_write("DELETE", (checked.type, checked.id), version=version)
+    return canonical_write("PUT", (checked.type, checked.id), write_body(checked), version=version)
+
+
+def undo_request(found: Unchecked) -> CanonicalRequest:
+    """Return the request that takes back what a create of ours became, when it became something else than was sent."""
+    return canonical_write("DELETE", (found.type, found.id), version=version_of(found.resource, ""))
 
 
 def read_capabilities() -> CanonicalRequest:

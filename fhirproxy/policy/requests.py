@@ -3,13 +3,14 @@
 What the sum type has no member for cannot be asked. Source: FHIR R4 http.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fhirproxy.policy.headers import Headers, require_form, require_json_accepted
 from fhirproxy.policy.outcomes import FhirRefusal, bad_request
 from fhirproxy.policy.parameters import SearchQuery, parse_search
 from fhirproxy.policy.references import Bases, is_id
 from fhirproxy.policy.results import Shape, parse_read_parameters
+from fhirproxy.policy.sent import Sent, read_created, read_sent
 from fhirproxy.policy.targets import Pairs, Target, parse_form
 from smartauth.errors import Refusal
 from smartauth.policy import r4
@@ -84,6 +85,7 @@ class Create:
     """POST /Type, conditional when If-None-Exist is present."""
 
     type: str
+    sent: Sent = field(default_factory=Sent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,7 @@ class Update:
 
     type: str
     id: str | None
+    sent: Sent = field(default_factory=Sent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +103,7 @@ class Patch:
 
     type: str
     id: str | None
+    sent: Sent = field(default_factory=Sent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +112,14 @@ class Delete:
 
     type: str
     id: str | None
+    sent: Sent = field(default_factory=Sent)
 
 
 @dataclass(frozen=True, slots=True)
 class Bundled:
     """POST / : batch or transaction."""
+
+    sent: Sent = field(default_factory=Sent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +165,8 @@ def _shape_of(interaction: Interaction) -> Shape | None:
     match interaction:
         case Capabilities(shape=shape) | Read(shape=shape):
             return shape
+        case Create(sent=sent) | Update(sent=sent) | Patch(sent=sent) | Delete(sent=sent) | Bundled(sent=sent):
+            return sent.shape
         case SearchType(query=query):
             return query.shape
     return None
@@ -166,7 +175,7 @@ def _shape_of(interaction: Interaction) -> Shape | None:
 def _parse_path(verb: str, target: Target, headers: Headers, body: bytes, bases: Bases) -> Interaction:
     match target.segments:
         case ():
-            return _parse_base(verb, target.pairs)
+            return _parse_base(verb, target.pairs, headers, body)
         case ("metadata",):
             _allow(verb, "GET")
             return Capabilities(parse_read_parameters("CapabilityStatement", target.pairs))
@@ -189,10 +198,10 @@ def _parse_path(verb: str, target: Target, headers: Headers, body: bytes, bases:
     raise AssertionError(target.segments)
 
 
-def _parse_base(verb: str, pairs: Pairs) -> Interaction:
+def _parse_base(verb: str, pairs: Pairs, headers: Headers, body: bytes) -> Interaction:
     _allow(verb, "GET", "POST")
     if verb == "POST":
-        return Bundled()
+        return Bundled(read_sent("Bundle", pairs, headers, body, on_type=False))
     if not pairs:
         raise _no_such_place("target.base", "there is nothing at the base itself")
     return SearchSystem()
@@ -210,7 +219,7 @@ def _parse_type(
 ) -> Interaction:
     match rest:
         case ():
-            return _parse_collection(verb, kind, pairs, headers, bases)
+            return _parse_collection(verb, kind, pairs, headers, body, bases)
         case ("_search",):
             _allow(verb, "POST")
             require_form(headers.content_type)
@@ -225,27 +234,39 @@ def _parse_type(
         case (resource_id, *tail):
             if not is_id(resource_id):
                 raise _no_such_place("target.id", "the path holds an id that is none")
+            if not tail and verb != "GET":
+                return _parse_write(verb, kind, resource_id, pairs, headers, body)
             return _parse_instance(verb, kind, resource_id, tuple(tail), pairs)
     raise AssertionError(rest)
 
 
-def _parse_collection(verb: str, kind: str, pairs: Pairs, headers: Headers, bases: Bases) -> Interaction:
+def _parse_collection(verb: str, kind: str, pairs: Pairs, headers: Headers, body: bytes, bases: Bases) -> Interaction:
     match verb:
         case "GET":
             return SearchType(kind, parse_search(kind, pairs, bases, lenient=headers.is_lenient))
         case "POST":
-            return Create(kind)
+            return Create(kind, read_created(kind, pairs, headers, body))
+    return _parse_write(verb, kind, None, pairs, headers, body)
+
+
+def _parse_write(
+    verb: str, kind: str, resource_id: str | None, pairs: Pairs, headers: Headers, body: bytes
+) -> Interaction:
+    sent = read_sent(kind, pairs, headers, body, on_type=resource_id is None)
+    match verb:
         case "PUT":
-            return Update(kind, None)
+            return Update(kind, resource_id, sent)
         case "PATCH":
-            return Patch(kind, None)
-    return Delete(kind, None)
+            return Patch(kind, resource_id, sent)
+        case "DELETE":
+            return Delete(kind, resource_id, sent)
+    raise _method_not_allowed("GET, HEAD, PUT, PATCH, DELETE")
 
 
 def _parse_instance(verb: str, kind: str, resource_id: str, tail: tuple[str, ...], pairs: Pairs) -> Interaction:
     match tail:
         case ():
-            return _parse_one(verb, kind, resource_id, pairs)
+            return Read(kind, resource_id, parse_read_parameters(kind, pairs))
         case ("_history",):
             _allow(verb, "GET")
             return History(kind, resource_id)
@@ -262,19 +283,6 @@ def _parse_instance(verb: str, kind: str, resource_id: str, tail: tuple[str, ...
             _allow(verb, "POST")
             return SearchCompartment(kind, resource_id, other)
     raise _no_such_place("target.path", "the path leads nowhere")
-
-
-def _parse_one(verb: str, kind: str, resource_id: str, pairs: Pairs) -> Interaction:
-    match verb:
-        case "GET":
-            return Read(kind, resource_id, parse_read_parameters(kind, pairs))
-        case "PUT":
-            return Update(kind, resource_id)
-        case "PATCH":
-            return Patch(kind, resource_id)
-        case "DELETE":
-            return Delete(kind, resource_id)
-    raise _method_not_allowed("GET, HEAD, PUT, PATCH, DELETE")
 
 
 def _allow(verb: str, *verbs: str) -> None:

@@ -142,6 +142,7 @@ class FhirService:
         return Response(200, version.raw, headers=_version_headers(version))
 
     def _written(self, version: Version, status: int) -> Response:
+        version = self.mode.written(version, self.store)
         location = f"{self.base_url}/{version.key}/_history/{version.number}"
         return Response(status, version.raw, headers=[("Location", location), *_version_headers(version)])
 
