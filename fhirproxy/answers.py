@@ -37,7 +37,7 @@ HeaderLines = tuple[tuple[str, str], ...]
 
 def answer(status: int, value: Shaped, *headers: tuple[str, str], pretty: bool = False) -> RawResponse:
     """Return an answer that only its token holder may keep."""
-    return RawResponse(status, (("Content-Type", FHIR_JSON), *PRIVATE, *headers), value.encode(pretty=pretty))
+    return RawResponse(status, (("Content-Type", FHIR_JSON), *PRIVATE, *headers), value.encode(pretty=pretty), value)
 
 
 def refusal_answer(refused: FhirRefusal | OAuthError, trace_id: str) -> RawResponse:

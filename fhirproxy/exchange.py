@@ -43,6 +43,7 @@ class Exchange:
     checked: int = 0
     removed: int = 0
     fetched: int = 0
+    budget: int = FETCH_BUDGET
     known: dict[tuple[str, str], Resource | None] = field(default_factory=dict)
 
     def read(self, request: CanonicalRequest, wanted: Local) -> Found:
@@ -100,7 +101,7 @@ class Exchange:
         """Fetch what a decision hangs on. What fails or is over the budget stays unknown and admits nothing."""
         for local in wanted:
             key = (local.type, local.id)
-            if key in self.known or self.fetched >= FETCH_BUDGET:
+            if key in self.known or self.fetched >= self.budget:
                 continue
             self.fetched += 1
             try:

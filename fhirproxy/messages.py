@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from fhirproxy.policy.headers import RawHeaders
+from fhirproxy.policy.shaping import Shaped
 from smartauth.context import RequestContext
 
 FHIR_JSON = "application/fhir+json"
@@ -42,3 +43,4 @@ class RawResponse:
     status: int
     headers: tuple[tuple[str, str], ...]
     body: bytes = b""
+    value: Shaped | None = None  # what the body says, for an answer that becomes part of another

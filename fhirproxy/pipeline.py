@@ -3,22 +3,26 @@
 Limits and headers, tenant, token, grants, one typed interaction, decision, upstream, check, shape, audit.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from uuid import uuid5
 
 from clients.origins import is_registered_origin
 from clients.tenants import TenantInfo, find_tenant
 from fhirproxy.answers import ANYBODY, answer, cors_lines, error_code, preflight_answer, refusal_answer
+from fhirproxy.batches import run_batch
 from fhirproxy.cursors import no_page, open_cursor, seal_cursor
 from fhirproxy.exchange import Exchange
 from fhirproxy.messages import RawRequest, RawResponse, Unreadable
 from fhirproxy.policy.authority import Authority, make_authority
+from fhirproxy.policy.bundles import parse_bundle
 from fhirproxy.policy.decisions import decide
 from fhirproxy.policy.headers import Headers, bearer_token, screen_headers
 from fhirproxy.policy.outcomes import FhirRefusal, bad_request
 from fhirproxy.policy.plans import Deny, ReadPlan, SearchPlan
 from fhirproxy.policy.references import make_bases
-from fhirproxy.policy.requests import Capabilities, Interaction, Page, is_public, parse_request
+from fhirproxy.policy.requests import Bundled, Capabilities, Interaction, Page, is_public, parse_request
 from fhirproxy.policy.targets import parse_target, render
 from fhirproxy.policy.write_plans import WritePlan
 from fhirproxy.reading import read
@@ -27,6 +31,7 @@ from fhirproxy.searching import Position, search, self_url
 from fhirproxy.statement import capability_answer
 from fhirproxy.tenancy import find_upstream
 from fhirproxy.tenant_limits import limits_of
+from fhirproxy.transacting import Transaction
 from fhirproxy.upstream import UpstreamError, UpstreamGone, UpstreamTimeout
 from fhirproxy.write_trail import Trail
 from fhirproxy.writing import write
@@ -50,16 +55,20 @@ class _Progress:
 def handle(raw: RawRequest) -> RawResponse:
     """Answer one request. Never raises for what a client or an upstream did; database errors and bugs pass through."""
     progress = _Progress()
+    return _finish(raw, _attempt(raw, lambda: _answer(raw, progress)), progress)
+
+
+def _attempt(raw: RawRequest, act: Callable[[], RawResponse]) -> RawResponse:
+    """Return what `act` answers, or the answer to what it raises."""
     try:
-        response = _answer(raw, progress)
+        return act()
     except (FhirRefusal, OAuthError) as refused:
-        response = _refuse(raw, refused)
+        return _refuse(raw, refused)
     except (UpstreamError, Unsealable) as error:
-        response = _refuse(raw, _upstream_refusal(error))
+        return _refuse(raw, _upstream_refusal(error))
     except AuditUnavailable:
         refusal = Refusal("audit.unavailable", "nothing can be recorded at the moment, so nothing is allowed")
-        response = _refuse(raw, TemporarilyUnavailable(refusal))
-    return _finish(raw, response, progress)
+        return _refuse(raw, TemporarilyUnavailable(refusal))
 
 
 def _answer(raw: RawRequest, progress: _Progress) -> RawResponse:
@@ -100,6 +109,8 @@ def _carry_out(
     now: datetime,
 ) -> RawResponse:
     """Decide and act. What was allowed is recorded before it is given."""
+    if isinstance(wanted, Bundled):
+        return _bundle(raw, wanted, tenant, access, authority, exchange, headers, now)
     plan = _plan(wanted, tenant, access, authority, now)
     match plan:
         case Deny():
@@ -112,6 +123,41 @@ def _carry_out(
             response = _search(plan, wanted, authority, exchange, access, now)
     record_read(raw.context, _event(plan, access, exchange))
     return response
+
+
+def _bundle(
+    raw: RawRequest,
+    wanted: Bundled,
+    tenant: TenantInfo,
+    access: Access,
+    authority: Authority,
+    exchange: Exchange,
+    headers: Headers,
+    now: datetime,
+) -> RawResponse:
+    """Carry out a batch or a transaction: each entry is asked for as if it were sent alone."""
+    info = exchange.info
+
+    def alone(index: int) -> RawRequest:
+        # A receipt has a trace id to itself; those of entries follow from that of the whole.
+        context = replace(raw.context, trace_id=uuid5(raw.context.trace_id, str(index)))
+        return replace(raw, context=context)
+
+    def act(index: int, inner: Interaction, own: Headers) -> RawResponse:
+        entry_exchange = Exchange(info, exchange.request_id)
+        return _carry_out(alone(index), inner, tenant, access, authority, entry_exchange, own, now)
+
+    def attempt(index: int, do: Callable[[], RawResponse]) -> RawResponse:
+        return _attempt(alone(index), do)
+
+    bundle = parse_bundle(wanted.sent.content_type, wanted.sent.body)
+    if bundle.is_transaction:
+        trail = Trail(raw.context, access, exchange, "transaction")
+        transaction = Transaction(authority, limits_of(tenant.policy), exchange, trail, headers)
+        answers = transaction.run(bundle, act, attempt)
+    else:
+        answers = run_batch(bundle, headers, info.bases, act, attempt)
+    return answer(200, answers, pretty=wanted.sent.shape.pretty)
 
 
 def _plan(

@@ -38,7 +38,7 @@ def write(plan: WritePlan, authority: Authority, exchange: Exchange, trail: Trai
         return existing_answer(plan, prepared, exchange)
     trail.intend(prepared.plan, prepared.version)
     try:
-        written = send(prepared, exchange)
+        result = send(prepared, exchange)
     except FhirRefusal as refused:
         if refused.status != 412 or plan.verb != "patch" or plan.version or plan.criteria:
             raise
@@ -46,9 +46,9 @@ def write(plan: WritePlan, authority: Authority, exchange: Exchange, trail: Trai
         prepared = prepare(plan, authority, exchange)
         if isinstance(prepared, Checked):
             raise AssertionError(plan) from None
-        written = send(prepared, exchange)
-    trail.done(prepared.plan, written.id, written.status)
-    return written_answer(prepared.plan, written, exchange)
+        result = send(prepared, exchange)
+    trail.done(prepared.plan, result.id, result.status)
+    return written_answer(prepared.plan, result, exchange)
 
 
 def prepare(plan: WritePlan, authority: Authority, exchange: Exchange) -> Prepared | Checked:
@@ -62,7 +62,7 @@ def prepare(plan: WritePlan, authority: Authority, exchange: Exchange) -> Prepar
     if plan.verb != "create":
         before = look(plan, exchange)
         if before is None:
-            plan = _as_create(plan)
+            plan = as_create(plan)
     if plan.verb == "delete" and before is not None:
         request = write_request("delete", before.checked, before.version)
         return Prepared(plan, request, before.checked, before.version)
@@ -88,7 +88,8 @@ def look(plan: WritePlan, exchange: Exchange) -> Before | None:
         raise
 
 
-def _as_create(plan: WritePlan) -> WritePlan:
+def as_create(plan: WritePlan) -> WritePlan:
+    """Return the plan for an update that found nothing, where updates may create."""
     return replace(plan, via=plan.create_via, is_full=any(grant.is_full for grant in plan.create_via), verb="create")
 
 
@@ -122,9 +123,13 @@ def send(prepared: Prepared, exchange: Exchange) -> Written:
         raise version_conflict("the FHIR server says that the write conflicts with another")
     if answer.status not in (200, 201):
         raise refusal_of(answer.status, resource)
-    found = find_unchecked(resource)
+    return written(plan, find_unchecked(resource), answer.location, exchange)
+
+
+def written(plan: WritePlan, found: Unchecked | None, location: str, exchange: Exchange) -> Written:
+    """Return what came of a write that succeeded, checked once more; it is read where the answer does not hold it."""
     if found is None:
-        found = _read_back(plan, answer.location, exchange)
+        found = _read_back(plan, location, exchange)
     if found.type != plan.type or (plan.id and found.id != plan.id):
         raise UpstreamMalformed("the answer is not the resource that was written")
     status = 201 if plan.verb == "create" else 200

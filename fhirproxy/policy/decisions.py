@@ -4,6 +4,7 @@ Pure: no clock, no database, no network. Unknown means deny. Source: SMART 2.2 s
 """
 
 import re
+from collections.abc import Mapping
 
 from fhirproxy.policy.authority import Authority, Everyone, union
 from fhirproxy.policy.compartments import Checked, Unchecked
@@ -38,6 +39,7 @@ from fhirproxy.policy.requests import (
     Update,
     VRead,
 )
+from fhirproxy.policy.transactions import Step, transaction_body
 from fhirproxy.policy.write_plans import WritePlan
 from fhirproxy.policy.writes import decide_write
 
@@ -75,7 +77,7 @@ def decide(wanted: Interaction, authority: Authority, limits: Limits) -> ReadPla
         case SearchCompartment():
             return _refuse_compartment(wanted, authority)
         case Bundled():
-            return Deny("interaction.batch", "batch and transaction are not offered")
+            return Deny("interaction.bundle", "a batch or transaction has no place inside another")
         case Operation():
             return _refuse_operation(wanted)
         case Capabilities() | Page():
@@ -142,6 +144,15 @@ def write_request(verb: str, checked: Checked, version: str) -> CanonicalRequest
     if verb == "delete":
         return canonical_write("DELETE", (checked.type, checked.id), version=version)
     return canonical_write("PUT", (checked.type, checked.id), write_body(checked), version=version)
+
+
+def transaction_request(steps: tuple[Step, ...], urns: Mapping[str, str]) -> CanonicalRequest:
+    """Return one transaction of writes that were each checked.
+
+    urns: the address under which an entry that is still to be created was judged, and its name in this transaction.
+    Raises FhirRefusal (413).
+    """
+    return canonical_write("POST", (), transaction_body(steps, urns), version="")
 
 
 def undo_request(found: Unchecked) -> CanonicalRequest:

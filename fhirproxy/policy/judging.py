@@ -220,7 +220,11 @@ def is_reachable(local: Local, grant: Grant, bases: Bases, known: Known) -> bool
 
 def write_body(checked: Checked) -> bytes:
     """Return a checked resource as it is sent. Raises FhirRefusal (413)."""
-    body = write_json(checked.resource)
+    return require_sendable(write_json(checked.resource))
+
+
+def require_sendable(body: bytes) -> bytes:
+    """Return a body that is not too large to be sent. Raises FhirRefusal (413)."""
     if len(body) > LARGEST_BODY:
         raise FhirRefusal(413, "too-long", Refusal("body.size", "the resource would be larger than 10 MiB"))
     return body

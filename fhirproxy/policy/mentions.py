@@ -5,6 +5,7 @@ confined writer points at is found here and judged. Source: FHIR R4 references, 
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
@@ -42,6 +43,17 @@ def take_mentions(resource: Resource, bases: Bases, *, apart_from: frozenset[str
     return mentions
 
 
+def renamed(tree: Json, names: Mapping[str, str], name: str = "") -> Json:
+    """Return a copy of `tree` in which references and URLs that say exactly a key of `names` say its value."""
+    if isinstance(tree, dict):
+        return {inner: renamed(value, names, inner) for inner, value in tree.items()}
+    if isinstance(tree, list):
+        return [renamed(value, names, name) for value in tree]
+    if isinstance(tree, str) and (name == "reference" or name.lower().endswith(URL_NAMES)):
+        return names.get(tree, tree)
+    return tree
+
+
 def _rewritten(name: str, value: Json, bases: Bases, mentions: Mentions) -> Json:
     if isinstance(value, dict):
         for inner, one in value.items():
@@ -60,8 +72,7 @@ def _reference(text: str, bases: Bases, mentions: Mentions) -> str:
     if text.startswith("#"):
         return text
     if text[:4].lower() == "urn:":
-        if URN.fullmatch(text):
-            mentions.urns.add(text)
+        _count_urn(text, mentions)
         return text
     if "://" in text and bases.relative(text) is None:
         return text  # Somebody else's server: data, which nobody here resolves.
@@ -80,6 +91,8 @@ def _url(text: str, bases: Bases, mentions: Mentions, *, is_url: bool) -> str:
     """A server resolves attachments against its base, so a relative URL that names a type is a reference too."""
     if re.search(r"\s", text):
         return text
+    if is_url:
+        _count_urn(text, mentions)
     if "://" not in text:
         if is_url and any(r4.is_resource_type(part) for part in re.split(r"[/?#|]", text)[:-1]):
             _count(text, bases, mentions)
@@ -90,6 +103,11 @@ def _url(text: str, bases: Bases, mentions: Mentions, *, is_url: bool) -> str:
     if not _count(rest, bases, mentions) or bases.public.relative(text) is None:
         return text
     return f"{_url_of(bases.upstream[0])}/{rest}"
+
+
+def _count_urn(text: str, mentions: Mentions) -> None:
+    if text.lower().startswith("urn:uuid:"):
+        mentions.urns.add(text)
 
 
 def _url_of(base: Base) -> str:

@@ -16,6 +16,7 @@ from fhirproxy.r4server.search.paging import OFFSET_PARAMETER, TOKEN_PARAMETER, 
 from fhirproxy.r4server.search.query import parse_query
 from fhirproxy.r4server.search.sorting import sort_versions
 from fhirproxy.r4server.store import LOGICAL_ID, Store, Version
+from fhirproxy.r4server.transactions import transact
 
 
 @dataclass(slots=True)
@@ -39,6 +40,8 @@ class FhirService:
                 return Response(200, capability.statement(self.base_url))
             case ("GET", ""):
                 return self.page(request)
+            case ("POST", ""):
+                return transact(request.json_body(), self.store, self.mode, base_url=self.base_url)
             case ("GET", resource_type):
                 return self.search(request, resource_type, request.query_pairs())
             case ("POST", resource_type, "_search"):

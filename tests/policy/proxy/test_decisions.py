@@ -106,7 +106,7 @@ DECISIONS = [
     ("system/*.rs", None, "GET /?_type=Patient", "interaction.search_system"),
     ("system/*.rs", None, "GET /Patient/ana/Observation", "interaction.search_compartment"),
     ("system/Patient.rs", None, "GET /Patient/ana/Observation", "scope"),
-    ("system/*.cruds", None, "POST /", "interaction.batch"),
+    ("system/*.cruds", None, "POST /", "interaction.bundle"),
     ("system/*.rs", None, "GET /Patient/ana/$everything", "interaction.operation"),
     ("system/*.rs", None, "GET /$nonsense", "interaction.unknown_operation"),
 ]
