@@ -208,7 +208,8 @@ def _capabilities(raw: RawRequest, headers: Headers, tenant: TenantInfo) -> RawR
     if not isinstance(wanted, Capabilities):
         raise AssertionError(wanted)
     info = find_upstream(tenant.slug)
-    return capability_answer(tenant.slug, info, request_id=str(raw.context.trace_id), pretty=wanted.shape.pretty)
+    writes, trace_id = limits_of(tenant.policy).writes, str(raw.context.trace_id)
+    return capability_answer(tenant.slug, info, writes, request_id=trace_id, pretty=wanted.shape.pretty)
 
 
 def _event(plan: ReadPlan | SearchPlan, access: Access, exchange: Exchange) -> AuditEvent:

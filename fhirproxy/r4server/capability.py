@@ -24,7 +24,13 @@ def statement(base_url: str) -> bytes:
         "implementation": {"description": "Synthetic data for the sandbox and the tests", "url": base_url},
         "fhirVersion": FHIR_VERSION,
         "format": ["application/fhir+json", "json"],
-        "rest": [{"mode": "server", "resource": [_resource(name) for name in sorted(resource_types())]}],
+        "rest": [
+            {
+                "mode": "server",
+                "interaction": [{"code": "transaction"}],
+                "resource": [_resource(name) for name in sorted(resource_types())],
+            }
+        ],
     }
     return encode(document)
 
