@@ -26,7 +26,7 @@ PRIVATE = (
     ("Vary", "Authorization, Origin"),
 )
 EXPOSED = "ETag, Location, Content-Location, Last-Modified, WWW-Authenticate, Retry-After, X-Request-ID, X-Trace-Id"
-METHODS = "GET, HEAD, POST, OPTIONS"
+METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 ANYBODY = ("Access-Control-Allow-Origin", "*")
 PREFLIGHT_HEADERS = (
     "Authorization, Content-Type, Accept, Prefer, "
@@ -38,13 +38,13 @@ HeaderLines = tuple[tuple[str, str], ...]
 
 def answer(status: int, value: Shaped, *headers: tuple[str, str], pretty: bool = False) -> RawResponse:
     """Return an answer that only its token holder may keep."""
-    return RawResponse(status, (("Content-Type", FHIR_JSON), *PRIVATE, *headers), value.encode(pretty=pretty))
+    return RawResponse(status, (("Content-Type", FHIR_JSON), *PRIVATE, *headers), value.encode(pretty=pretty), value)
 
 
 def refusal_answer(refused: FhirRefusal | OAuthError, trace_id: str) -> RawResponse:
     """Return the public answer to a refusal: an OperationOutcome that names no more than the client may know."""
     if isinstance(refused, FhirRefusal):
-        outcome = operation_outcome(refused.issue, refused.public, trace_id)
+        outcome = operation_outcome(refused.issue, refused.public, trace_id, refused.more)
         return answer(refused.status, written_by_us(outcome), *_challenge(refused))
     issue = "login" if isinstance(refused, InvalidToken) else "transient"
     outcome = operation_outcome(issue, f"{refused.description}.", trace_id)  # type: ignore[arg-type]
@@ -88,6 +88,14 @@ def resource_answer(resource: Resource, value: Shaped, headers: Headers, *, pret
 
     `resource` is the checked resource, for its version and date.
     """
+    lines, etag, moment = version_lines(resource)
+    if _is_known(headers, etag, moment):
+        return RawResponse(304, (*PRIVATE, *lines))
+    return answer(200, value, *lines, pretty=pretty)
+
+
+def version_lines(resource: Resource) -> tuple[HeaderLines, str, datetime | None]:
+    """Return ETag and Last-Modified of a checked resource, and what they say: (lines, entity tag, moment)."""
     meta = resource.get("meta")
     version = meta.get("versionId") if isinstance(meta, dict) else None
     updated = meta.get("lastUpdated") if isinstance(meta, dict) else None
@@ -99,9 +107,7 @@ def resource_answer(resource: Resource, value: Shaped, headers: Headers, *, pret
     moment = interval.start.replace(microsecond=0) if interval else None
     if moment is not None:
         lines.append(("Last-Modified", format_datetime(moment.astimezone(UTC), usegmt=True)))
-    if _is_known(headers, etag, moment):
-        return RawResponse(304, (*PRIVATE, *lines))
-    return answer(200, value, *lines, pretty=pretty)
+    return tuple(lines), etag, moment
 
 
 def content_answer(found: Content) -> RawResponse:

@@ -22,6 +22,7 @@ class Found:
 
     unchecked: Unchecked | None
     is_deleted: bool = False
+    etag: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,7 @@ class Exchange:
     checked: int = 0
     removed: int = 0
     fetched: int = 0
+    budget: int = FETCH_BUDGET
     known: dict[tuple[str, str], Resource | None] = field(default_factory=dict)
     patients: set[str] = field(default_factory=set)
 
@@ -60,7 +62,17 @@ class Exchange:
         unchecked = find_unchecked(self._parse(answer.body))
         if unchecked is None or (unchecked.type, unchecked.id) != (wanted.type, wanted.id):
             raise UpstreamMalformed("the answer is not the resource that was asked for")
-        return Found(unchecked)
+        return Found(unchecked, etag=answer.etag)
+
+    def write(self, request: CanonicalRequest) -> tuple[upstream.Answer, Resource | None]:
+        """Send a write and return the answer, with what it holds when that is a FHIR resource. Raises UpstreamError."""
+        answer = self._send(request)
+        try:
+            return answer, self._parse(answer.body) if answer.body else None
+        except UpstreamMalformed:
+            if answer.status < 300:
+                raise
+            return answer, None
 
     def page(self, request: CanonicalRequest, *, kind: str = "searchset") -> UpstreamPage:
         """Fetch one page of a search or, with another `kind` of Bundle, of what else comes in pages.
@@ -98,7 +110,7 @@ class Exchange:
         """Fetch what a decision hangs on. What fails or is over the budget stays unknown and admits nothing."""
         for local in wanted:
             key = (local.type, local.id)
-            if key in self.known or self.fetched >= FETCH_BUDGET:
+            if key in self.known or self.fetched >= self.budget:
                 continue
             self.fetched += 1
             try:

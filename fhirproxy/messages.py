@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from fhirproxy.policy.headers import RawHeaders
+from fhirproxy.policy.shaping import Shaped
 from smartauth.context import RequestContext
 
 FHIR_JSON = "application/fhir+json"
@@ -47,3 +48,4 @@ class RawResponse:
     headers: tuple[tuple[str, str], ...]
     body: bytes = b""
     stream: Generator[bytes, None, None] | None = None
+    value: Shaped | None = None  # what the body says, for an answer that becomes part of another

@@ -3,14 +3,17 @@
 Limits and headers, tenant, token, grants, one typed interaction, decision, upstream, check, shape, audit.
 """
 
+from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from uuid import uuid5
 
 from clients.origins import is_registered_origin
 from clients.tenants import TenantInfo, find_tenant
 from fhirproxy import bulk
 from fhirproxy.answers import ANYBODY, answer, cors_lines, error_code, preflight_answer, refusal_answer
+from fhirproxy.batches import run_batch
 from fhirproxy.cursors import no_page, open_cursor, seal_cursor
 from fhirproxy.exchange import Exchange
 from fhirproxy.explaining import Explanation
@@ -19,21 +22,27 @@ from fhirproxy.messages import RawRequest, RawResponse, Unreadable
 from fhirproxy.operations import tell_everything, tell_latest
 from fhirproxy.policy.authority import Authority
 from fhirproxy.policy.bulk_requests import BulkInteraction
+from fhirproxy.policy.bundles import parse_bundle
 from fhirproxy.policy.decisions import decide
 from fhirproxy.policy.headers import Headers, bearer_token, screen_headers
 from fhirproxy.policy.outcomes import FhirRefusal, bad_request
-from fhirproxy.policy.plans import Deny, Limits, ReadPlan, SearchPlan
+from fhirproxy.policy.plans import Deny, ReadPlan, SearchPlan
 from fhirproxy.policy.references import make_bases
-from fhirproxy.policy.requests import Capabilities, Interaction, Page, is_public, parse_request
+from fhirproxy.policy.requests import Bundled, Capabilities, Interaction, Page, is_public, parse_request
 from fhirproxy.policy.targets import parse_target, render
+from fhirproxy.policy.write_plans import WritePlan
 from fhirproxy.reading import read
 from fhirproxy.rights import load_facts
 from fhirproxy.searching import Position, search, self_url
 from fhirproxy.statement import capability_answer
 from fhirproxy.tenancy import find_upstream
+from fhirproxy.tenant_limits import limits_of
 from fhirproxy.tenant_rules import authority_under
+from fhirproxy.transacting import Transaction
 from fhirproxy.upstream import UpstreamError, UpstreamGone, UpstreamResting, UpstreamTimeout
 from fhirproxy.versions import tell_history
+from fhirproxy.write_trail import Trail
+from fhirproxy.writing import write
 from smartauth import endpoints
 from smartauth.audit.recording import AuditEvent, AuditUnavailable, record_read
 from smartauth.errors import OAuthError, Refusal, TemporarilyUnavailable
@@ -65,20 +74,20 @@ def handle(raw: RawRequest) -> RawResponse:
     """Answer one request. Never raises for what a client or an upstream did; database errors and bugs pass through."""
     progress = _Progress()
     with progress.held:
-        return _handle(raw, progress)
+        return _finish(raw, _attempt(raw, lambda: _answer(raw, progress)), progress)
 
 
-def _handle(raw: RawRequest, progress: _Progress) -> RawResponse:
+def _attempt(raw: RawRequest, act: Callable[[], RawResponse]) -> RawResponse:
+    """Return what `act` answers, or the answer to what it raises."""
     try:
-        response = _answer(raw, progress)
+        return act()
     except (FhirRefusal, OAuthError) as refused:
-        response = _refuse(raw, refused)
+        return _refuse(raw, refused)
     except (UpstreamError, Unsealable) as error:
-        response = _refuse(raw, _upstream_refusal(error))
+        return _refuse(raw, _upstream_refusal(error))
     except AuditUnavailable:
-        refusal = Refusal("audit.unavailable", "reads cannot be recorded at the moment, so none is allowed")
-        response = _refuse(raw, TemporarilyUnavailable(refusal))
-    return _finish(raw, response, progress)
+        refusal = Refusal("audit.unavailable", "nothing can be recorded at the moment, so nothing is allowed")
+        return _refuse(raw, TemporarilyUnavailable(refusal))
 
 
 def _answer(raw: RawRequest, progress: _Progress) -> RawResponse:
@@ -123,6 +132,8 @@ def _carry_out(
     """Decide and act. What was allowed is recorded before it is given."""
     if isinstance(wanted, BulkInteraction):
         return bulk.carry_out(raw, wanted, tenant, access, authority, exchange, now=now)
+    if isinstance(wanted, Bundled):
+        return _bundle(raw, wanted, tenant, access, authority, exchange, headers, now)
     plan = _plan(wanted, tenant, access, authority, now)
     if isinstance(raw.context.explanation, Explanation):
         raw.context.explanation.planned(plan)
@@ -131,6 +142,8 @@ def _carry_out(
             raise plan.as_refusal()
         case ReadPlan():
             response = read(plan, authority, exchange, headers)
+        case WritePlan():
+            return write(plan, authority, exchange, Trail(raw.context, access, exchange))
         case SearchPlan():
             response = _search(plan, wanted, authority, exchange, access, now)
     record_read(raw.context, _event(plan, access, exchange))
@@ -138,14 +151,47 @@ def _carry_out(
     return response
 
 
+def _bundle(
+    raw: RawRequest,
+    wanted: Bundled,
+    tenant: TenantInfo,
+    access: Access,
+    authority: Authority,
+    exchange: Exchange,
+    headers: Headers,
+    now: datetime,
+) -> RawResponse:
+    """Carry out a batch or a transaction: each entry is asked for as if it were sent alone."""
+    info = exchange.info
+
+    def alone(index: int) -> RawRequest:
+        # A receipt has a trace id to itself; those of entries follow from that of the whole.
+        context = replace(raw.context, trace_id=uuid5(raw.context.trace_id, str(index)))
+        return replace(raw, context=context)
+
+    def act(index: int, inner: Interaction, own: Headers) -> RawResponse:
+        entry_exchange = Exchange(info, exchange.request_id)
+        return _carry_out(alone(index), inner, tenant, access, authority, entry_exchange, own, now)
+
+    def attempt(index: int, do: Callable[[], RawResponse]) -> RawResponse:
+        return _attempt(alone(index), do)
+
+    bundle = parse_bundle(wanted.sent.content_type, wanted.sent.body)
+    if bundle.is_transaction:
+        trail = Trail(raw.context, access, exchange, "transaction")
+        transaction = Transaction(authority, limits_of(tenant.policy), exchange, trail, headers)
+        answers = transaction.run(bundle, act, attempt)
+    else:
+        answers = run_batch(bundle, headers, info.bases, act, attempt)
+    return answer(200, answers, pretty=wanted.sent.shape.pretty)
+
+
 def _plan(
     wanted: Interaction, tenant: TenantInfo, access: Access, authority: Authority, now: datetime
-) -> ReadPlan | SearchPlan | Deny:
+) -> ReadPlan | SearchPlan | WritePlan | Deny:
     if isinstance(wanted, Page):
         return open_cursor(wanted.cursor, authority, access=access, now=now)
-    policy = tenant.policy
-    limits = Limits(policy.default_count, policy.max_count, frozenset(policy.valueset_hosts))
-    return decide(wanted, authority, limits)
+    return decide(wanted, authority, limits_of(tenant.policy))
 
 
 def _search(
@@ -189,7 +235,8 @@ def _capabilities(raw: RawRequest, headers: Headers, tenant: TenantInfo) -> RawR
     if not isinstance(wanted, Capabilities):
         raise AssertionError(wanted)
     info = find_upstream(tenant.slug)
-    return capability_answer(tenant.slug, info, request_id=str(raw.context.trace_id), pretty=wanted.shape.pretty)
+    writes, trace_id = limits_of(tenant.policy).writes, str(raw.context.trace_id)
+    return capability_answer(tenant.slug, info, writes, request_id=trace_id, pretty=wanted.shape.pretty)
 
 
 def _event(plan: ReadPlan | SearchPlan, access: Access, exchange: Exchange) -> AuditEvent:

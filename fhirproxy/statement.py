@@ -7,6 +7,7 @@ from fhirproxy.policy.bodies import Resource
 from fhirproxy.policy.capabilities import reduce_capabilities
 from fhirproxy.policy.decisions import read_capabilities
 from fhirproxy.policy.shaping import written_by_us
+from fhirproxy.policy.switches import WriteSwitches
 from fhirproxy.tenancy import UpstreamInfo
 from fhirproxy.timed import TimedCache
 from fhirproxy.upstream import UpstreamError
@@ -20,11 +21,13 @@ _last_good: TimedCache[tuple[str, str], Resource | None] = TimedCache(max_size=1
 FOR_EVER = 10 * 365 * 86_400.0
 
 
-def capability_answer(tenant: str, info: UpstreamInfo | None, *, request_id: str, pretty: bool) -> RawResponse:
+def capability_answer(
+    tenant: str, info: UpstreamInfo | None, writes: WriteSwitches, *, request_id: str, pretty: bool
+) -> RawResponse:
     """Return the statement: the same for everybody, readable from any origin."""
     upstream = _upstream_statement(info, request_id) if info else None
     statement = reduce_capabilities(
-        upstream, public_url=endpoints.fhir_base(tenant), oauth_uris=endpoints.advertised(tenant)
+        upstream, public_url=endpoints.fhir_base(tenant), oauth_uris=endpoints.advertised(tenant), writes=writes
     )
     return RawResponse(
         200,

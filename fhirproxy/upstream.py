@@ -68,16 +68,20 @@ class UpstreamMalformed(UpstreamError):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back. Headers of the upstream are not kept: nothing of them is ever passed on."""
+    """What came back. Two headers are kept, to be read and not to be passed on: which resource, in which version."""
 
     status: int
     body: bytes
+    location: str = ""
+    etag: str = ""
 
 
 def send(info: UpstreamInfo, request: CanonicalRequest, *, request_id: str) -> Answer:
-    """Send one read and return the answer, whatever its status but 401 and 403. A broken connection is tried once more.
+    """Send one request and return the answer, whatever its status but 401 and 403.
 
-    Raises UpstreamError.
+    A read is tried once more on a broken connection.
+
+    A write never is: it may have happened. Raises UpstreamError.
     """
     breaker = breaker_of(info.base_url)
     wait = breaker.seconds_to_wait(time.monotonic())
@@ -107,13 +111,29 @@ def _failed(info: UpstreamInfo, breaker: Breaker) -> None:
 
 
 def _send(info: UpstreamInfo, request: CanonicalRequest, request_id: str) -> Answer:
+    if request.method != "GET":
+        return _send_write(info, request, request_id)
     try:
-        return _perform(info, request, request_id)
+        return _perform(info, request, request_id, _handle(info.base_url))
     except _Broken:
         try:
-            return _perform(info, request, request_id)
+            return _perform(info, request, request_id, _handle(info.base_url))
         except _Broken as broken:
             raise UpstreamDown(str(broken)) from None
+
+
+def _send_write(info: UpstreamInfo, request: CanonicalRequest, request_id: str) -> Answer:
+    """Send on a connection of its own: on one that was kept, libcurl itself repeats what may have arrived already."""
+    handle = new_handle()
+    try:
+        handle.setopt(pycurl.CUSTOMREQUEST, request.method)
+        if request.body:
+            handle.setopt(pycurl.POSTFIELDS, request.body)
+        return _perform(info, request, request_id, handle)
+    except _Broken as broken:
+        raise UpstreamDown(str(broken)) from None
+    finally:
+        handle.close()
 
 
 class _Broken(UpstreamDown):
@@ -150,28 +170,35 @@ def new_handle() -> pycurl.Curl:
     return handle
 
 
-def _perform(info: UpstreamInfo, request: CanonicalRequest, request_id: str) -> Answer:
-    handle = _handle(info.base_url)
+def _perform(info: UpstreamInfo, request: CanonicalRequest, request_id: str, handle: pycurl.Curl) -> Answer:
     received = Received()
     separator = "" if not request.target or request.target.startswith("?") else "/"
     handle.setopt(pycurl.URL, f"{info.base_url}{separator}{request.target}")
     handle.setopt(pycurl.TIMEOUT_MS, info.timeout_seconds * 1_000)
-    handle.setopt(pycurl.HTTPHEADER, _headers(info, request_id))
+    handle.setopt(pycurl.HTTPHEADER, _headers(info, request, request_id))
+    handle.setopt(pycurl.HEADERFUNCTION, received.header)
     handle.setopt(pycurl.WRITEFUNCTION, received.write)
     try:
         handle.perform()
     except pycurl.error as error:
         raise_for(*error.args, received)
-    return Answer(handle.getinfo(pycurl.RESPONSE_CODE), b"".join(received.parts))
+    status = handle.getinfo(pycurl.RESPONSE_CODE)
+    return Answer(
+        status, b"".join(received.parts), received.headers.get("location", ""), received.headers.get("etag", "")
+    )
 
 
-def _headers(info: UpstreamInfo, request_id: str) -> list[str]:
+def _headers(info: UpstreamInfo, request: CanonicalRequest, request_id: str) -> list[str]:
     lines = [
         "Accept: application/fhir+json",
-        "Prefer: handling=strict",
+        "Prefer: handling=strict" + ("" if request.method == "GET" else ", return=representation"),
         "User-Agent: fhir-access-proxy",
         f"X-Request-ID: {request_id}",
     ]
+    if request.body:
+        lines += ["Content-Type: application/fhir+json", "Expect:"]  # No waiting for a 100 before large bodies.
+    if request.version:
+        lines.append(f'If-Match: W/"{request.version}"')
     return [*lines, f"Authorization: {info.authorization}"] if info.authorization else lines
 
 
@@ -195,6 +222,12 @@ class Received:
         self.parts: list[bytes] = []
         self.size = 0
         self.is_too_large = False
+        self.headers: dict[str, str] = {}
+
+    def header(self, line: bytes) -> None:
+        name, _, value = line.decode("latin-1").partition(":")
+        if name.lower() in ("location", "etag"):
+            self.headers[name.lower()] = value.strip()
 
     def write(self, part: bytes) -> int | None:
         self.size += len(part)

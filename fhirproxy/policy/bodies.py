@@ -50,7 +50,7 @@ def parse_json(data: bytes) -> Json:
         raise MalformedJson("the text is nested too deeply") from None
     except json.JSONDecodeError:
         raise MalformedJson("the text is not JSON") from None
-    _require_size(tree)
+    require_size(tree)
     if SUSPICIOUS.search(data):
         _require_clean_texts(tree)
     return tree
@@ -102,8 +102,11 @@ def _require_short(text: str) -> None:
         raise MalformedJson("a number is too long")
 
 
-def _require_size(tree: Json) -> None:
-    """Count level by level: no recursion, so a deep tree is measured and not suffered."""
+def require_size(tree: Json) -> None:
+    """Raise MalformedJson for a tree with too many levels or values.
+
+    Counted level by level: no recursion, so a deep tree is measured and not suffered.
+    """
     level: list[dict[str, Json] | list[Json]] = [tree] if isinstance(tree, dict | list) else []
     depth = nodes = 0
     while level:

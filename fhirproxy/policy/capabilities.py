@@ -8,6 +8,8 @@ from fhirproxy.policy.bulk_capabilities import add_exports
 from fhirproxy.policy.outcomes import FhirRefusal
 from fhirproxy.policy.parameters import search_parameter
 from fhirproxy.policy.results import parse_include
+from fhirproxy.policy.switches import WriteSwitches
+from fhirproxy.policy.write_capabilities import system_interactions, write_details, written_interactions
 from smartauth.policy import r4
 
 OAUTH_URIS = "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris"
@@ -25,17 +27,22 @@ INTERACTIONS = ("read", "search-type")
 UNKNOWN_DATE = "2020-01-01"
 
 
-def reduce_capabilities(upstream: Resource | None, *, public_url: str, oauth_uris: dict[str, str]) -> Resource:
+def reduce_capabilities(
+    upstream: Resource | None, *, public_url: str, oauth_uris: dict[str, str], writes: WriteSwitches
+) -> Resource:
     """Return our CapabilityStatement. `upstream` None: it did not answer, so no resources are claimed.
 
-    oauth_uris: discovery name to URL, only of endpoints that exist.
+    oauth_uris: discovery name to URL, only of endpoints that exist.  writes: the tenant's switches.
     """
     source = upstream or {}
     date = source.get("date")
     rest: Resource = {"mode": "server", "security": security_block(oauth_uris)}
-    resources = _resources(source)
+    server = _server(source)
+    resources = _resources(server, writes)
     if resources:
         rest["resource"] = resources
+        rest["interaction"] = system_interactions(_codes(server), writes)
+    patches: Resource = {"patchFormat": ["application/json-patch+json"]} if writes.levels else {}
     document: Resource = {
         "resourceType": "CapabilityStatement",
         "status": "active",
@@ -45,6 +52,7 @@ def reduce_capabilities(upstream: Resource | None, *, public_url: str, oauth_uri
         "implementation": {"description": "FHIR API behind SMART on FHIR", "url": public_url},
         "fhirVersion": "4.0.1",
         "format": ["json"],
+        **patches,
         "rest": [rest],
     }
     add_exports(document, rest, source)
@@ -63,24 +71,28 @@ def security_block(oauth_uris: dict[str, str]) -> Resource:
     }
 
 
-def _resources(source: Resource) -> list[Json]:
-    rests = source.get("rest")
-    server = (
-        next((one for one in rests if isinstance(one, dict) and one.get("mode") == "server"), None)
-        if isinstance(rests, list)
-        else None
-    )
-    listed = server.get("resource") if isinstance(server, dict) else None
-    found = [_resource(one) for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+def _server(source: Resource) -> Resource:
+    return next((one for one in _objects(source, "rest") if one.get("mode") == "server"), {})
+
+
+def _codes(listed: Resource) -> set[Json]:
+    codes = [one.get("code") for one in _objects(listed, "interaction")]
+    return {code for code in codes if isinstance(code, str)}
+
+
+def _resources(server: Resource, writes: WriteSwitches) -> list[Json]:
+    found = [_resource(one, writes) for one in _objects(server, "resource")]
     return [one for one in found if one is not None]
 
 
-def _resource(listed: Resource) -> Json:
+def _resource(listed: Resource, writes: WriteSwitches) -> Json:
     kind = listed.get("type")
     if not isinstance(kind, str) or not r4.is_resource_type(kind):
         return None
-    offered = {one.get("code") for one in _objects(listed, "interaction")}
-    interactions: list[Json] = [{"code": code} for code in INTERACTIONS if code in offered]
+    offered = _codes(listed)
+    written = written_interactions(kind, offered, writes)
+    read = [code for code in INTERACTIONS if code in offered]
+    interactions: list[Json] = [{"code": code} for code in (*read, *written)]
     if not interactions:
         return None
     reduced: Resource = {
@@ -88,8 +100,8 @@ def _resource(listed: Resource) -> Json:
         "interaction": interactions,
         "versioning": "no-version",
         "readHistory": False,
-        "updateCreate": False,
         "conditionalRead": "not-supported",
+        **write_details(written, offered, writes),
     }
     if "search-type" in offered:
         _add(reduced, "searchParam", _parameters(kind, listed))

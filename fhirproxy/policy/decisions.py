@@ -4,10 +4,13 @@ Pure: no clock, no database, no network. Unknown means deny. Source: SMART 2.2 s
 """
 
 import re
+from collections.abc import Mapping
 
 from fhirproxy.policy.authority import Authority
 from fhirproxy.policy.bulk_requests import BulkCancel, BulkExport, BulkFile, BulkStatus
+from fhirproxy.policy.compartments import Checked, Unchecked
 from fhirproxy.policy.history import decide_history, decide_version
+from fhirproxy.policy.judging import version_of, write_body
 from fhirproxy.policy.narrowing import decide_search
 from fhirproxy.policy.operating import decide_operation, read_instance
 from fhirproxy.policy.operations import DocRef, Everything, LastN, Meta
@@ -18,7 +21,7 @@ from fhirproxy.policy.plans import (
     ReadPlan,
     SearchPlan,
     canonical_request,
-    deny_letter,
+    canonical_write,
     upstream_link_request,
 )
 from fhirproxy.policy.references import Bases
@@ -40,7 +43,10 @@ from fhirproxy.policy.requests import (
     VRead,
 )
 from fhirproxy.policy.targets import Pairs
+from fhirproxy.policy.transactions import Step, transaction_body
 from fhirproxy.policy.wider_searches import decide_compartment_search, decide_system_search
+from fhirproxy.policy.write_plans import WritePlan
+from fhirproxy.policy.writes import decide_write
 
 # Operations FHIR R4 and its guides define; naming one that exists nowhere is naming no place at all.
 KNOWN_OPERATIONS = frozenset(
@@ -56,10 +62,11 @@ LONGEST_LINK = 16 * 1024
 LINK = re.compile(r"(?P<path>[A-Za-z0-9\-._~/$]*)(?:\?(?P<query>[\x21\x23-\x3b\x3d\x3f-\x5b\x5d-\x7e]*))?")
 
 
-def decide(wanted: Interaction, authority: Authority, limits: Limits) -> ReadPlan | SearchPlan | Deny:
-    """Say what to fetch for `wanted`, or why not.
+def decide(wanted: Interaction, authority: Authority, limits: Limits) -> ReadPlan | SearchPlan | WritePlan | Deny:
+    """Say what to fetch for `wanted` or what to write, or why not.
 
     Capabilities and pages never come here, since they have no letter; bulk data has decisions of its own.
+    Raises FhirRefusal for the body of a write.
     """
     match wanted:
         case Read():
@@ -71,7 +78,7 @@ def decide(wanted: Interaction, authority: Authority, limits: Limits) -> ReadPla
         case History():
             return decide_history(wanted.type, wanted.id, wanted.query, authority, limits)
         case Create() | Update() | Patch() | Delete():
-            return _refuse_write(wanted, authority)
+            return decide_write(wanted, authority, limits)
         case SearchSystem():
             return decide_system_search(wanted.wanted, authority, limits)
         case SearchCompartment():
@@ -79,20 +86,13 @@ def decide(wanted: Interaction, authority: Authority, limits: Limits) -> ReadPla
                 wanted.compartment, wanted.id, wanted.type, wanted.query, authority, limits
             )
         case Bundled():
-            return Deny("interaction.batch", "batch and transaction are not offered")
+            return Deny("interaction.bundle", "a batch or transaction has no place inside another")
         case Everything() | LastN() | DocRef() | Meta():
             return decide_operation(wanted, authority, limits)
         case Operation():
             return _refuse_operation(wanted)
         case Capabilities() | Page() | BulkExport() | BulkStatus() | BulkCancel() | BulkFile():
             raise AssertionError(wanted)
-
-
-def _refuse_write(wanted: Create | Update | Patch | Delete, authority: Authority) -> Deny:
-    letter = {Create: "c", Update: "u", Patch: "u", Delete: "d"}[type(wanted)]
-    if not authority.having(letter, wanted.type):
-        return deny_letter(authority, letter, wanted.type, "writing")
-    return Deny("interaction.write", "writing is not offered", status=405, issue="not-supported", allow="GET, HEAD")
 
 
 def _refuse_operation(wanted: Operation) -> Deny:
@@ -122,6 +122,32 @@ def read_for_ourselves(resource_type: str, resource_id: str) -> CanonicalRequest
 def search_for_ourselves(resource_type: str, pairs: Pairs) -> CanonicalRequest:
     """Return the request for a search a decision hangs on; what it finds never reaches the client by this way."""
     return canonical_request((resource_type,), pairs)
+
+
+def write_request(verb: str, checked: Checked, version: str) -> CanonicalRequest:
+    """Return the request that writes what was checked, or deletes it, if it is still at `version` (empty: whichever).
+
+    `verb`: create, update, patch or delete; a patch is sent as the update it amounts to. Raises FhirRefusal (413).
+    """
+    if verb == "create":
+        return canonical_write("POST", (checked.type,), write_body(checked), version="")
+    if verb == "delete":
+        return canonical_write("DELETE", (checked.type, checked.id), version=version)
+    return canonical_write("PUT", (checked.type, checked.id), write_body(checked), version=version)
+
+
+def transaction_request(steps: tuple[Step, ...], urns: Mapping[str, str]) -> CanonicalRequest:
+    """Return one transaction of writes that were each checked.
+
+    urns: the address under which an entry that is still to be created was judged, and its name in this transaction.
+    Raises FhirRefusal (413).
+    """
+    return canonical_write("POST", (), transaction_body(steps, urns), version="")
+
+
+def undo_request(found: Unchecked) -> CanonicalRequest:
+    """Return the request that takes back what a create of ours became, when it became something else than was sent."""
+    return canonical_write("DELETE", (found.type, found.id), version=version_of(found.resource, ""))
 
 
 def read_capabilities() -> CanonicalRequest:

@@ -30,6 +30,7 @@ class Headers:
     authorization: str = ""
     accept: str = ""
     content_type: str = ""
+    if_match: str = ""
     if_none_match: str = ""
     if_modified_since: str = ""
     if_none_exist: str = ""
@@ -64,6 +65,7 @@ def screen_headers(method: str, raw: RawHeaders, *, has_body: bool) -> Headers:
         authorization=found.get("authorization", ""),
         accept=found.get("accept", ""),
         content_type=found.get("content-type", ""),
+        if_match=found.get("if-match", ""),
         if_none_match=found.get("if-none-match", ""),
         if_modified_since=found.get("if-modified-since", ""),
         if_none_exist=found.get("if-none-exist", ""),
@@ -122,6 +124,15 @@ def require_form(content_type: str) -> None:
     media, parameters = _media_type(content_type)
     if media != FORM or not set(parameters) <= {"charset"} or parameters.get("charset", "utf-8") != "utf-8":
         raise FhirRefusal(415, "not-supported", Refusal("header.content_type", f"the body of a search is {FORM}"))
+
+
+def require_media(content_type: str, allowed: frozenset[str]) -> None:
+    """Raise FhirRefusal (415) unless the body is one of the `allowed` media types in UTF-8."""
+    media, parameters = _media_type(content_type)
+    is_plain = set(parameters) <= {"charset", "fhirversion"} and parameters.get("charset", "utf-8") == "utf-8"
+    if media not in allowed or not is_plain or parameters.get("fhirversion", "4.0") not in ("4.0", "4.0.1"):
+        expected = " or ".join(sorted(allowed))
+        raise FhirRefusal(415, "not-supported", Refusal("header.content_type", f"the body here is {expected}"))
 
 
 def _is_json(text: str) -> bool:

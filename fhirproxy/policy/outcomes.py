@@ -22,6 +22,7 @@ class FhirRefusal(Exception):
     `public` is the sentence the client reads: fixed text that may echo parameter and type names, never values and
     nothing the upstream said. `scope`: the smallest scope that would help, for 403. `allow`: the Allow header, for 405.
     `retry_after`: seconds, for 429 and 503.
+    `more`: further issues for the outcome, already reduced to what may be told.
     """
 
     def __init__(
@@ -34,6 +35,7 @@ class FhirRefusal(Exception):
         scope: str = "",
         allow: str = "",
         retry_after: int = 0,
+        more: tuple[Resource, ...] = (),
     ) -> None:
         super().__init__(refusal.reason)
         self.status = status
@@ -43,6 +45,7 @@ class FhirRefusal(Exception):
         self.scope = scope
         self.allow = allow
         self.retry_after = retry_after
+        self.more = more
 
 
 def bad_request(rule: str, reason: str, *, expected: str = "", seen: str = "", fix: str = "") -> FhirRefusal:
@@ -61,11 +64,20 @@ def not_found(officer: str = "") -> FhirRefusal:
     return FhirRefusal(404, "not-found", refusal, public=NOT_FOUND)
 
 
-def operation_outcome(issue: Issue, text: str, trace_id: str) -> Resource:
-    """Return an OperationOutcome with one error; its diagnostics is the trace id that opens the receipt."""
+def unprocessable(rule: str, reason: str, *, seen: str = "", fix: str = "") -> FhirRefusal:
+    """Return the refusal of a body that is JSON but not what may be stored: 422. `reason` goes to the client."""
+    return FhirRefusal(422, "invalid", Refusal(rule, reason, seen=seen, fix=fix))
+
+
+def operation_outcome(issue: Issue, text: str, trace_id: str, more: tuple[Resource, ...] = ()) -> Resource:
+    """Return an OperationOutcome with one error; its diagnostics is the trace id that opens the receipt.
+
+    `more`: issues that say where in the body the error is.
+    """
     return {
         "resourceType": "OperationOutcome",
         "issue": [
             {"severity": "error", "code": issue, "details": {"text": text}, "diagnostics": trace_id},
+            *more,
         ],
     }

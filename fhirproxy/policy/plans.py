@@ -7,6 +7,7 @@ from fhirproxy.policy.authority import Authority, Grant
 from fhirproxy.policy.outcomes import FhirRefusal, Issue
 from fhirproxy.policy.references import Local
 from fhirproxy.policy.results import Include, Shape
+from fhirproxy.policy.switches import WriteSwitches
 from fhirproxy.policy.targets import Pairs, render
 from smartauth.errors import Refusal
 from smartauth.policy import r4
@@ -17,10 +18,16 @@ _SEAL = object()
 
 @dataclass(frozen=True, slots=True)
 class CanonicalRequest:
-    """A GET we may send: `target` is relative to the upstream's base. Written by us from typed values."""
+    """What we may send: `target` is relative to the upstream's base. Written by us from typed values.
+
+    `version`: the version the resource must still have, or the empty text.
+    """
 
     target: str
     seal: object = field(repr=False, compare=False)
+    method: str = "GET"
+    body: bytes = field(repr=False, default=b"")
+    version: str = ""
 
     def __post_init__(self) -> None:
         if self.seal is not _SEAL:
@@ -35,6 +42,11 @@ def canonical_request(segments: tuple[str, ...], pairs: Pairs = ()) -> Canonical
 def upstream_link_request(target: str) -> CanonicalRequest:
     """Return the request for a page link of the upstream's own making. Called by decisions only."""
     return CanonicalRequest(target, _SEAL)
+
+
+def canonical_write(method: str, segments: tuple[str, ...], body: bytes = b"", *, version: str) -> CanonicalRequest:
+    """Return a write of what was checked. Called by decisions only; a test keeps it so."""
+    return CanonicalRequest(render(segments, ()), _SEAL, method, body, version)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +119,12 @@ class Deny:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """A tenant's numbers for searches."""
+    """A tenant's numbers for searches, and its switches for writes."""
 
     default_count: int = 50
     max_count: int = 500
     valueset_hosts: frozenset[str] = frozenset()  # hosts, or beginnings of URNs such as urn:oid
+    writes: WriteSwitches = field(default_factory=WriteSwitches)
 
     def knows_value_set(self, url: str) -> bool:
         """Return True when a value set or code system is named on one of the hosts, or in one of the namespaces."""

@@ -3,7 +3,7 @@
 What the sum type has no member for cannot be asked. Source: FHIR R4 http.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fhirproxy.policy.bulk_requests import BulkCancel, BulkExport, BulkFile, BulkStatus, find_bulk_request
 from fhirproxy.policy.headers import Headers, require_form, require_json_accepted
@@ -22,6 +22,7 @@ from fhirproxy.policy.outcomes import FhirRefusal, bad_request
 from fhirproxy.policy.parameters import SearchQuery, parse_search
 from fhirproxy.policy.references import Bases, is_id
 from fhirproxy.policy.results import Shape, parse_read_parameters
+from fhirproxy.policy.sent import Sent, read_created, read_sent
 from fhirproxy.policy.targets import Pairs, Target, parse_form
 from fhirproxy.policy.wider_searches import SystemQuery, parse_system_search
 from smartauth.errors import Refusal
@@ -102,6 +103,7 @@ class Create:
     """POST /Type, conditional when If-None-Exist is present."""
 
     type: str
+    sent: Sent = field(default_factory=Sent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,7 @@ class Update:
 
     type: str
     id: str | None
+    sent: Sent = field(default_factory=Sent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +121,7 @@ class Patch:
 
     type: str
     id: str | None
+    sent: Sent = field(default_factory=Sent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,11 +130,14 @@ class Delete:
 
     type: str
     id: str | None
+    sent: Sent = field(default_factory=Sent)
 
 
 @dataclass(frozen=True, slots=True)
 class Bundled:
     """POST / : batch or transaction."""
+
+    sent: Sent = field(default_factory=Sent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +189,8 @@ def _shape_of(interaction: Interaction) -> Shape | None:
     match interaction:
         case Capabilities(shape=shape) | Read(shape=shape) | VRead(shape=shape):
             return shape
+        case Create(sent=sent) | Update(sent=sent) | Patch(sent=sent) | Delete(sent=sent) | Bundled(sent=sent):
+            return sent.shape
         case SearchType(query=query) | SearchCompartment(query=query) | SearchSystem(SystemQuery(query=query)):
             return query.shape
         case History(query=HistoryQuery(shape=shape)):
@@ -194,7 +203,7 @@ def _shape_of(interaction: Interaction) -> Shape | None:
 def _parse_path(verb: str, target: Target, headers: Headers, body: bytes, bases: Bases) -> Interaction:
     match target.segments:
         case ():
-            return _parse_base(verb, target.pairs, headers, bases)
+            return _parse_base(verb, target.pairs, headers, body, bases)
         case ("metadata",):
             _allow(verb, "GET")
             return Capabilities(parse_read_parameters("CapabilityStatement", target.pairs))
@@ -218,10 +227,10 @@ def _parse_path(verb: str, target: Target, headers: Headers, body: bytes, bases:
     raise AssertionError(target.segments)
 
 
-def _parse_base(verb: str, pairs: Pairs, headers: Headers, bases: Bases) -> Interaction:
+def _parse_base(verb: str, pairs: Pairs, headers: Headers, body: bytes, bases: Bases) -> Interaction:
     _allow(verb, "GET", "POST")
     if verb == "POST":
-        return Bundled()
+        return Bundled(read_sent("Bundle", pairs, headers, body, on_type=False))
     if not pairs:
         raise _no_such_place("target.base", "there is nothing at the base itself")
     return SearchSystem(parse_system_search(pairs, bases, lenient=headers.is_lenient))
@@ -244,7 +253,7 @@ def _parse_type(
 ) -> Interaction:
     match rest:
         case ():
-            return _parse_collection(verb, kind, pairs, headers, bases)
+            return _parse_collection(verb, kind, pairs, headers, body, bases)
         case ("_search",):
             _allow(verb, "POST")
             together = _with_form(pairs, headers, body)
@@ -258,21 +267,33 @@ def _parse_type(
         case (resource_id, *tail):
             if not is_id(resource_id):
                 raise _no_such_place("target.id", "the path holds an id that is none")
+            if not tail and verb != "GET":
+                return _parse_write(verb, kind, resource_id, pairs, headers, body)
             return _parse_instance(verb, kind, resource_id, tuple(tail), pairs, headers, body, bases)
     raise AssertionError(rest)
 
 
-def _parse_collection(verb: str, kind: str, pairs: Pairs, headers: Headers, bases: Bases) -> Interaction:
+def _parse_collection(verb: str, kind: str, pairs: Pairs, headers: Headers, body: bytes, bases: Bases) -> Interaction:
     match verb:
         case "GET":
             return SearchType(kind, parse_search(kind, pairs, bases, lenient=headers.is_lenient))
         case "POST":
-            return Create(kind)
+            return Create(kind, read_created(kind, pairs, headers, body))
+    return _parse_write(verb, kind, None, pairs, headers, body)
+
+
+def _parse_write(
+    verb: str, kind: str, resource_id: str | None, pairs: Pairs, headers: Headers, body: bytes
+) -> Interaction:
+    sent = read_sent(kind, pairs, headers, body, on_type=resource_id is None)
+    match verb:
         case "PUT":
-            return Update(kind, None)
+            return Update(kind, resource_id, sent)
         case "PATCH":
-            return Patch(kind, None)
-    return Delete(kind, None)
+            return Patch(kind, resource_id, sent)
+        case "DELETE":
+            return Delete(kind, resource_id, sent)
+    raise _method_not_allowed("GET, HEAD, PUT, PATCH, DELETE")
 
 
 def _parse_instance(
@@ -287,7 +308,7 @@ def _parse_instance(
 ) -> Interaction:
     match tail:
         case ():
-            return _parse_one(verb, kind, resource_id, pairs)
+            return Read(kind, resource_id, parse_read_parameters(kind, pairs))
         case ("_history",):
             _allow(verb, "GET")
             return History(kind, resource_id, parse_history(kind, pairs))
@@ -325,19 +346,6 @@ def _parse_operation(
         return Operation(name, kind, resource_id)
     together = pairs + parse_parameters(headers, body) if verb == "POST" else pairs
     return parse_operation(name, kind, resource_id, together, bases, lenient=headers.is_lenient)
-
-
-def _parse_one(verb: str, kind: str, resource_id: str, pairs: Pairs) -> Interaction:
-    match verb:
-        case "GET":
-            return Read(kind, resource_id, parse_read_parameters(kind, pairs))
-        case "PUT":
-            return Update(kind, resource_id)
-        case "PATCH":
-            return Patch(kind, resource_id)
-        case "DELETE":
-            return Delete(kind, resource_id)
-    raise _method_not_allowed("GET, HEAD, PUT, PATCH, DELETE")
 
 
 def _allow(verb: str, *verbs: str) -> None:

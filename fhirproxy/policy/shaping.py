@@ -124,6 +124,35 @@ def meta_parameters(checked: Checked, bases: Bases) -> Shaped:
     return Shaped({"resourceType": "Parameters", "parameter": [{"name": "return", "valueMeta": value}]}, _SEAL)
 
 
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The answer to one entry of a batch or transaction. `etag` and the like are empty where there is none."""
+
+    status: int
+    value: Shaped | None
+    location: str = ""
+    etag: str = ""
+    last_modified: str = ""  # an instant
+
+
+def bundle_response(kind: Literal["batch", "transaction"], answers: list[Answered]) -> Shaped:
+    """Return a batch-response or transaction-response of answers that have each been checked and shaped."""
+    tree: Resource = {"resourceType": "Bundle", "type": f"{kind}-response"}
+    if answers:
+        tree["entry"] = [_answered(one) for one in answers]
+    return Shaped(tree, _SEAL)
+
+
+def _answered(one: Answered) -> Resource:
+    told = {"location": one.location, "etag": one.etag, "lastModified": one.last_modified}
+    response: Resource = {"status": str(one.status), **{name: text for name, text in told.items() if text}}
+    if one.value is None:
+        return {"response": response}
+    if one.status >= 400:
+        return {"response": {**response, "outcome": one.value.tree}}
+    return {"resource": one.value.tree, "response": response}
+
+
 def written_by_us(tree: Resource) -> Shaped:
     """Return a document that holds nothing the upstream said about patients: an outcome, the capabilities."""
     return Shaped(tree, _SEAL)

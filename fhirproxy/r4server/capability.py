@@ -17,7 +17,7 @@ _EXPORTS: dict[str, JsonObject] = {
 }
 
 _INTERACTIONS = ("read", "vread", "history-instance", "history-type", "update", "delete", "create", "search-type")
-_SYSTEM_INTERACTIONS = ("search-system", "history-system")
+_SYSTEM_INTERACTIONS = ("transaction", "search-system", "history-system")
 
 
 @functools.cache

@@ -19,6 +19,7 @@ from fhirproxy.r4server.search.paging import OFFSET_PARAMETER, TOKEN_PARAMETER, 
 from fhirproxy.r4server.search.query import parse_query
 from fhirproxy.r4server.search.sorting import sort_versions
 from fhirproxy.r4server.store import LOGICAL_ID, Store, Version
+from fhirproxy.r4server.transactions import transact
 from fhirproxy.r4server.versions import history_bundle, history_of, snapshot_of
 
 
@@ -47,6 +48,8 @@ class FhirService:
         match (method, *segments):
             case ("GET", "metadata"):
                 return Response(200, capability.statement(self.base_url))
+            case ("POST", ""):
+                return transact(request.json_body(), self.store, self.mode, base_url=self.base_url)
             case ("GET", *place) if (wider := self._answer_wider(request, place)) is not None:
                 return wider
             case ("GET", resource_type):
@@ -226,6 +229,7 @@ class FhirService:
         return Response(200, version.raw, headers=_version_headers(version))
 
     def _written(self, version: Version, status: int) -> Response:
+        version = self.mode.written(version, self.store)
         location = f"{self.base_url}/{version.key}/_history/{version.number}"
         return Response(status, version.raw, headers=[("Location", location), *_version_headers(version)])
 

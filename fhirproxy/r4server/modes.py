@@ -19,6 +19,9 @@ class Mode(Protocol):
     def complete(self, entries: list[Entry], query: SearchQuery, store: Store) -> list[Entry]:
         """Return the entries of one page as they leave."""
 
+    def written(self, version: Version, store: Store) -> Version:
+        """Return the version with which a write is answered."""
+
 
 class Faithful:
     """Does what was asked."""
@@ -33,11 +36,16 @@ class Faithful:
         """Return the entries unchanged."""
         return entries
 
+    def written(self, version: Version, store: Store) -> Version:
+        """Return what was written."""
+        return version
+
 
 class Leaky:
     """Ignores filters, and slips resources of other types and patients into every page, as matches and as includes.
 
-    Reads stay honest: what a search leaks is what a proxy is likeliest to pass on unseen.
+    Writes are done as asked, and answered with another resource of the type. Reads stay honest: what a search leaks is
+    what a proxy is likeliest to pass on unseen.
     """
 
     name = "leaky"
@@ -63,6 +71,10 @@ class Leaky:
         in_front = [entry for entry in foreign.values() if entry.search_mode == "match"]
         at_the_end = [entry for entry in foreign.values() if entry.search_mode == "include"]
         return in_front + entries + at_the_end
+
+    def written(self, version: Version, store: Store) -> Version:
+        """Return the first resource of the type that is not the one written."""
+        return next((one for one in store.all_of(version.resource_type) if one.key != version.key), version)
 
 
 MODES: dict[str, Mode] = {mode.name: mode for mode in (Faithful(), Leaky())}

@@ -3,7 +3,8 @@
 import re
 import threading
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -118,6 +119,18 @@ class Store:
             deletion = Version(resource_type, resource_id, live.number + 1, now, None, b"")
             self._histories[resource_type][resource_id].append(deletion)
             return deletion
+
+    @contextmanager
+    def atomically(self) -> Iterator[None]:
+        """Let several writes happen together or, when one raises, not at all; nobody reads in between."""
+        with self._lock:
+            histories = {kind: {key: [*all_] for key, all_ in of.items()} for kind, of in self._histories.items()}
+            current = {kind: dict(of) for kind, of in self._current.items()}
+            try:
+                yield
+            except BaseException:
+                self._histories, self._current = histories, current
+                raise
 
     def load(self, resources: Iterable[Mapping[str, Any]]) -> int:
         """Put each resource, keeping the lastUpdated it brings; return how many there were."""

@@ -16,6 +16,8 @@ from clients.models import Tenant
 from clients.tenants import TenantInfo
 from fhirproxy import alarms, attachments, breakers, limits, panels, rights, statement
 from fhirproxy.r4server import process as r4server
+from fhirproxy.r4server.encoding import encode
+from fhirproxy.r4server.population import generate
 from fhirproxy.tenancy import set_upstream
 from smartauth.receipts import recording
 from smartauth.sandbox.minting import mint
@@ -34,7 +36,7 @@ class Behind:
 
     def ask(self, method: str, path: str, document: Any = None) -> Any:
         """Use a control URL."""
-        body = None if document is None else json.dumps(document).encode()
+        body = None if document is None else encode(document)
         headers = {"Authorization": f"Bearer {self.running.bearer}", "Content-Type": "application/json"}
         request = urllib.request.Request(self.running.control_url + path, body, headers, method=method)
         with urllib.request.urlopen(request, timeout=10) as answer:
@@ -47,6 +49,14 @@ class Behind:
 
     def targets(self) -> list[str]:
         return [one["target"].removeprefix("/r4/") for one in self.received()]
+
+    def stored(self, name: str) -> dict[str, Any]:
+        """Return what the server has under Type/id, past the proxy."""
+        return self.ask("GET", f"/r4/{name}")
+
+    def sent(self) -> list[tuple[str, str]]:
+        """Return (method, target) of every write that arrived."""
+        return [(one["method"], one["target"]) for one in self.received() if one["method"] != "GET"]
 
     def fail(self, **fault: Any) -> None:
         self.ask("PUT", "/_fault", fault)
@@ -103,6 +113,14 @@ def small(tenant: TenantInfo, _small: r4server.Running) -> Behind:
 
 
 @pytest.fixture
+def restored(small: Behind) -> Iterator[Behind]:
+    """The same, put back afterwards: for tests that write."""
+    yield small
+    small.ask("DELETE", "/_store")
+    small.load(*generate("small"))
+
+
+@pytest.fixture
 def sandbox(tenant: TenantInfo, _sandbox: r4server.Running) -> Behind:
     """The whole synthetic population, behind the tenant."""
     put_behind(tenant, _sandbox.base_url, bearer=_sandbox.bearer)
@@ -142,6 +160,13 @@ class Caller:
         if token:
             extra["HTTP_AUTHORIZATION"] = f"Bearer {token}"
         return self.browser.generic(method, f"{BASE}{path}", **extra)
+
+    def write(self, method: str, path: str, token: str, body: Any = "", **extra: Any) -> HttpResponse:
+        """Send a body: text or bytes as they are, anything else as JSON. `kind` is the content type."""
+        kind = extra.pop("kind", "application/json-patch+json" if method == "PATCH" else "application/fhir+json")
+        data = body if isinstance(body, str | bytes) else json.dumps(body)
+        extra["HTTP_AUTHORIZATION"] = f"Bearer {token}"
+        return self.browser.generic(method, f"{BASE}{path}", data, content_type=kind, **extra)
 
     def form(self, path: str, token: str, body: str, **extra: Any) -> HttpResponse:
         extra["HTTP_AUTHORIZATION"] = f"Bearer {token}"

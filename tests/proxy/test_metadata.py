@@ -5,6 +5,7 @@ FHIR R4 capabilitystatement; SMART App Launch 1.0 conformance; Fetch standard, C
 
 from typing import Any
 
+from clients.models import Tenant
 from fhirproxy import statement
 from smartauth import endpoints
 from tests.proxy.conftest import PUBLIC, Behind, Caller
@@ -25,7 +26,8 @@ def test_it_is_public_and_reduced(small: Behind, call: Caller) -> None:
     document = response.json()
     assert (document["kind"], document["format"], document["implementation"]["url"]) == ("instance", ["json"], PUBLIC)
     observation = resource(document, "Observation")
-    assert [one["code"] for one in observation["interaction"]] == ["read", "search-type"]
+    codes = [one["code"] for one in observation["interaction"]]
+    assert codes == ["read", "search-type", "create", "update", "patch", "delete"]
     assert (observation["updateCreate"], observation["conditionalRead"]) == (False, "not-supported")
     names = {one["name"] for one in observation["searchParam"]}
     assert {"patient", "code", "date", "_id", "_lastUpdated"} <= names
@@ -34,6 +36,24 @@ def test_it_is_public_and_reduced(small: Behind, call: Caller) -> None:
     assert "Observation:subject" in observation["searchInclude"]
     assert small.running.base_url not in response.content.decode()
     assert "Small R4 server" not in response.content.decode()
+
+
+def test_it_says_what_can_be_written(small: Behind, call: Caller) -> None:
+    document = call("/metadata").json()
+    assert document["patchFormat"] == ["application/json-patch+json"]
+    assert document["rest"][0]["interaction"] == [{"code": "batch"}, {"code": "transaction"}]
+    observation = resource(document, "Observation")
+    assert (observation["conditionalCreate"], observation["conditionalUpdate"]) == (True, True)
+    assert (observation["conditionalDelete"], observation["updateCreate"]) == ("single", False)
+    endpoint = resource(document, "Endpoint")
+    assert [one["code"] for one in endpoint["interaction"]] == ["read", "search-type"]
+    Tenant.objects.update(policy={"writes": "off"})
+    document = call("/metadata").json()
+    assert "patchFormat" not in document
+    assert document["rest"][0]["interaction"] == [{"code": "batch"}]
+    observation = resource(document, "Observation")
+    assert [one["code"] for one in observation["interaction"]] == ["read", "search-type"]
+    assert (observation["conditionalCreate"], observation["conditionalDelete"]) == (False, "not-supported")
 
 
 def test_the_security_block_names_what_exists(small: Behind, call: Caller) -> None:

@@ -19,6 +19,7 @@ from fhirproxy.policy.parameters import parse_search
 from fhirproxy.policy.plans import CanonicalRequest, Deny, Limits, ReadPlan, SearchPlan
 from fhirproxy.policy.requests import SearchType
 from fhirproxy.policy.targets import parse_query, render
+from fhirproxy.policy.write_plans import WritePlan
 from smartauth.policy import r4
 from smartauth.policy.access import Restrictions
 from tests.policy.proxy.building import ALIAS, UPSTREAM, authority_for, bases, parsed
@@ -84,13 +85,21 @@ DECISIONS = [
         "Observation?patient=Patient%2Fana",
     ),
     ("user/*.cruds", None, "PUT /Observation/o1", "authority.empty"),
-    ("patient/*.cruds", "ana", "PUT /Observation/o1", "interaction.write"),
+    ("system/*.cruds", None, "PUT /Observation/o1", "interaction.write"),
+    ("patient/*.cruds", "ana", "PUT /Observation/o1", "header.content_type"),
     ("patient/*.rs", "ana", "PUT /Observation/o1", "scope"),
-    ("patient/*.cruds", "ana", "POST /Observation", "interaction.write"),
+    ("patient/*.cruds", "ana", "POST /Observation", "header.content_type"),
     ("patient/*.ruds", "ana", "POST /Observation", "scope"),
-    ("patient/*.cruds", "ana", "DELETE /Observation/o1", "interaction.write"),
-    ("patient/*.cruds", "ana", "PATCH /Observation/o1", "interaction.write"),
     ("patient/*.r", "ana", "GET /Observation/o1/_history/1", "Observation/o1/_history/1"),
+    ("patient/*.cruds", "ana", "DELETE /Observation/o1", "allow"),
+    ("patient/*.cruds", "ana", "DELETE /Observation", "write.criteria"),
+    ("patient/*.cruds", "ana", "DELETE /Observation?subject=Patient/ben", "compartment"),
+    ("patient/*.d", "ana", "DELETE /Observation?code=a", "scope"),
+    ("patient/*.cruds", "ana", "DELETE /Patient/ana", "write.patient"),
+    ("patient/*.cruds", "ana", "DELETE /Practitioner/p", "write.shared_type"),
+    ("patient/*.cruds", "ana", "PATCH /Observation/o1", "header.content_type"),
+    ("patient/*.cruds", "ana", "POST /Patient", "write.patient"),
+    ("patient/*.cruds", "ana", "POST /AuditEvent", "scope.operator_type"),
     ("patient/*.s", "ana", "GET /Observation/o1/_history/1", "scope"),
     ("patient/*.r", "ana", "GET /Observation/_history", "scope"),
     ("patient/*.r", "ana", "GET /Patient/ben/_history/1", "nothing"),
@@ -107,7 +116,7 @@ DECISIONS = [
     ("patient/*.rs", "ana", "GET /Patient/ben/Observation", "compartment"),
     ("patient/*.rs", "ana", "GET /Patient/ana/*", "compartment.all_types"),
     ("system/Patient.rs", None, "GET /Patient/ana/Observation", "scope"),
-    ("system/*.cruds", None, "POST /", "interaction.batch"),
+    ("system/*.cruds", None, "POST /", "interaction.bundle"),
     ("system/*.rs", None, "GET /Patient/ana/$everything", "Patient/ana/$everything"),
     ("patient/*.rs", "ana", "GET /Patient/ana/$everything", "Patient/ana/$everything"),
     ("patient/*.rs", "ana", "GET /Patient/ben/$everything", "nothing"),
@@ -123,8 +132,11 @@ DECISIONS = [
 
 
 def outcome(scope: str, patient: str | None, line: str) -> str:
-    decision = decide(parsed(line), authority_for(scope, patient), LIMITS)
-    if isinstance(decision, Deny):
+    try:
+        decision = decide(parsed(line), authority_for(scope, patient), LIMITS)
+    except FhirRefusal as refused:
+        return refused.refusal.rule
+    if isinstance(decision, Deny | WritePlan):
         return decision.rule
     return re.sub(r"[?&]_count=50$", "", decision.request.target) if decision.request else "nothing"
 
@@ -236,7 +248,7 @@ def test_page_links_stay_on_the_upstream(url: str, target: str | None) -> None:
 def test_nobody_else_makes_a_request() -> None:
     with pytest.raises(TypeError, match="only a decision"):
         CanonicalRequest("Patient/ana", object())
-    makers = {"canonical_request", "upstream_link_request"}
+    makers = {"canonical_request", "canonical_write", "upstream_link_request"}
     deciding = {
         "attachments.py",
         "bulk_decisions.py",

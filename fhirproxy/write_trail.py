@@ -1,0 +1,73 @@
+"""The audit trail of writes: what is about to be sent is stored before it is, and what came of it afterwards."""
+
+import logging
+from dataclasses import dataclass
+
+from django.db import Error
+
+from fhirproxy.exchange import Exchange
+from fhirproxy.policy.write_plans import WritePlan
+from smartauth.audit.recording import AuditEvent, AuditUnavailable, record_now, record_read
+from smartauth.context import RequestContext
+from smartauth.policy.access import Access
+
+
+@dataclass(frozen=True, slots=True)
+class Trail:
+    """Where the writes of one request are recorded. `within`: "batch", "transaction", or empty."""
+
+    context: RequestContext
+    access: Access
+    exchange: Exchange
+    within: str = ""
+
+    def intend(self, plan: WritePlan, version: str) -> None:
+        """Store what will be sent. Raises AuditUnavailable; then nothing may be sent."""
+        try:
+            record_now(self.context, self._event(plan, plan.verb, plan.id, {"version": version}))
+        except Error as error:
+            raise AuditUnavailable("the audit trail cannot be written") from error
+
+    def done(self, plan: WritePlan, resource_id: str, status: int) -> None:
+        """Note what came of it. The write has happened, so a trail that cannot be written no longer stops it."""
+        try:
+            record_read(self.context, self._event(plan, "written", resource_id, {"status": status}))
+        except AuditUnavailable:
+            logging.getLogger(__name__).exception("the outcome of write %s was not recorded", self.context.trace_id)
+
+    def found(self, plan: WritePlan, resource_id: str) -> None:
+        """Note that a conditional create found its resource, which is a search. Raises AuditUnavailable."""
+        record_read(self.context, self._event(plan, "search", resource_id, {}))
+
+    def _event(self, plan: WritePlan, action: str, resource_id: str, details: dict[str, str | int]) -> AuditEvent:
+        access, exchange = self.access, self.exchange
+        return AuditEvent(
+            action,
+            rule=plan.rule,
+            client_id=access.client_id,
+            tenant=access.tenant,
+            user=access.user,
+            patient=access.patient or "",
+            authorization=access.authorization,
+            resource_type=plan.type,
+            resource_id=resource_id,
+            details={
+                "interaction": plan.verb,
+                "scopes": ",".join(sorted({f"{grant.level}/{grant.resource}.{grant.letters}" for grant in plan.via})),
+                "upstream_calls": exchange.calls,
+                "checked": exchange.checked,
+                "removed": exchange.removed,
+                **({"within": self.within} if self.within else {}),
+                **self._weakened(plan),
+                **details,
+            },
+        )
+
+    def _weakened(self, plan: WritePlan) -> dict[str, str | int]:
+        """Every switch that weakens a rule and had a part in the decision is named."""
+        switches = plan.switches
+        names = [
+            *(("update_as_create",) if plan.create_via else ()),
+            *(("allow_unversioned_writes",) if switches.allow_unversioned and not plan.is_full else ()),
+        ]
+        return {"weakened": ",".join(names)} if names else {}
