@@ -13,7 +13,20 @@ from fhirproxy.policy.headers import Headers, require_media
 from fhirproxy.policy.mentions import URN
 from fhirproxy.policy.outcomes import FhirRefusal, bad_request
 from fhirproxy.policy.references import Bases
-from fhirproxy.policy.requests import Bundled, Capabilities, Interaction, Operation, Page, parse_request
+from fhirproxy.policy.requests import (
+    Create,
+    Delete,
+    History,
+    Interaction,
+    Patch,
+    Read,
+    SearchCompartment,
+    SearchSystem,
+    SearchType,
+    Update,
+    VRead,
+    parse_request,
+)
 from fhirproxy.policy.targets import parse_target
 from fhirproxy.policy.written import RESOURCE_TYPES
 from smartauth.errors import Refusal
@@ -80,6 +93,13 @@ def parse_bundle(content_type: str, data: bytes) -> BundleRequest:
     return BundleRequest(tree["type"] == "transaction", tuple(entries))
 
 
+# What an entry may ask for. Operations, bulk data and Bundles inside Bundles are asked for alone, or not at all.
+INSIDE = (
+    *(Read, VRead, History, SearchType, SearchSystem, SearchCompartment),
+    *(Create, Update, Patch, Delete),
+)
+
+
 def parse_entry(tree: Json, outer: Headers, bases: Bases) -> Entry:
     """Read one entry as the request it stands for. `outer`: the headers of the Bundle. Raises FhirRefusal."""
     entry, request = _parts(tree)
@@ -98,7 +118,7 @@ def parse_entry(tree: Json, outer: Headers, bases: Bases) -> Entry:
     headers = Headers(content_type=content_type, prefer=outer.prefer, **conditions)
     target = parse_target(f"/{url}", prefix="")
     interaction = parse_request(method, target, headers, body, bases)
-    if isinstance(interaction, Bundled | Operation | Capabilities | Page):
+    if not isinstance(interaction, INSIDE):
         raise FhirRefusal(403, "forbidden", Refusal("entry.interaction", "this is not offered inside a Bundle"))
     return Entry(method, interaction, headers, _full_url(entry.get("fullUrl"), method, url, bases))
 
