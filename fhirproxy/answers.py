@@ -38,7 +38,8 @@ HeaderLines = tuple[tuple[str, str], ...]
 
 def answer(status: int, value: Shaped, *headers: tuple[str, str], pretty: bool = False) -> RawResponse:
     """Return an answer that only its token holder may keep."""
-    return RawResponse(status, (("Content-Type", FHIR_JSON), *PRIVATE, *headers), value.encode(pretty=pretty), value)
+    lines = (("Content-Type", FHIR_JSON), *PRIVATE, *headers)
+    return RawResponse(status, lines, value.encode(pretty=pretty), value=value)
 
 
 def refusal_answer(refused: FhirRefusal | OAuthError, trace_id: str) -> RawResponse:

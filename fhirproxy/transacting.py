@@ -99,7 +99,7 @@ class Transaction:
         """Find out what is there. Reads are tried now, so that one that is refused refuses all."""
         exchange = self.exchange
         if isinstance(work.plan, ReadPlan):
-            read(work.plan, exchange, work.entry.headers)
+            read(work.plan, self.authority, exchange, work.entry.headers)
             return
         if work.plan.criteria is not None:
             found = resolve(work.plan, work.plan.criteria, self.authority, exchange)
