@@ -44,6 +44,10 @@ class ClientForm(forms.ModelForm):
     class Meta:
         model = Client
         fields = "__all__"
+        help_texts = {
+            "restrictions": "What it reaches at most: patients, groups and operator_types are arrays; panel: true binds "
+            "clinicians to their panel; proxy_relations: false lets people act for themselves alone."
+        }
         widgets = {
             name: forms.TextInput(attrs={"size": 90})
             for name in ("client_jwks_uri", "client_uri", "logo_uri", "tos_uri", "policy_uri")
