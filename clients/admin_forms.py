@@ -45,8 +45,8 @@ class ClientForm(forms.ModelForm):
         model = Client
         fields = "__all__"
         help_texts = {
-            "restrictions": "What it reaches at most: patients, groups and operator_types are arrays; panel: true binds "
-            "clinicians to their panel; proxy_relations: false lets people act for themselves alone."
+            "restrictions": "What it reaches at most: patients, groups and operator_types are arrays; panel: true "
+            "binds clinicians to their panel; proxy_relations: false lets people act for themselves alone."
         }
         widgets = {
             name: forms.TextInput(attrs={"size": 90})

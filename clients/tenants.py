@@ -123,4 +123,9 @@ def _load(slug: str) -> TenantInfo | None:
     row = Tenant.objects.filter(slug=slug, is_active=True).first()
     if row is None:
         return None
-    return TenantInfo(row.pk, row.slug, row.name or row.slug, msgspec.convert(row.policy, TenantPolicy))
+    return TenantInfo(row.pk, row.slug, row.name or row.slug, parse_policy(row.policy))
+
+
+def parse_policy(switches: object) -> TenantPolicy:
+    """Return stored or written switches as a policy. Raises ValueError, in one sentence, for anything unknown in it."""
+    return msgspec.convert(switches, TenantPolicy)

@@ -28,9 +28,9 @@ def _decision(decision: Mapping[str, Any]) -> Iterator[str]:
     word = {True: "allowed", False: "refused", None: "not known"}[decision["allowed"]]
     status = f", status {decision['status']}" if "status" in decision else ""
     yield f"decision   {word}, rule {decision['rule']}{status}"
-    for name in ("reason", "missing_scope", "seen", "fix"):
+    for name, label in (("reason", "reason"), ("missing_scope", "lacks"), ("seen", "seen"), ("fix", "fix")):
         if decision.get(name):
-            yield f"{name.replace('_', ' '):<10} {decision[name]}"
+            yield f"{label:<10} {decision[name]}"
     if decision["allowed"] and "via" in decision:
         request = decision.get("request")
         yield f"upstream   {request if request else 'nothing is asked: the answer is known to be empty, or 404'}"

@@ -207,6 +207,9 @@ def test_every_switch_of_a_tenant_has_a_field_that_tells_what_it_means_and_wheth
         assert MEANINGS[name] in page
         assert (f"{name} (weakens a rule)" in page) is (name in WEAKENING)
     assert '<option value="formal" selected>' in page
+    assert "not a policy" in browser.get("/admin/clients/tenant/").content.decode()
+    Tenant.objects.update(policy={"compartment_mode": "formal"})
+    assert ">compartment_mode<" in browser.get("/admin/clients/tenant/").content.decode()
 
 
 def test_switches_are_stored_where_they_differ_from_the_default(browser):
