@@ -118,7 +118,9 @@ class _TenantForm(forms.ModelForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.initial = {**switch_fields.initial(self.instance.policy or {}), **self.initial}
+        policy = self.instance.policy or {}
+        self.initial = {**switch_fields.initial(policy), **self.initial}
+        switch_fields.mark_weakened(self.fields, policy)
 
     def clean_slug(self) -> str:
         slug: str = self.cleaned_data["slug"]

@@ -98,6 +98,15 @@ def test_both_kinds_of_decision_are_exported(small: Behind, minted: Mint, call: 
     assert {one["entity"][1]["what"]["reference"] for one in (allowed, refused)} == {"Patient/ana"}
 
 
+def test_an_attempt_at_somebody_else_is_found_under_both(small: Behind, minted: Mint, call: Caller) -> None:
+    call("/Patient/ben", minted("patient/*.rs", patient="ana"))
+    for patient in ("ana", "ben"):
+        out = StringIO()
+        call_command("export_audit", "--patient", patient, stdout=out)
+        events = [json.loads(line) for line in out.getvalue().splitlines()]
+        assert [one["entity"][1]["what"]["reference"] for one in events] == ["Patient/ana", "Patient/ben"]
+
+
 SWITCHES: list[tuple[dict[str, Any], str, str, str]] = [
     # policy, scope, request, switches that influenced it
     ({}, "patient/*.rs", "/Observation", ""),
