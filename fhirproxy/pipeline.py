@@ -93,7 +93,6 @@ def _answer(raw: RawRequest, progress: _Progress) -> RawResponse:
         return _capabilities(raw, headers, tenant)
     exchange = Exchange(info, str(raw.context.trace_id))
     authority = _authority(access, tenant, exchange, now)
-    raw.context.explanation = Explanation(access, wanted, authority, exchange, tenant.policy)
     return _carry_out(raw, wanted, tenant, access, authority, exchange, headers, now)
 
 
@@ -108,9 +107,9 @@ def _carry_out(
     now: datetime,
 ) -> RawResponse:
     """Decide and act. What was allowed is recorded before it is given."""
+    raw.context.explanation = explanation = Explanation(access, wanted, authority, exchange, tenant.policy)
     plan = _plan(wanted, tenant, access, authority, now)
-    if isinstance(raw.context.explanation, Explanation):
-        raw.context.explanation.planned(plan)
+    explanation.planned(plan)
     match plan:
         case Deny():
             raise plan.as_refusal()
