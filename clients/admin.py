@@ -13,6 +13,7 @@ from django.template.response import TemplateResponse
 from clients import switch_fields
 from clients.admin_forms import ActivationForm, ClientForm, TenantForm
 from clients.models import Activation, AssertionId, AuthMethod, Client, KeySet, Tenant
+from clients.tenants import parse_policy
 from clients.traced_admin import TracedAdmin, leave_trace
 from smartauth.digests import digest, new_secret
 from smartauth.readonly_admin import ReadOnlyAdmin
@@ -165,7 +166,7 @@ class ClientAdmin(TracedAdmin):
 @admin.register(Tenant)
 class TenantAdmin(TracedAdmin):
     form = TenantForm
-    list_display = ("slug", "name", "is_active", "created_at")
+    list_display = ("slug", "name", "is_active", "loosened", "created_at")
     list_filter = ("is_active",)
     search_fields = ("slug", "name")
     ordering = ("slug",)
@@ -174,6 +175,13 @@ class TenantAdmin(TracedAdmin):
 
     def get_readonly_fields(self, request: HttpRequest, obj: Tenant | None = None) -> tuple[str, ...]:
         return (*self.readonly_fields, *(("slug",) if obj else ()))  # Part of public URLs, and of tokens.
+
+    @admin.display(description="loosened switches")
+    def loosened(self, tenant: Tenant) -> str:
+        try:
+            return ", ".join(parse_policy(tenant.policy).weakened)
+        except ValueError as why:
+            return f"not a policy: {why}"
 
 
 @admin.register(Activation)

@@ -44,6 +44,10 @@ class ClientForm(forms.ModelForm):
     class Meta:
         model = Client
         fields = "__all__"
+        help_texts = {
+            "restrictions": "What it reaches at most: patients, groups and operator_types are arrays; panel: true "
+            "binds clinicians to their panel; proxy_relations: false lets people act for themselves alone."
+        }
         widgets = {
             name: forms.TextInput(attrs={"size": 90})
             for name in ("client_jwks_uri", "client_uri", "logo_uri", "tos_uri", "policy_uri")
@@ -114,7 +118,9 @@ class _TenantForm(forms.ModelForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.initial = {**switch_fields.initial(self.instance.policy or {}), **self.initial}
+        policy = self.instance.policy or {}
+        self.initial = {**switch_fields.initial(policy), **self.initial}
+        switch_fields.mark_weakened(self.fields, policy)
 
     def clean_slug(self) -> str:
         slug: str = self.cleaned_data["slug"]

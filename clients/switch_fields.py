@@ -9,7 +9,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 
 from clients.switches import meaning, stored
-from clients.tenants import WEAKENING, TenantPolicy
+from clients.tenants import WEAKENING, TenantPolicy, parse_policy
 
 PREFIX = "policy_"
 GROUPS = (
@@ -52,6 +52,16 @@ def initial(policy: Mapping[str, Any]) -> dict[str, Any]:
     return {PREFIX + name: _shown(value) for name, value in policy.items()}
 
 
+def mark_weakened(fields: Mapping[str, forms.Field], policy: Mapping[str, Any]) -> None:
+    """Say beside each switch that weakens a rule as it is stored that it does so now."""
+    try:
+        weakened = parse_policy(policy).weakened
+    except ValueError:
+        return  # Its fields are marked when the form is sent.
+    for name in weakened:
+        fields[PREFIX + name].label = f"{name}: WEAKENS A RULE NOW"
+
+
 def policy_from(cleaned: Mapping[str, Any]) -> dict[str, object]:
     """Return the policy of a filled-in form as it is stored. Raises ValidationError beside the switch that is wrong."""
     chosen: dict[str, Any] = {}
@@ -68,7 +78,7 @@ def policy_from(cleaned: Mapping[str, Any]) -> dict[str, object]:
 
 
 def _field(name: str, kind: Any, default: Any) -> forms.Field:
-    label = f"{name} (weakens a rule)" if name in WEAKENING else name
+    label = f"{name} (can weaken a rule)" if name in WEAKENING else name
     common = {"required": False, "label": label, "help_text": f"{meaning(name)} Default: {_shown(default) or 'none'}."}
     if kind is int:
         return forms.IntegerField(min_value=0, **common)

@@ -75,9 +75,7 @@ class TenantPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     @property
     def weakened(self) -> tuple[str, ...]:
         """Return the switches that loosen a rule here, in the order of their definition."""
-        return tuple(
-            name for name in WEAKENING if getattr(self, name) not in (getattr(STRICT, name), *STRICTER.get(name, ()))
-        )
+        return tuple(name for name in WEAKENING if _is_looser(name, getattr(self, name), getattr(STRICT, name)))
 
 
 # Switches whose other values loosen a rule of the enforcement. A number only says how much, so none is among them.
@@ -87,6 +85,13 @@ WEAKENING = (
 )
 STRICT = TenantPolicy()
 STRICTER: Mapping[str, tuple[object, ...]] = {"writes": ("off",)}  # other than the default, and no looser
+
+
+def _is_looser(name: str, value: object, default: object) -> bool:
+    """Lists of what is let through are looser when they have something that the default has not."""
+    if isinstance(value, tuple | dict) and isinstance(default, tuple | dict):
+        return any(one not in default for one in value)
+    return value not in (default, *STRICTER.get(name, ()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,4 +131,9 @@ def _load(slug: str) -> TenantInfo | None:
     row = Tenant.objects.filter(slug=slug, is_active=True).first()
     if row is None:
         return None
-    return TenantInfo(row.pk, row.slug, row.name or row.slug, msgspec.convert(row.policy, TenantPolicy))
+    return TenantInfo(row.pk, row.slug, row.name or row.slug, parse_policy(row.policy))
+
+
+def parse_policy(switches: object) -> TenantPolicy:
+    """Return stored or written switches as a policy. Raises ValueError, in one sentence, for anything unknown in it."""
+    return msgspec.convert(switches, TenantPolicy)

@@ -1,14 +1,22 @@
-"""Upstreams in the admin. The secret goes in and never comes out."""
+"""Upstreams in the admin, where the secret goes in and never comes out, and the simulator of requests."""
 
 from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.http import HttpRequest
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
+from django.utils import timezone
 
 from fhirproxy.models import BulkJob, Upstream
+from fhirproxy.simulating import Question, answer
+from fhirproxy.simulation_text import as_lines
 from fhirproxy.tenancy import UnusableUpstream, require_file_host, require_usable, seal_secret
+from smartauth.conf import config
 from smartauth.readonly_admin import ReadOnlyAdmin
+from smartauth.tokens.hypothetical import Unimaginable
 
 
 class UpstreamForm(forms.ModelForm):
@@ -67,13 +75,70 @@ def _sealed(credential: str | None, secret: str) -> str:
         raise forms.ValidationError({"secret": str(why)}) from None
 
 
+class SimulationForm(forms.Form):
+    """Whose token, and which request."""
+
+    client = forms.CharField(label="Client id")
+    tenant = forms.CharField()
+    user = forms.CharField(required=False, label="User name", help_text="Who would be signed in; empty for nobody.")
+    patient = forms.CharField(required=False, help_text="Logical id of the patient in context.")
+    scope = forms.CharField(
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 3, "cols": 90, "spellcheck": "false"}),
+        help_text="As granted. Empty: all the client may have.",
+    )
+    reach = forms.CharField(
+        required=False,
+        help_text="Patients that Groups, relatives and panels read upstream would give: logical ids, with commas.",
+    )
+    line = forms.CharField(
+        label="Request",
+        widget=forms.TextInput(attrs={"size": 90, "spellcheck": "false"}),
+        help_text="Method and path below the FHIR base: GET Observation?code=718-7",
+    )
+
+    def question(self) -> Question:
+        """Return what a filled-in form asks."""
+        values = self.cleaned_data
+        return Question(
+            client_id=values["client"],
+            tenant=values["tenant"],
+            line=values["line"],
+            username=values["user"],
+            patient=values["patient"],
+            scope=" ".join(values["scope"].split()),
+            reach=tuple(one.strip() for one in values["reach"].split(",") if one.strip()),
+        )
+
+
 @admin.register(Upstream)
 class UpstreamAdmin(admin.ModelAdmin):
     """Where each tenant's FHIR server is."""
 
     form = UpstreamForm
+    change_list_template = "admin/fhirproxy/upstream/change_list.html"
     list_display = ("tenant", "base_url", "credential", "timeout_seconds", "created_at")
     search_fields = ("tenant__slug", "base_url")
+
+    def get_urls(self) -> list[URLPattern]:
+        simulate = self.admin_site.admin_view(self.simulate)
+        return [path("simulate/", simulate, name="fhirproxy_simulate"), *super().get_urls()]
+
+    def simulate(self, request: HttpRequest) -> HttpResponse:
+        """Say what the proxy would decide about a request. Nothing is sent and nothing stored, so a look will do."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        form = SimulationForm(request.POST or None, initial={"tenant": config().default_tenant, "line": "GET "})
+        lines: list[str] = []
+        if form.is_valid():
+            try:
+                lines = list(as_lines(answer(form.question(), now=timezone.now())))
+            except Unimaginable as why:
+                form.add_error(None, str(why))
+        context = {**self.admin_site.each_context(request), "title": "Simulate a request", "form": form, "lines": lines}
+        page = TemplateResponse(request, "admin/fhirproxy/upstream/simulate.html", context | {"opts": self.opts})
+        page["Cache-Control"] = "no-store"
+        return page
 
     def get_readonly_fields(self, request: HttpRequest, obj: Upstream | None = None) -> tuple[str, ...]:
         return ("tenant",) if obj else ()

@@ -1,5 +1,6 @@
 """One request's conversation with its upstream: every call counted, every answer read strictly."""
 
+import time
 from dataclasses import dataclass, field
 
 from fhirproxy import upstream
@@ -11,8 +12,9 @@ from fhirproxy.policy.plans import CanonicalRequest
 from fhirproxy.policy.references import Local
 from fhirproxy.policy.subjects import patients_of
 from fhirproxy.tenancy import UpstreamInfo
-from fhirproxy.upstream import UpstreamError, UpstreamGone, UpstreamMalformed
+from fhirproxy.upstream import UpstreamError, UpstreamGone, UpstreamMalformed, UpstreamTimeout
 
+TOTAL = 60.0  # seconds after which no further call is made for one request
 FETCH_BUDGET = 50  # resources one request may fetch only to decide about others
 
 
@@ -47,6 +49,7 @@ class Exchange:
     budget: int = FETCH_BUDGET
     known: dict[tuple[str, str], Resource | None] = field(default_factory=dict)
     patients: set[str] = field(default_factory=set)
+    began: float = field(default_factory=time.monotonic)
 
     def give(self, checked: Checked) -> None:
         """Note whose data leaves with a resource."""
@@ -121,6 +124,8 @@ class Exchange:
         return self.known
 
     def _send(self, request: CanonicalRequest) -> upstream.Answer:
+        if time.monotonic() - self.began > TOTAL:
+            raise UpstreamTimeout("all calls for this request together took too long")
         self.calls += 1
         return upstream.send(self.info, request, request_id=self.request_id)
 

@@ -115,7 +115,6 @@ def _answer(raw: RawRequest, progress: _Progress) -> RawResponse:
         return _capabilities(raw, headers, tenant)
     exchange = Exchange(info, str(raw.context.trace_id))
     authority = _authority(access, tenant, exchange, now)
-    raw.context.explanation = Explanation(access, wanted, authority, exchange, tenant.policy)
     return _carry_out(raw, wanted, tenant, access, authority, exchange, headers, now)
 
 
@@ -134,9 +133,9 @@ def _carry_out(
         return bulk.carry_out(raw, wanted, tenant, access, authority, exchange, now=now)
     if isinstance(wanted, Bundled):
         return _bundle(raw, wanted, tenant, access, authority, exchange, headers, now)
+    raw.context.explanation = explanation = Explanation(access, wanted, authority, exchange, tenant.policy)
     plan = _plan(wanted, tenant, access, authority, now)
-    if isinstance(raw.context.explanation, Explanation):
-        raw.context.explanation.planned(plan)
+    explanation.planned(plan)
     match plan:
         case Deny():
             raise plan.as_refusal()
@@ -163,11 +162,14 @@ def _bundle(
 ) -> RawResponse:
     """Carry out a batch or a transaction: each entry is asked for as if it were sent alone."""
     info = exchange.info
+    entries: dict[int, RawRequest] = {}
 
     def alone(index: int) -> RawRequest:
         # A receipt has a trace id to itself; those of entries follow from that of the whole.
-        context = replace(raw.context, trace_id=uuid5(raw.context.trace_id, str(index)))
-        return replace(raw, context=context)
+        if index not in entries:
+            context = replace(raw.context, trace_id=uuid5(raw.context.trace_id, str(index)), explanation=None)
+            entries[index] = replace(raw, context=context)
+        return entries[index]
 
     def act(index: int, inner: Interaction, own: Headers) -> RawResponse:
         entry_exchange = Exchange(info, exchange.request_id)

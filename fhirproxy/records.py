@@ -129,7 +129,7 @@ class _Inquiry:
         if not isinstance(plan, SearchPlan) or plan.request is None:
             return Gathered()
         gathered = Sifter(plan, self.authority, self.exchange).gather(Position(plan.request), wanted)
-        self._record(plan)
+        self._record(plan, frozenset(one.id for one in gathered.matches.values()))
         return gathered
 
     def _plan(self, segments: tuple[str, ...], pairs: Pairs, count: int) -> ReadPlan | SearchPlan | None:
@@ -142,7 +142,7 @@ class _Inquiry:
         plan = decide(wanted, self.authority, Limits(count, self.max_count))
         return None if isinstance(plan, Deny) else plan
 
-    def _record(self, plan: ReadPlan | SearchPlan) -> None:
+    def _record(self, plan: ReadPlan | SearchPlan, patients: frozenset[str] = frozenset()) -> None:
         """Put what was read into the audit trail, before it is given. Raises AuditUnavailable."""
         is_read = isinstance(plan, ReadPlan)
         event = AuditEvent(
@@ -160,6 +160,7 @@ class _Inquiry:
                 "checked": self.exchange.checked,
                 "removed": self.exchange.removed,
             },
+            patients=patients,
         )
         record_read(self.context, event)
 

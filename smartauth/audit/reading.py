@@ -102,6 +102,7 @@ def _refused(row: Receipt, subjects: dict[int | None, str]) -> Recorded:
     outcome: Outcome = "8" if row.status >= 500 else "4"
     counts = {name: row.decision[name] for name in ("upstream_calls", "checked", "removed") if name in row.decision}
     switches = ",".join(row.decision.get("switches") or ())
+    named = asked.get("id") if asked.get("type") == "Patient" else None
     return Recorded(
         key=f"receipt-{row.trace_id}",
         at=row.at,
@@ -111,7 +112,7 @@ def _refused(row: Receipt, subjects: dict[int | None, str]) -> Recorded:
         client_id=row.client_id,
         tenant=row.tenant,
         subject=subjects.get(row.decision.get("user"), ""),
-        patients=tuple(filter(None, [row.decision.get("patient")])),
+        patients=tuple(sorted(filter(None, {row.decision.get("patient"), named}))),
         interaction=str(asked.get("interaction", "")),
         resource_type=str(asked.get("type", "")),
         resource_id=str(asked.get("id", "")),
@@ -132,7 +133,8 @@ def _records(wanted: AuditFilter) -> QuerySet[AuditRecord]:
 def _receipts(wanted: AuditFilter) -> QuerySet[Receipt]:
     rows = Receipt.objects.filter(_between(wanted), endpoint="fhir")
     if wanted.patient:
-        rows = rows.filter(decision__patient=wanted.patient)
+        named = Q(decision__parse__type="Patient", decision__parse__id=wanted.patient)
+        rows = rows.filter(Q(decision__patient=wanted.patient) | named)
     return rows if wanted.user is None else rows.filter(decision__user=wanted.user)
 
 

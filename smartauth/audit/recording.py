@@ -49,6 +49,7 @@ class AuditEvent:
     resource_id: str = ""
     query: str = ""
     details: Mapping[str, str | int] = field(default_factory=dict)
+    patients: frozenset[str] = frozenset()  # whose data it was, beside the patient in context
 
 
 def record_now(context: RequestContext, event: AuditEvent) -> None:
@@ -92,7 +93,7 @@ def _row(context: RequestContext, event: AuditEvent) -> AuditRecord:
 
 def _patients(context: RequestContext, event: AuditEvent) -> list[str]:
     """Return everybody whose data it was: in context, read as such, or found in what leaves."""
-    found = set(context.explanation.patients) if context.explanation else set()
+    found = event.patients | (context.explanation.patients if context.explanation else frozenset())
     found |= {event.patient} | ({event.resource_id} if event.resource_type == "Patient" else set())
     return [storable(one, 64) for one in sorted(found - {""})[:MOST_PATIENTS]]
 

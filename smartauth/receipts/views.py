@@ -25,6 +25,9 @@ PARTNER = (
 OFFICER = (*PARTNER, "officer", "decision", "method", "remote_address", "correlation_id")
 
 
+STEPS = ("user", "patient", "parse", "grants", "plan", "upstream_calls", "checked", "removed", "switches")
+
+
 def find_receipt(trace_id: UUID) -> Receipt | None:
     """Return the receipt of one request, or None: allowed requests and old refusals have none."""
     return Receipt.objects.filter(trace_id=trace_id).first()
@@ -35,5 +38,7 @@ def describe(receipt: Receipt, view: View) -> dict[str, Any]:
     described: dict[str, Any] = {}
     for name in OFFICER if view == "officer" else PARTNER:
         value = getattr(receipt, name)
+        if isinstance(value, dict):  # The database keeps no order of members.
+            value = {step: value[step] for step in (*STEPS, *sorted(value)) if step in value}
         described[name] = value if isinstance(value, int | dict) else value.isoformat() if name == "at" else str(value)
     return described

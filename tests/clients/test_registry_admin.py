@@ -205,8 +205,14 @@ def test_every_switch_of_a_tenant_has_a_field_that_tells_what_it_means_and_wheth
     for name in TenantPolicy.__struct_fields__:
         assert f'name="policy_{name}"' in page
         assert MEANINGS[name] in page
-        assert (f"{name} (weakens a rule)" in page) is (name in WEAKENING)
+        assert (f"{name} (can weaken a rule)" in page) is (name in WEAKENING)
     assert '<option value="formal" selected>' in page
+    assert "not a policy" in browser.get("/admin/clients/tenant/").content.decode()
+    Tenant.objects.update(policy={"compartment_mode": "formal"})
+    assert ">compartment_mode<" in browser.get("/admin/clients/tenant/").content.decode()
+    page = browser.get(change_url(tenant)).content.decode()
+    assert "compartment_mode: WEAKENS A RULE NOW" in page
+    assert page.count("WEAKENS A RULE NOW") == 1
 
 
 def test_switches_are_stored_where_they_differ_from_the_default(browser):

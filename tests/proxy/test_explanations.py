@@ -86,6 +86,27 @@ def test_an_audit_record_names_everybody_whose_data_left(small: Behind, minted: 
     small.ask("DELETE", "/r4/Observation/joint")
 
 
+def test_both_kinds_of_decision_are_exported(small: Behind, minted: Mint, call: Caller) -> None:
+    token = minted("patient/Observation.rs", patient="ana")
+    call("/Observation?code=x", token)
+    call("/Condition?code=x", token)
+    out = StringIO()
+    call_command("export_audit", "--patient", "ana", stdout=out)
+    allowed, refused = [json.loads(line) for line in out.getvalue().splitlines()]
+    assert (allowed["outcome"], allowed["meta"]["profile"][0].rpartition(".")[2]) == ("0", "PatientQuery")
+    assert (refused["outcome"], refused["subtype"][0]["code"]) == ("4", "search-type")
+    assert {one["entity"][1]["what"]["reference"] for one in (allowed, refused)} == {"Patient/ana"}
+
+
+def test_an_attempt_at_somebody_else_is_found_under_both(small: Behind, minted: Mint, call: Caller) -> None:
+    call("/Patient/ben", minted("patient/*.rs", patient="ana"))
+    for patient in ("ana", "ben"):
+        out = StringIO()
+        call_command("export_audit", "--patient", patient, stdout=out)
+        events = [json.loads(line) for line in out.getvalue().splitlines()]
+        assert [one["entity"][1]["what"]["reference"] for one in events] == ["Patient/ana", "Patient/ben"]
+
+
 SWITCHES: list[tuple[dict[str, Any], str, str, str]] = [
     # policy, scope, request, switches that influenced it
     ({}, "patient/*.rs", "/Observation", ""),

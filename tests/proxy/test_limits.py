@@ -11,7 +11,7 @@ import pytest
 
 from clients.models import Tenant
 from clients.tenants import TenantPolicy
-from fhirproxy import breakers, limits
+from fhirproxy import breakers, exchange, limits
 from fhirproxy.breakers import FAILURES, REST, WITHIN, Breaker
 from fhirproxy.limits import HOUR, Rates, Results, Slots, admitted
 from fhirproxy.models import Upstream
@@ -96,6 +96,15 @@ def test_what_counts_as_a_failure(small: Behind, minted: Mint, call: Caller, sta
         call("/Patient/ana", token)
     small.fail(kind="none")
     assert call("/Patient/ana", token).status_code == (503 if opens else 200)
+
+
+def test_many_calls_for_one_request_end_together(
+    small: Behind, minted: Mint, call: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = minted("patient/*.rs", patient="ana")
+    monkeypatch.setattr(exchange, "TOTAL", -1.0)
+    assert call("/Patient/ana", token).status_code == 504
+    assert small.targets() == []
 
 
 @pytest.mark.parametrize("status", [401, 403])

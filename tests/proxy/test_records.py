@@ -374,6 +374,7 @@ def test_every_read_is_recorded(small: Behind) -> None:
     assert search.query == "Patient?_id=ana%2Cben&name=ana&_sort=family%2Cgiven&_count=6"
     assert (search.details["interaction"], search.details["upstream_calls"]) == ("search-type", 1)
     assert search.details["removed"] >= 1
+    assert (search.patients, read.patients, name.patients) == (["ana", "ben"], ["ana"], [])
     assert (read.action, read.resource_type, read.resource_id) == ("read", "Patient", "ana")
     assert (read.query, read.details["interaction"], read.details["checked"]) == ("Patient/ana", "read", 1)
     assert (name.action, name.resource_type, name.resource_id) == ("read", "Practitioner", "dr-grey")

@@ -75,9 +75,26 @@ def test_create_tenant_refuses_in_one_sentence_and_stores_nothing(
     assert (Tenant.objects.count(), Upstream.objects.count()) == (1, 0)
 
 
+def test_a_policy_that_loosens_a_rule_is_taken_and_said_to_do_so(db: None, tmp_path: Path) -> None:
+    policy, out, err = tmp_path / "policy.json", StringIO(), StringIO()
+    policy.write_text('{"compartment_mode": "formal", "max_count": 500, "shared_read": false}')
+    words = ("--slug", "north", "--upstream", "https://ehr.example.org", "--policy", str(policy))
+    call_command("create_tenant", *words, stdout=out, stderr=err)
+    assert Tenant.objects.get().policy == {"compartment_mode": "formal", "shared_read": False}
+    (line,) = err.getvalue().splitlines()
+    assert line.startswith("The policy loosens a rule with compartment_mode: ")
+
+
 def test_a_policy_with_an_unknown_switch_is_refused(db: None, tmp_path: Path) -> None:
     policy = tmp_path / "policy.json"
-    for text in ('{"max_cuont": 1}', '{"compartment_mode": "any"}', "[]", "nonsense"):
+    for text in (
+        '{"max_cuont": 1}',
+        '{"panels": {"ana": []}}',
+        '{"max_count": 1e400}',
+        '{"compartment_mode": "any"}',
+        "[]",
+        "nonsense",
+    ):
         policy.write_text(text)
         with pytest.raises(CommandError, match="not a policy"):
             create("--slug", "north", "--upstream", "https://ehr.example.org", "--policy", str(policy))

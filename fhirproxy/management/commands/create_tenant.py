@@ -5,12 +5,12 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
 from clients.models import Tenant
-from clients.tenants import TenantPolicy
+from clients.switches import MEANINGS, stored
+from clients.tenants import parse_policy
 from fhirproxy.tenancy import UnusableUpstream, set_upstream
 from smartauth import endpoints, slugs
 
@@ -48,20 +48,17 @@ class Command(BaseCommand):
                 raise CommandError(str(why)) from None
         described = {"slug": slug, "fhir_base": endpoints.fhir_base(slug), "upstream": stored.base_url}
         self.stdout.write(json.dumps(described, indent=2))
+        for name in parse_policy(switches).weakened:
+            self.stderr.write(f"The policy loosens a rule with {name}: {MEANINGS[name]}")
 
 
 def _policy(path: Path | None) -> dict[str, Any]:
     if path is None:
         return {}
-    text = _read(path)
     try:
-        msgspec.json.decode(text, type=TenantPolicy)
-        switches = json.loads(text)
-    except (msgspec.DecodeError, ValueError) as why:
+        return stored(parse_policy(json.loads(_read(path))))
+    except ValueError as why:
         raise CommandError(f"{path} is not a policy: {why}.") from None
-    if not isinstance(switches, dict):
-        raise CommandError(f"{path} is not a policy: it must be a JSON object.")
-    return switches
 
 
 def _read(path: Path) -> str:

@@ -1,5 +1,6 @@
 """Switches of a tenant that change whose a resource is: formal compartments, overrides by type, shared types."""
 
+from itertools import product
 from typing import Any
 
 import pytest
@@ -64,6 +65,47 @@ def test_a_switch_changes_membership_and_its_default_does_not(
     patients = frozenset({"ana"})
     assert is_member(resource, patients, bases()) is strictly
     assert is_member(resource, patients, bases(), rules=rules) is otherwise
+
+
+WHO: dict[str, list[Any]] = {
+    "nobody": [],
+    "ana": [ANA],
+    "ben": [BEN],
+    "both": [ANA, BEN],
+    "foreign": [FOREIGN],
+    "ana and foreign": [ANA, FOREIGN],
+    "doctor": [DOCTOR],
+}
+
+
+def placed(kind: str, roles: dict[str, list[Any]]) -> dict[str, Any]:
+    """Return a resource with these references at the first path of each role."""
+    resource: dict[str, Any] = {"resourceType": kind}
+    for path, references in roles.items():
+        *steps, leaf = path.split(".")
+        node = resource
+        for step in steps:
+            node = node.setdefault(step, [{}])[0]
+        if references:
+            node[leaf] = references
+    return resource
+
+
+@pytest.mark.parametrize("kind", sorted(name for name, one in r4.memberships().items() if one.cls == "compartment"))
+def test_each_type_is_read_as_its_roles_and_the_switch_say(kind: str) -> None:
+    facts = r4.memberships()[kind]
+    overridden = MembershipRules(any_of=frozenset({kind}))
+    for about, others in product(WHO.values() if facts.primary else [[]], WHO.values() if facts.secondary else [[]]):
+        roles = {facts.primary[0]: about} if facts.primary else {}
+        roles |= {facts.secondary[0]: others} if facts.secondary else {}
+        resource = unchecked(placed(kind, roles))
+        only_other = not about and ANA in others
+        for rules, expected in (
+            (STRICT, about == [ANA] or only_other),
+            (FORMAL, ANA in about or ANA in others),
+            (overridden, (ANA in about and FOREIGN not in about) or only_other),
+        ):
+            assert is_member(resource, frozenset({"ana"}), bases(), rules=rules) is expected, (roles, rules)
 
 
 def test_what_hangs_on_others_and_documents_are_read_by_the_same_rules() -> None:
