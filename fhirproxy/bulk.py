@@ -14,13 +14,14 @@ from django.db import transaction
 from clients.tenants import TenantInfo
 from fhirproxy import bulk_jobs, bulk_upstream
 from fhirproxy.answers import PRIVATE
-from fhirproxy.bulk_files import error_answer, file_answer
+from fhirproxy.bulk_files import Deletions, Resources, error_answer, file_answer
 from fhirproxy.bulk_upstream import Reply
 from fhirproxy.exchange import Exchange
 from fhirproxy.messages import RawRequest, RawResponse
 from fhirproxy.policy.authority import Authority
 from fhirproxy.policy.bodies import MalformedJson, parse_json
 from fhirproxy.policy.bulk_decisions import ExportPlan, JobPlan, decide_export, decide_job
+from fhirproxy.policy.bulk_deletions import may_hear_of_deletions
 from fhirproxy.policy.bulk_requests import (
     ERROR_FILE,
     PLACE,
@@ -174,6 +175,8 @@ def _file(
     if number > len(job.files):
         raise _no_job("the job has no file of this number")
     file = job.files[number - 1]
+    if file.is_deletions and not may_hear_of_deletions(plan):
+        raise _no_job("the authority is no longer full, so deletions are not told")
     url = _file_url(file.url, exchange, needs_token=file.needs_token)
 
     def note(action: str, facts: Mapping[str, str | int]) -> None:
@@ -181,7 +184,8 @@ def _file(
         event = _event(action, job.id, access, group=job.scope.group, resource_type=file.type, facts=named)
         record_read(context, event)
 
-    return file_answer(file.type, url, plan, job.elements, exchange, note=note)
+    sifter = Deletions(plan, exchange) if file.is_deletions else Resources(file.type, plan, job.elements, exchange)
+    return file_answer(sifter, url, exchange, note=note)
 
 
 def _places(exchange: Exchange) -> Places:

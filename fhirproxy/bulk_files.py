@@ -13,15 +13,15 @@ from fhirproxy.answers import PRIVATE
 from fhirproxy.bulk_upstream import Download
 from fhirproxy.exchange import Exchange
 from fhirproxy.messages import RawResponse
-from fhirproxy.policy.authority import Grant
 from fhirproxy.policy.bulk_decisions import JobPlan
+from fhirproxy.policy.bulk_deletions import read_deletions
 from fhirproxy.policy.bulk_requests import NDJSON, elements_of
 from fhirproxy.policy.bulk_results import Lines, error_line, is_json, read_line
 from fhirproxy.policy.bulk_urls import UpstreamUrl
 from fhirproxy.policy.compartments import NOTHING_KNOWN, Known, Unchecked, check, needed
 from fhirproxy.policy.outcomes import FhirRefusal
 from fhirproxy.policy.results import Shape
-from fhirproxy.policy.shaping import shape
+from fhirproxy.policy.shaping import Shaped, shape
 from fhirproxy.upstream import UpstreamError, UpstreamMalformed
 from smartauth.audit.recording import AuditUnavailable
 from smartauth.errors import Refusal
@@ -35,14 +35,11 @@ UNFINISHED = b'{"resourceType":"OperationOutcome","issue":[{"severity":"fatal","
 Note = Callable[[str, Mapping[str, str | int]], None]
 
 
-def file_answer(
-    resource_type: str, url: UpstreamUrl, plan: JobPlan, elements: tuple[str, ...], exchange: Exchange, *, note: Note
-) -> RawResponse:
+def file_answer(sifter: "Sifter", url: UpstreamUrl, exchange: Exchange, *, note: Note) -> RawResponse:
     """Return the file as it may be seen. `note` records what was allowed and, at the end, how many lines were removed.
 
     Raises UpstreamError, FhirRefusal (404 when the upstream has the file no more) or AuditUnavailable.
     """
-    sifter = LineSifter(resource_type, plan, elements, exchange)
     exchange.calls += 1
     download = Download(exchange.info, url, request_id=exchange.request_id)
     try:
@@ -88,7 +85,7 @@ def _first_stretch(pieces: Iterator[bytes]) -> tuple[bytes, bool]:
 
 
 def _stream(
-    first: bytes, pieces: Iterator[bytes], download: Download, sifter: "LineSifter", note: Note, trace_id: str
+    first: bytes, pieces: Iterator[bytes], download: Download, sifter: "Sifter", note: Note, trace_id: str
 ) -> Generator[bytes, None, None]:
     is_complete = False
     try:
@@ -108,22 +105,20 @@ def _stream(
             logging.getLogger(__name__).exception("the counts of request %s were not recorded", trace_id)
 
 
-class LineSifter:
-    """Looks at every line of one file."""
+class Sifter:
+    """Looks at every line of one file. What passes is for the kinds of files to say."""
 
-    def __init__(self, resource_type: str, plan: JobPlan, elements: tuple[str, ...], exchange: Exchange) -> None:
-        self._type = resource_type
-        self._grants: tuple[Grant, ...] = plan.grants_for(resource_type)
-        self._is_full = plan.is_full(resource_type)
-        self._shape = Shape(elements=elements_of(resource_type, elements))
+    scopes = ""  # those that may admit a line, for the audit record
+
+    def __init__(self, plan: JobPlan, exchange: Exchange) -> None:
+        self._plan = plan
         self._exchange = exchange
         self._bases = exchange.info.bases
         self._lines = Lines()
 
-    @property
-    def scopes(self) -> str:
-        """Return the scopes that may admit a line, for the audit record."""
-        return ",".join(sorted({f"{grant.level}/{grant.resource}.{grant.letters}" for grant in self._grants}))
+    def find_shaped(self, line: bytes) -> Shaped | None:
+        """Return a line as it may leave, or None."""
+        raise NotImplementedError
 
     def counts(self, *, is_complete: bool) -> dict[str, str | int]:
         """Return how many lines were looked at and how many did not pass."""
@@ -146,15 +141,32 @@ class LineSifter:
             yield self._passed(last)
 
     def _passed(self, line: bytes) -> bytes:
-        """Return a line as it leaves, or nothing."""
-        exchange = self._exchange
-        exchange.checked += 1
-        unchecked = read_line(line, self._type)
-        checked = check(unchecked, self._grants, "s", self._bases, self._known(unchecked)) if unchecked else None
-        if checked is None:
-            exchange.removed += 1
+        self._exchange.checked += 1
+        shaped = self.find_shaped(line)
+        if shaped is None:
+            self._exchange.removed += 1
             return b""
-        return shape(checked, self._shape, self._bases).encode() + b"\n"
+        return shaped.encode() + b"\n"
+
+
+class Resources(Sifter):
+    """Lines of one type: each is checked as a match of a search is."""
+
+    def __init__(self, resource_type: str, plan: JobPlan, elements: tuple[str, ...], exchange: Exchange) -> None:
+        super().__init__(plan, exchange)
+        self._type = resource_type
+        self._grants = plan.grants_for(resource_type)
+        self._is_full = plan.is_full(resource_type)
+        self._shape = Shape(elements=elements_of(resource_type, elements))
+        self.scopes = ",".join(sorted({f"{one.level}/{one.resource}.{one.letters}" for one in self._grants}))
+
+    def find_shaped(self, line: bytes) -> Shaped | None:
+        """Return the resource of a line with its elements and our URLs, or None when it is outside."""
+        unchecked = read_line(line, self._type)
+        if unchecked is None:
+            return None
+        checked = check(unchecked, self._grants, "s", self._bases, self._known(unchecked))
+        return shape(checked, self._shape, self._bases) if checked else None
 
     def _known(self, unchecked: Unchecked) -> Known:
         """Fetch what this line hangs on. Each line has a budget of its own, and nothing is kept from line to line."""
@@ -165,3 +177,11 @@ class LineSifter:
         exchange.fetched = 0
         exchange.known.clear()
         return exchange.learn(wanted)
+
+
+class Deletions(Sifter):
+    """Lines that say what was deleted."""
+
+    def find_shaped(self, line: bytes) -> Shaped | None:
+        """Return the deletions of a line in our words, or None when it tells of none that count here."""
+        return read_deletions(line, self._plan, self._bases)

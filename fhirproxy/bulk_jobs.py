@@ -28,6 +28,7 @@ class StoredFile(msgspec.Struct, array_like=True, forbid_unknown_fields=True, fr
     type: str
     url: str
     needs_token: bool
+    is_deletions: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,7 @@ def _opened(sealed: str) -> tuple[StoredFile, ...]:
 
 def completed(job: UUID, manifest: Manifest, *, now: datetime) -> None:
     """Keep where the files are; the numbers of their URLs are places in this list."""
-    files = [StoredFile(one.type, one.url, manifest.needs_token) for one in manifest.files]
+    files = [StoredFile(one.type, one.url, manifest.needs_token, one.is_deletions) for one in manifest.files]
     sealed = encrypt(msgspec.json.encode(files), purpose=PURPOSE)
     with transaction.atomic():
         rows = BulkJob.objects.filter(pk=job, cancelled_at=None)

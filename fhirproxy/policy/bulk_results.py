@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from fhirproxy.policy.bodies import Json, MalformedJson, Resource, parse_json, parse_resource
 from fhirproxy.policy.bulk_decisions import JobPlan
+from fhirproxy.policy.bulk_deletions import may_hear_of_deletions
 from fhirproxy.policy.bulk_requests import ERROR_FILE, is_instant
 from fhirproxy.policy.compartments import Unchecked, find_unchecked
 from fhirproxy.policy.outcomes import operation_outcome
@@ -23,10 +24,11 @@ class MalformedManifest(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class ExportedFile:
-    """One file of resources as the upstream described it."""
+    """One file as the upstream described it: of resources, or of deletions, which come as Bundles."""
 
     type: str
     url: str
+    is_deletions: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,7 @@ class Manifest:
     needs_token: bool
     files: tuple[ExportedFile, ...]
     has_errors: bool
-    removed: int  # files of types the job was not started for
+    removed: int  # files of types the job was not started for, and of deletions that are not told
 
 
 def parse_manifest(tree: Json, plan: JobPlan) -> Manifest:
@@ -53,32 +55,40 @@ def parse_manifest(tree: Json, plan: JobPlan) -> Manifest:
         raise MalformedManifest("output is not a list, or too long")
     files = [_parse_file(one) for one in output]
     kept = tuple(one for one in files if plan.grants_for(one.type))
-    return Manifest(at, needs_token, kept, bool(tree.get("error")), len(files) - len(kept))
+    deleted = tree.get("deleted", [])
+    if not isinstance(deleted, list) or len(deleted) > MAX_FILES:
+        raise MalformedManifest("deleted is not a list, or too long")
+    told = [_parse_file(one, is_deletions=True) for one in deleted] if may_hear_of_deletions(plan) else []
+    removed = len(files) + len(deleted) - len(kept) - len(told)
+    return Manifest(at, needs_token, (*kept, *told), bool(tree.get("error")), removed)
 
 
-def _parse_file(one: Json) -> ExportedFile:
+def _parse_file(one: Json, *, is_deletions: bool = False) -> ExportedFile:
     if isinstance(one, dict):
         kind, url = one.get("type"), one.get("url")
-        if isinstance(kind, str) and isinstance(url, str):
-            return ExportedFile(kind, url)
+        if isinstance(kind, str) and isinstance(url, str) and (kind == "Bundle" or not is_deletions):
+            return ExportedFile(kind, url, is_deletions)
     raise MalformedManifest("a file has no type or no URL")
 
 
 def write_manifest(manifest: Manifest, *, request_url: str, job_url: str) -> Shaped:
     """Return the manifest in our words. Counts are left out: they count lines that a check may still remove."""
-    output: list[Json] = [
-        {"type": one.type, "url": f"{job_url}/{number}"} for number, one in enumerate(manifest.files, start=1)
-    ]
+    output: list[Json] = []
+    deleted: list[Json] = []
+    for number, one in enumerate(manifest.files, start=1):
+        place: Json = {"type": one.type, "url": f"{job_url}/{number}"}
+        (deleted if one.is_deletions else output).append(place)
     error: list[Json] = [{"type": "OperationOutcome", "url": f"{job_url}/{ERROR_FILE}"}] if manifest.has_errors else []
-    return written_by_us(
-        {
-            "transactionTime": manifest.at,
-            "request": request_url,
-            "requiresAccessToken": True,
-            "output": output,
-            "error": error,
-        }
-    )
+    document: Resource = {
+        "transactionTime": manifest.at,
+        "request": request_url,
+        "requiresAccessToken": True,
+        "output": output,
+        "error": error,
+    }
+    if deleted:
+        document["deleted"] = deleted
+    return written_by_us(document)
 
 
 def error_line(trace_id: str) -> Shaped:

@@ -7,6 +7,7 @@ import http.client
 import json
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -67,6 +68,17 @@ def test_a_group_is_exported_and_the_export_is_deleted(world: World, make_partne
     assert requests.delete(job, headers=headers, timeout=10).status_code == 202
     assert requests.get(job, headers=headers, timeout=10).status_code == 404
     assert requests.get(document["output"][0]["url"], headers=headers, timeout=10).status_code == 404
+
+
+def test_kick_offs_at_once_do_not_get_past_the_limit(world: World, make_partner: MakePartner) -> None:
+    headers = headers_for(world, make_partner, "hasty") | {"Prefer": "respond-async"}
+
+    def ask(_: int) -> int:
+        return requests.get(f"{world.fhir_base}/$export?_type=Goal", headers=headers, timeout=10).status_code
+
+    with ThreadPoolExecutor(8) as pool:
+        statuses = list(pool.map(ask, range(12)))
+    assert sorted(statuses) == [202] * 3 + [429] * 9
 
 
 @pytest.fixture

@@ -62,7 +62,6 @@ def test_only_our_words_leave(behind: Scripted, minted: Mint, call: Caller) -> N
     tell(
         behind,
         error=[{"type": "OperationOutcome", "url": f"{behind.base_url}/errors/1"}],
-        deleted=[{"type": "Bundle", "url": f"{behind.base_url}/deleted/1"}],
         extension={"stack": "trace"},
         link=[{"relation": "next", "url": f"{behind.base_url}/more"}],
     )
@@ -93,6 +92,53 @@ def test_files_of_types_that_were_not_asked_for_are_left_out(behind: Scripted, m
     assert [one["type"] for one in document["output"]] == ["Goal"]
     recording._buffer.flush()
     assert AuditRecord.objects.get(details__interaction="bulk-status").details["files_removed"] == 3
+
+
+DELETIONS = {
+    "resourceType": "Bundle",
+    "id": "d",
+    "type": "transaction",
+    "entry": [
+        {"request": {"method": "DELETE", "url": "Goal/gone", "ifMatch": "x"}, "resource": {"resourceType": "Goal"}},
+        {"request": {"method": "DELETE", "url": "Patient/hidden"}},
+        {"request": {"method": "DELETE", "url": "Goal?subject=Patient/x"}},
+        {"request": {"method": "PUT", "url": "Goal/changed"}},
+    ],
+}
+
+
+def test_deletions_are_told_to_full_authority_and_written_anew(behind: Scripted, minted: Mint, call: Caller) -> None:
+    lines = [DELETIONS, {**DELETIONS, "type": "batch"}, {**DELETIONS, "entry": []}, {"resourceType": "Goal", "id": "g"}]
+    behind.answers["GET /r4/deleted/1"] = Said(body=b"\n".join(json.dumps(one).encode() for one in lines))
+    tell(behind, deleted=[{"type": "Bundle", "url": f"{behind.base_url}/deleted/1"}])
+    token = minted(EVERYTHING)
+    job = kick_off(call, token, "/$export?_type=Goal")
+    document = manifest(call, token, job)
+    assert document["deleted"] == [{"type": "Bundle", "url": f"{PUBLIC}{job}/2"}]
+    (told,) = content(call(f"{job}/2", token)).splitlines()
+    assert json.loads(told) == {
+        "resourceType": "Bundle",
+        "type": "transaction",
+        "entry": [{"request": {"method": "DELETE", "url": "Goal/gone"}}],
+    }
+    recording._buffer.flush()
+    counts = AuditRecord.objects.get(details__interaction="bulk-file-end").details
+    assert (counts["checked"], counts["removed"]) == (4, 3)
+
+
+def test_deletions_are_not_told_to_restricted_clients(behind: Scripted, minted: Mint, call: Caller) -> None:
+    behind.answers["GET /r4/Group/g"] = Said(
+        body=b'{"resourceType":"Group","id":"g","member":[{"entity":{"reference":"Patient/ana"}}]}'
+    )
+    tell(behind, deleted=[{"type": "Bundle", "url": f"{behind.base_url}/deleted/1"}])
+    full = minted(EVERYTHING)
+    job = kick_off(call, full, "/Group/g/$export")
+    assert "deleted" in manifest(call, full, job)
+    restricted = minted(EVERYTHING, restrictions={"groups": ["g"]})
+    assert call(f"{job}/1", restricted).status_code == 200
+    assert call(f"{job}/2", restricted).status_code == 404
+    assert "deleted" not in manifest(call, restricted, job)
+    assert "GET /r4/deleted/1" not in behind.lines()
 
 
 STATUS_PLACES = [
@@ -171,6 +217,8 @@ MANIFESTS = [
     {"transactionTime": "yesterday"},
     {"requiresAccessToken": ...},
     {"requiresAccessToken": "true"},
+    {"deleted": {}},
+    {"deleted": [{"type": "Goal", "url": "x"}]},
 ]
 
 
