@@ -1,5 +1,6 @@
 """A write, carried out: look, judge, record, send, look again. What was allowed is recorded before it is sent."""
 
+import logging
 from dataclasses import dataclass, replace
 
 from fhirproxy.exchange import Exchange
@@ -27,6 +28,8 @@ from fhirproxy.upstream import UpstreamMalformed
 from fhirproxy.write_answers import Written, existing_answer, written_answer
 from fhirproxy.write_trail import Trail
 from smartauth.errors import Refusal
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +176,7 @@ def _require_inside(plan: WritePlan, found: Unchecked, exchange: Exchange) -> Ch
     if plan.verb == "create" and plan.switches.compensate and not plan.id:
         undone = _undo(found, exchange)
     officer = f"the upstream stored {found.type}/{found.id}, which lies outside the authority; {undone}"
+    _log.error("a write through request %s: %s", exchange.request_id, officer)  # Somebody must look at that server.
     refusal = Refusal("write.escaped", "what the FHIR server stored is not what was checked", officer=officer)
     raise FhirRefusal(500, "exception", refusal, public="The FHIR server stored something else than was sent.")
 
