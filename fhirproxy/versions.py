@@ -64,7 +64,7 @@ class _Teller(Sifter):
     def __init__(self, plan: SearchPlan, authority: Authority, exchange: Exchange) -> None:
         super().__init__(plan, authority, exchange)
         self._told: list[_Told] = []
-        self._letters = "r" if plan.id else "s"
+        self._letter = "r" if plan.id else "s"
 
     def total(self, gathered: Gathered) -> int | None:
         """Return the upstream's number for full authority over a type, else our own when all is on this page."""
@@ -104,11 +104,11 @@ class _Teller(Sifter):
             return None
         if entry.resource is None:
             # Whose it was can no longer be seen, so only those who may see everybody's learn of it.
-            is_told = any(g.is_full for g in self._authority.having(self._letters, entry.type))
+            is_told = any(g.is_full for g in self._authority.having(self._letter, entry.type))
             self._exchange.removed += not is_told
             return _Told(entry) if is_told else None
         unchecked, _ = entry_of({"resource": entry.resource}, self._bases)
-        checked = self.check(unchecked, plan.via, self._letters, []) if unchecked is not None else None
+        checked = self.check(unchecked, plan.via, self._letter, []) if unchecked is not None else None
         return _Told(entry, checked) if checked is not None else None
 
     def _read(self, found: Resource) -> _Entry | None:

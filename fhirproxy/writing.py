@@ -1,13 +1,23 @@
 """A write, carried out: look, judge, record, send, look again. What was allowed is recorded before it is sent."""
 
+import logging
 from dataclasses import dataclass, replace
 
 from fhirproxy.exchange import Exchange
 from fhirproxy.messages import RawResponse
 from fhirproxy.policy.authority import Authority
-from fhirproxy.policy.compartments import Checked, Unchecked, check, find_unchecked, needed
+from fhirproxy.policy.compartments import Checked, Unchecked, find_unchecked, needed
 from fhirproxy.policy.decisions import read_for_ourselves, undo_request, write_request
-from fhirproxy.policy.judging import Before, draft, judge_after, judge_before, to_look_up, version_conflict, version_of
+from fhirproxy.policy.judging import (
+    Before,
+    check_written,
+    draft,
+    judge_after,
+    judge_before,
+    to_look_up,
+    version_conflict,
+    version_of,
+)
 from fhirproxy.policy.outcomes import FhirRefusal, not_found
 from fhirproxy.policy.plans import CanonicalRequest
 from fhirproxy.policy.references import Local
@@ -18,6 +28,8 @@ from fhirproxy.upstream import UpstreamMalformed
 from fhirproxy.write_answers import Written, existing_answer, written_answer
 from fhirproxy.write_trail import Trail
 from smartauth.errors import Refusal
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +58,7 @@ def write(plan: WritePlan, authority: Authority, exchange: Exchange, trail: Trai
         prepared = prepare(plan, authority, exchange)
         if isinstance(prepared, Checked):
             raise AssertionError(plan) from None
+        trail.intend(prepared.plan, prepared.version)
         result = send(prepared, exchange)
     trail.done(prepared.plan, result.id, result.status)
     return written_answer(prepared.plan, result, exchange)
@@ -155,7 +168,7 @@ def _require_inside(plan: WritePlan, found: Unchecked, exchange: Exchange) -> Ch
     for local in needed(found, bases):
         exchange.known.pop((local.type, local.id), None)
     known = exchange.learn(needed(found, bases))
-    checked = check(found, plan.via, plan.letter, bases, known)
+    checked = check_written(found, plan, bases, known)
     if checked is not None:
         return checked
     exchange.removed += 1
@@ -163,6 +176,7 @@ def _require_inside(plan: WritePlan, found: Unchecked, exchange: Exchange) -> Ch
     if plan.verb == "create" and plan.switches.compensate and not plan.id:
         undone = _undo(found, exchange)
     officer = f"the upstream stored {found.type}/{found.id}, which lies outside the authority; {undone}"
+    _log.error("a write through request %s: %s", exchange.request_id, officer)  # Somebody must look at that server.
     refusal = Refusal("write.escaped", "what the FHIR server stored is not what was checked", officer=officer)
     raise FhirRefusal(500, "exception", refusal, public="The FHIR server stored something else than was sent.")
 

@@ -121,8 +121,7 @@ def _apply(tree: Json, change: Change) -> None:
         case "remove":
             _remove(tree, change.path)
         case "replace":
-            _remove(tree, change.path)
-            _add(tree, change.path, copy_tree(change.value))
+            _replace(tree, change.path, copy_tree(change.value))
         case "copy":
             _add(tree, change.path, copy_tree(_find(tree, change.source)))
         case "move":
@@ -154,6 +153,15 @@ def _add(tree: Json, path: Pointer, value: Json) -> None:
         parent.insert(len(parent) if step == "-" else _index(step, len(parent)), value)
     else:
         raise PatchFailed("a path leads through a value that has no parts")
+
+
+def _replace(tree: Json, path: Pointer, value: Json) -> None:
+    _find(tree, path)
+    parent, step = _find(tree, path[:-1]), path[-1]
+    if isinstance(parent, dict):
+        parent[step] = value
+    elif isinstance(parent, list):
+        parent[int(step)] = value
 
 
 def _remove(tree: Json, path: Pointer) -> Json:

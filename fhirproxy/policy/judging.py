@@ -19,7 +19,7 @@ from fhirproxy.policy.compartments import (
 from fhirproxy.policy.jsonpatch import PatchFailed, apply_patch, copy_tree, is_same
 from fhirproxy.policy.mentions import MAX_TARGETS, Mentions, take_mentions
 from fhirproxy.policy.outcomes import FhirRefusal, forbidden, not_found, unprocessable
-from fhirproxy.policy.references import Bases, Local, is_id, values_at
+from fhirproxy.policy.references import Bases, Local, classify, is_id, values_at
 from fhirproxy.policy.rewriting import localise
 from fhirproxy.policy.write_plans import WritePlan
 from fhirproxy.policy.written import parse_clean
@@ -55,7 +55,7 @@ def judge_before(
         if is_deleted and plan.is_full:
             raise FhirRefusal(410, "deleted", Refusal("read.deleted", "the resource was deleted"))
         raise not_found("deleted upstream" if is_deleted else "absent upstream")
-    checked = check(found, plan.via, plan.letter, bases, known)
+    checked = check_written(found, plan, bases, known)
     if checked is None:
         raise not_found("the upstream has it, and it is outside the authority")
     if plan.version and plan.version != version:
@@ -64,6 +64,25 @@ def judge_before(
         reason = "the FHIR server has no versions, so a write cannot be tied to what was checked"
         raise FhirRefusal(501, "not-supported", Refusal("write.unversioned", reason))
     return Before(checked, version)
+
+
+def check_written(unchecked: Unchecked, plan: WritePlan, bases: Bases, known: Known) -> Checked | None:
+    """Return the resource as checked when the grants of the write admit it, else None.
+
+    A device or schedule that names nobody is everybody's to read, and so nobody's to write who reaches single patients.
+    """
+    free = tuple(grant for grant in plan.via if isinstance(grant.patients, Everyone))
+    checked = check(unchecked, free, plan.letter, bases, known)
+    if checked is not None:
+        return checked
+    facts = r4.memberships()[unchecked.type]
+    if facts.cls == "conditional" and not any(
+        isinstance(classify(value, bases), Local)
+        for path in facts.primary
+        for value in values_at(unchecked.resource, tuple(path.split(".")))
+    ):
+        return None
+    return check(unchecked, plan.via, plan.letter, bases, known)
 
 
 def version_conflict(reason: str) -> FhirRefusal:
@@ -147,12 +166,7 @@ def _meta(resource: Resource) -> Resource:
 def judge_after(plan: WritePlan, before: Before | None, drafted: Draft, bases: Bases, known: Known) -> Checked:
     """Return the draft as checked. Raises FhirRefusal: 403 when it would lie outside, 422 for what it refers to."""
     unchecked = drafted.unchecked
-    free = tuple(grant for grant in plan.via if isinstance(grant.patients, Everyone))
-    checked = check(unchecked, free, plan.letter, bases, known)
-    if checked is not None:
-        _require_no_labels(plan, before, unchecked.resource)
-        return checked
-    checked = check(unchecked, plan.via, plan.letter, bases, known)
+    checked = check_written(unchecked, plan, bases, known)
     if checked is None:
         raise forbidden(
             "write.outside",
@@ -160,6 +174,8 @@ def judge_after(plan: WritePlan, before: Before | None, drafted: Draft, bases: B
             fix="The resource must be about a patient of this token, and match the filter of its scope.",
         )
     _require_no_labels(plan, before, unchecked.resource)
+    if isinstance(checked.via.patients, Everyone):
+        return checked
     _require_plain_subject(unchecked)
     if plan.type == "Patient":
         _require_same_links(before, unchecked.resource, bases)

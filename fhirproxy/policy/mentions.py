@@ -74,7 +74,7 @@ def _reference(text: str, bases: Bases, mentions: Mentions) -> str:
     if text[:4].lower() == "urn:":
         _count_urn(text, mentions)
         return text
-    if "://" in text and bases.relative(text) is None:
+    if "://" in text and bases.relative(text) is None and not re.search(r"\s", text):
         return text  # Somebody else's server: data, which nobody here resolves.
     local = find_local(text, bases)
     if local is None:
@@ -89,8 +89,9 @@ def _reference(text: str, bases: Bases, mentions: Mentions) -> str:
 
 def _url(text: str, bases: Bases, mentions: Mentions, *, is_url: bool) -> str:
     """A server resolves attachments against its base, so a relative URL that names a type is a reference too."""
-    if re.search(r"\s", text):
-        return text
+    text, original = text.strip(), text
+    if re.search(r"\s", original) and not is_url:
+        return original
     if is_url:
         _count_urn(text, mentions)
     if "://" not in text:

@@ -122,6 +122,10 @@ def as_entry(draw_name: bool, write: tuple[str, str, Any, dict[str, str]]) -> di
     return entry(method, path, patch(*body) if method == "PATCH" else body, full_url=named, **conditions)
 
 
+def reaches_all(token: Token) -> bool:
+    return token.fhir_user == "Practitioner/dr-grey" and any(scope.startswith("user/") for scope in token.scopes)
+
+
 def state(small: Behind) -> dict[str, dict[str, Any]]:
     """Return every live resource of the kinds that can be written here, read past the proxy."""
     found: dict[str, dict[str, Any]] = {}
@@ -166,7 +170,11 @@ def test_only_what_is_inside_changes_and_stays_inside(restored: Behind, minted: 
                 continue
             letter = "c" if was is None else "d" if now is None else "u"
             for one in (was, now):
-                assert one is None or allowed(token, one, "cu" if letter == "c" else letter), (token, name, one)
+                if one is None:
+                    continue
+                assert allowed(token, one, "cu" if letter == "c" else letter), (token, name, one)
+                is_shared = name.partition("/")[0] in ("Practitioner", "Device") and "patient" not in one
+                assert not is_shared or reaches_all(token), (token, name, one)
             seen[letter] += 1
         if not any("r" in scope.partition(".")[2] or "*" in scope.partition(".")[2] for scope in token.scopes):
             assert b'"subject"' not in content

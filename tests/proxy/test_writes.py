@@ -379,6 +379,8 @@ PLANTED = [
     ("hasMember", [{"reference": "Observation/no-such"}], 422),
     ("hasMember", [{"reference": "Observation?code=29463-7"}], 422),
     ("hasMember", [{"reference": "observation/ben"}], 422),
+    ("hasMember", [{"reference": f" {PUBLIC}/Observation/ben-weight-focus-ana"}], 422),
+    ("hasMember", [{"reference": " https://other.example.org/Observation/x"}], 422),
     ("hasMember", [{"reference": "/Observation/ben-weight-focus-ana"}], 422),
     ("hasMember", [{"reference": "../r4/Observation/ben-weight-focus-ana"}], 422),
     ("hasMember", [{"reference": "https://other.example.org/fhir/Observation/x"}], 201),
@@ -493,6 +495,20 @@ def test_patient_links_stay_as_they_were(restored: Behind, minted: Mint, call: C
     restored.load({**record, "link": link})
     assert call.write("PUT", "/Patient/ana", token, {**record, "link": link}).status_code == 200
     assert call.write("PUT", "/Patient/ana", token, record).status_code == 403
+
+
+def test_devices_that_name_nobody_are_not_everybody_s_to_write(restored: Behind, minted: Mint, call: Caller) -> None:
+    pump: dict[str, Any] = {"resourceType": "Device", "id": "pump"}
+    restored.load(pump, {**pump, "id": "hers", "patient": {"reference": "Patient/ana"}})
+    token = minted("patient/*.cruds", **ANA)
+    assert call("/Device/pump", token).status_code == 200
+    assert call.write("POST", "/Device", token, {"resourceType": "Device"}).status_code == 403
+    assert call.write("PUT", "/Device/pump", token, pump).status_code == 404
+    assert call.write("PUT", "/Device/hers", token, {**pump, "id": "hers"}).status_code == 403
+    assert call.write("DELETE", "/Device/pump", token).status_code == 404
+    assert restored.sent() == []
+    assert call.write("DELETE", "/Device/hers", token).status_code == 204
+    assert call.write("DELETE", "/Device/pump", clinician(minted)).status_code == 204
 
 
 def test_binaries_belong_to_somebody(restored: Behind, minted: Mint, call: Caller) -> None:
