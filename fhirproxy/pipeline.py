@@ -16,16 +16,19 @@ from fhirproxy.operations import tell_everything, tell_latest
 from fhirproxy.policy.authority import Authority, make_authority
 from fhirproxy.policy.decisions import decide
 from fhirproxy.policy.headers import Headers, bearer_token, screen_headers
+from fhirproxy.policy.operating import Plan
 from fhirproxy.policy.outcomes import FhirRefusal, bad_request
 from fhirproxy.policy.plans import Deny, Limits, ReadPlan, SearchPlan
 from fhirproxy.policy.references import make_bases
 from fhirproxy.policy.requests import Capabilities, Interaction, Page, is_public, parse_request
 from fhirproxy.policy.targets import parse_target, render
+from fhirproxy.policy.terminology import TerminologyPlan
 from fhirproxy.reading import read
 from fhirproxy.rights import load_facts
 from fhirproxy.searching import Position, search, self_url
 from fhirproxy.statement import capability_answer
 from fhirproxy.tenancy import find_upstream
+from fhirproxy.terminology import ask_about_codes
 from fhirproxy.upstream import UpstreamError, UpstreamGone, UpstreamTimeout
 from fhirproxy.versions import tell_history
 from smartauth import endpoints
@@ -115,13 +118,13 @@ def _carry_out(
             response = read(plan, authority, exchange, headers)
         case SearchPlan():
             response = _search(plan, wanted, authority, exchange, access, now)
+        case TerminologyPlan():
+            response = ask_about_codes(plan, exchange)
     record_read(raw.context, _event(plan, access, exchange))
     return response
 
 
-def _plan(
-    wanted: Interaction, tenant: TenantInfo, access: Access, authority: Authority, now: datetime
-) -> ReadPlan | SearchPlan | Deny:
+def _plan(wanted: Interaction, tenant: TenantInfo, access: Access, authority: Authority, now: datetime) -> Plan | Deny:
     if isinstance(wanted, Page):
         return open_cursor(wanted.cursor, authority, access=access, now=now)
     policy = tenant.policy
@@ -176,10 +179,9 @@ def _capabilities(raw: RawRequest, headers: Headers, tenant: TenantInfo) -> RawR
     return capability_answer(tenant.slug, info, request_id=str(raw.context.trace_id), pretty=wanted.shape.pretty)
 
 
-def _event(plan: ReadPlan | SearchPlan, access: Access, exchange: Exchange) -> AuditEvent:
-    is_read = isinstance(plan, ReadPlan)
+def _event(plan: Plan, access: Access, exchange: Exchange) -> AuditEvent:
     return AuditEvent(
-        "read" if is_read else "search",
+        "search" if isinstance(plan, SearchPlan) else "read",
         rule=plan.rule,
         client_id=access.client_id,
         tenant=access.tenant,

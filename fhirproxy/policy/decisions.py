@@ -8,14 +8,12 @@ import re
 from fhirproxy.policy.authority import Authority
 from fhirproxy.policy.history import decide_history, decide_version
 from fhirproxy.policy.narrowing import decide_search
-from fhirproxy.policy.operating import decide_operation, read_instance
+from fhirproxy.policy.operating import Plan, decide_operation, read_instance
 from fhirproxy.policy.operations import DocRef, Everything, LastN, Meta
 from fhirproxy.policy.plans import (
     CanonicalRequest,
     Deny,
     Limits,
-    ReadPlan,
-    SearchPlan,
     canonical_request,
     deny_letter,
     upstream_link_request,
@@ -38,6 +36,7 @@ from fhirproxy.policy.requests import (
     Update,
     VRead,
 )
+from fhirproxy.policy.terminology import Terminology
 from fhirproxy.policy.wider_searches import decide_compartment_search, decide_system_search
 
 # Operations FHIR R4 and its guides define; naming one that exists nowhere is naming no place at all.
@@ -54,7 +53,7 @@ LONGEST_LINK = 16 * 1024
 LINK = re.compile(r"(?P<path>[A-Za-z0-9\-._~/$]*)(?:\?(?P<query>[\x21\x23-\x3b\x3d\x3f-\x5b\x5d-\x7e]*))?")
 
 
-def decide(wanted: Interaction, authority: Authority, limits: Limits) -> ReadPlan | SearchPlan | Deny:
+def decide(wanted: Interaction, authority: Authority, limits: Limits) -> Plan | Deny:
     """Say what to fetch for `wanted`, or why not. Capabilities and pages never come here: they have no letter."""
     match wanted:
         case Read():
@@ -75,7 +74,7 @@ def decide(wanted: Interaction, authority: Authority, limits: Limits) -> ReadPla
             )
         case Bundled():
             return Deny("interaction.batch", "batch and transaction are not offered")
-        case Everything() | LastN() | DocRef() | Meta():
+        case Everything() | LastN() | DocRef() | Meta() | Terminology():
             return decide_operation(wanted, authority, limits)
         case Operation():
             return _refuse_operation(wanted)

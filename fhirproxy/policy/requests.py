@@ -22,6 +22,7 @@ from fhirproxy.policy.parameters import SearchQuery, parse_search
 from fhirproxy.policy.references import Bases, is_id
 from fhirproxy.policy.results import Shape, parse_read_parameters
 from fhirproxy.policy.targets import Pairs, Target, parse_form
+from fhirproxy.policy.terminology import Terminology
 from fhirproxy.policy.wider_searches import SystemQuery, parse_system_search
 from smartauth.errors import Refusal
 from smartauth.policy import r4
@@ -181,7 +182,7 @@ def _shape_of(interaction: Interaction) -> Shape | None:
             return query.shape
         case History(query=HistoryQuery(shape=shape)):
             return shape
-        case Everything() | LastN() | DocRef() | Meta():
+        case Everything() | LastN() | DocRef() | Meta() | Terminology():
             return interaction.shape
     return None
 
