@@ -7,6 +7,7 @@ from fhirproxy.policy.bodies import Json, Resource
 from fhirproxy.policy.outcomes import FhirRefusal
 from fhirproxy.policy.parameters import search_parameter
 from fhirproxy.policy.results import parse_include
+from fhirproxy.policy.terminology import PARAMETERS as QUESTIONS
 from smartauth.policy import r4
 
 OAUTH_URIS = "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris"
@@ -20,7 +21,23 @@ OAUTH_URI_NAMES = (
     ("manage", "management_endpoint"),
     ("register", "registration_endpoint"),
 )
-INTERACTIONS = ("read", "search-type")
+INTERACTIONS = ("read", "vread", "history-instance", "history-type", "search-type")
+SYSTEM_INTERACTIONS = ("search-system", "history-system")
+PATIENT_COMPARTMENT = "http://hl7.org/fhir/CompartmentDefinition/patient"
+# Operations we carry out ourselves, with the interaction they stand on: for every type, or for one.
+OWN_OPERATIONS = (
+    ("*", "meta", "read", "http://hl7.org/fhir/OperationDefinition/Resource-meta"),
+    ("Observation", "lastn", "search-type", "http://hl7.org/fhir/OperationDefinition/Observation-lastn"),
+)
+# Operations we ask the upstream for: ours as long as they are its.
+PASSED_OPERATIONS = {
+    ("Patient", "everything"): "http://hl7.org/fhir/OperationDefinition/Patient-everything",
+    ("DocumentReference", "docref"): "http://hl7.org/fhir/us/core/OperationDefinition/docref",
+    **{
+        (kind, name.removeprefix("$")): f"http://hl7.org/fhir/OperationDefinition/{kind}-{name.removeprefix('$')}"
+        for name, kind in QUESTIONS
+    },
+}
 UNKNOWN_DATE = "2020-01-01"
 
 
@@ -32,9 +49,13 @@ def reduce_capabilities(upstream: Resource | None, *, public_url: str, oauth_uri
     source = upstream or {}
     date = source.get("date")
     rest: Resource = {"mode": "server", "security": security_block(oauth_uris)}
-    resources = _resources(source)
+    server = _server(source)
+    resources = _resources(server)
     if resources:
         rest["resource"] = resources
+        rest["compartment"] = [PATIENT_COMPARTMENT]
+        offered = {one.get("code") for one in _objects(server, "interaction")}
+        _add(rest, "interaction", [{"code": code} for code in SYSTEM_INTERACTIONS if code in offered])
     return {
         "resourceType": "CapabilityStatement",
         "status": "active",
@@ -60,19 +81,22 @@ def security_block(oauth_uris: dict[str, str]) -> Resource:
     }
 
 
-def _resources(source: Resource) -> list[Json]:
-    rests = source.get("rest")
-    server = (
-        next((one for one in rests if isinstance(one, dict) and one.get("mode") == "server"), None)
-        if isinstance(rests, list)
-        else None
-    )
-    listed = server.get("resource") if isinstance(server, dict) else None
-    found = [_resource(one) for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+def _server(source: Resource) -> Resource:
+    return next((one for one in _objects(source, "rest") if one.get("mode") == "server"), {})
+
+
+def _resources(server: Resource) -> list[Json]:
+    everywhere = _operation_names(server)
+    found = [_resource(one, everywhere) for one in _objects(server, "resource")]
     return [one for one in found if one is not None]
 
 
-def _resource(listed: Resource) -> Json:
+def _operation_names(parent: Resource) -> frozenset[str]:
+    names = (one.get("name") for one in _objects(parent, "operation"))
+    return frozenset(name.removeprefix("$") for name in names if isinstance(name, str))
+
+
+def _resource(listed: Resource, everywhere: frozenset[str]) -> Json:
     kind = listed.get("type")
     if not isinstance(kind, str) or not r4.is_resource_type(kind):
         return None
@@ -83,8 +107,8 @@ def _resource(listed: Resource) -> Json:
     reduced: Resource = {
         "type": kind,
         "interaction": interactions,
-        "versioning": "no-version",
-        "readHistory": False,
+        "versioning": "versioned" if "vread" in offered else "no-version",
+        "readHistory": "vread" in offered and listed.get("readHistory") is True,
         "updateCreate": False,
         "conditionalRead": "not-supported",
     }
@@ -92,7 +116,22 @@ def _resource(listed: Resource) -> Json:
         _add(reduced, "searchParam", _parameters(kind, listed))
         _add(reduced, "searchInclude", _includes(kind, listed, "searchInclude", "_include"))
         _add(reduced, "searchRevInclude", _includes(kind, listed, "searchRevInclude", "_revinclude"))
+    _add(reduced, "operation", _operations(kind, offered, _operation_names(listed) | everywhere))
     return reduced
+
+
+def _operations(kind: str, offered: set[Json], listed: frozenset[str]) -> list[Json]:
+    own: list[Json] = [
+        {"name": name, "definition": definition}
+        for place, name, interaction, definition in OWN_OPERATIONS
+        if place in ("*", kind) and interaction in offered
+    ]
+    passed: list[Json] = [
+        {"name": name, "definition": definition}
+        for (place, name), definition in PASSED_OPERATIONS.items()
+        if place == kind and name in listed
+    ]
+    return own + passed
 
 
 def _parameters(kind: str, listed: Resource) -> list[Json]:

@@ -10,6 +10,15 @@ from fhirproxy.r4server.search.parameters import parameter_kind, parameter_names
 _DATE = "2025-01-01"
 
 _INTERACTIONS = ("read", "vread", "history-instance", "history-type", "update", "delete", "create", "search-type")
+_OPERATIONS = {
+    "everything": ("Patient",),
+    "docref": ("DocumentReference",),
+    "expand": ("ValueSet",),
+    "validate-code": ("ValueSet", "CodeSystem"),
+    "lookup": ("CodeSystem",),
+    "subsumes": ("CodeSystem",),
+    "translate": ("ConceptMap",),
+}
 _SYSTEM_INTERACTIONS = ("search-system", "history-system")
 
 
@@ -50,4 +59,10 @@ def _resource(resource_type: str) -> JsonObject:
         "searchInclude": ["*", *(f"{resource_type}:{name}" for name in references)],
         "searchParam": [{"name": name, "type": parameter_kind(resource_type, name)} for name in names],
     }
+    operations = [name for name, types in _OPERATIONS.items() if resource_type in types]
+    if operations:
+        described["operation"] = [
+            {"name": name, "definition": f"http://hl7.org/fhir/OperationDefinition/{resource_type}-{name}"}
+            for name in operations
+        ]
     return described

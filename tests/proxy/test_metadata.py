@@ -6,6 +6,7 @@ FHIR R4 capabilitystatement; SMART App Launch 1.0 conformance; Fetch standard, C
 from typing import Any
 
 from fhirproxy import statement
+from fhirproxy.policy.capabilities import reduce_capabilities
 from smartauth import endpoints
 from tests.proxy.conftest import PUBLIC, Behind, Caller
 
@@ -25,7 +26,9 @@ def test_it_is_public_and_reduced(small: Behind, call: Caller) -> None:
     document = response.json()
     assert (document["kind"], document["format"], document["implementation"]["url"]) == ("instance", ["json"], PUBLIC)
     observation = resource(document, "Observation")
-    assert [one["code"] for one in observation["interaction"]] == ["read", "search-type"]
+    codes = [one["code"] for one in observation["interaction"]]
+    assert codes == ["read", "vread", "history-instance", "history-type", "search-type"]
+    assert (observation["versioning"], observation["readHistory"]) == ("versioned", True)
     assert (observation["updateCreate"], observation["conditionalRead"]) == (False, "not-supported")
     names = {one["name"] for one in observation["searchParam"]}
     assert {"patient", "code", "date", "_id", "_lastUpdated"} <= names
@@ -34,6 +37,53 @@ def test_it_is_public_and_reduced(small: Behind, call: Caller) -> None:
     assert "Observation:subject" in observation["searchInclude"]
     assert small.running.base_url not in response.content.decode()
     assert "Small R4 server" not in response.content.decode()
+
+
+def test_operations_are_those_that_work(small: Behind, call: Caller) -> None:
+    document = call("/metadata").json()
+    names = {
+        kind: {one["name"] for one in resource(document, kind)["operation"]}
+        for kind in ("Patient", "Observation", "DocumentReference", "ValueSet", "CodeSystem", "ConceptMap", "Condition")
+    }
+    assert names == {
+        "Patient": {"meta", "everything"},
+        "Observation": {"meta", "lastn"},
+        "DocumentReference": {"meta", "docref"},
+        "ValueSet": {"meta", "expand", "validate-code"},
+        "CodeSystem": {"meta", "lookup", "validate-code", "subsumes"},
+        "ConceptMap": {"meta", "translate"},
+        "Condition": {"meta"},
+    }
+    (rest,) = document["rest"]
+    assert rest["compartment"] == ["http://hl7.org/fhir/CompartmentDefinition/patient"]
+    assert [one["code"] for one in rest["interaction"]] == ["search-system", "history-system"]
+
+
+def test_nothing_is_claimed_that_the_upstream_does_not_offer() -> None:
+    upstream: dict[str, Any] = {
+        "rest": [
+            {"mode": "client", "resource": [{"type": "Condition", "interaction": [{"code": "read"}]}]},
+            {
+                "mode": "server",
+                "interaction": [{"code": "transaction"}],
+                "operation": [{"name": "expunge"}, {"name": "$everything"}],
+                "resource": [
+                    {"type": "Patient", "interaction": [{"code": "read"}, {"code": "delete"}], "readHistory": True},
+                    {"type": "Observation", "interaction": [{"code": "read"}], "operation": [{"name": "lastn"}]},
+                    {"type": "Group", "interaction": [{"code": "create"}]},
+                    {"type": "Nothing", "interaction": [{"code": "read"}]},
+                ],
+            },
+        ]
+    }
+    (rest,) = reduce_capabilities(upstream, public_url=PUBLIC, oauth_uris={})["rest"]
+    assert [one["type"] for one in rest["resource"]] == ["Patient", "Observation"]
+    patient, observation = rest["resource"]
+    assert [one["code"] for one in patient["interaction"]] == ["read"]
+    assert (patient["versioning"], patient["readHistory"]) == ("no-version", False)
+    assert [one["name"] for one in patient["operation"]] == ["meta", "everything"]
+    assert [one["name"] for one in observation["operation"]] == ["meta"]
+    assert "interaction" not in rest
 
 
 def test_the_security_block_names_what_exists(small: Behind, call: Caller) -> None:
