@@ -102,7 +102,8 @@ def _plan(sealed: _Sealed, request: CanonicalRequest, via: tuple[Grant, ...]) ->
         pairs=(),
         includes=includes,
         shape=Shape(frozenset(sealed.elements), sealed.summary, sealed.pretty),
-        is_full=any(grant.is_full for grant in via),
+        # A grant that is full for one type says nothing of the others that come with it.
+        is_full=sealed.interaction != "$everything" and any(grant.is_full for grant in via),
         total="none",
         skip=sealed.skip,
         types=frozenset(sealed.types),

@@ -7,7 +7,7 @@ from fhirproxy import upstream
 from fhirproxy.policy.bodies import Json, MalformedJson, Resource, parse_resource
 from fhirproxy.policy.compartments import Checked, Known, Unchecked, find_unchecked
 from fhirproxy.policy.decisions import follow_link, read_for_ourselves
-from fhirproxy.policy.outcomes import bad_request
+from fhirproxy.policy.outcomes import bad_request, not_found
 from fhirproxy.policy.plans import CanonicalRequest
 from fhirproxy.policy.references import Local
 from fhirproxy.policy.subjects import patients_of
@@ -98,6 +98,23 @@ class Exchange:
             self._next(_objects(bundle.get("link", []))),
             total if type(total) is int else None,
         )
+
+    def result(self, request: CanonicalRequest, kind: str) -> Resource:
+        """Fetch the result of an operation that answers with a resource of type `kind`.
+
+        Raises UpstreamError, or FhirRefusal: 404 when what is asked about is unknown, 400 when it is refused.
+        """
+        answer = self._send(request)
+        if answer.status in (404, 410):
+            raise not_found(f"status {answer.status} for an operation")
+        if answer.status in (400, 422):
+            raise bad_request("upstream.refused_operation", "the FHIR server does not take this question")
+        if answer.status != 200:
+            raise UpstreamMalformed(f"status {answer.status} for an operation")
+        tree = self._parse(answer.body)
+        if tree.get("resourceType") != kind:
+            raise UpstreamMalformed(f"the answer is not a {kind}")
+        return tree
 
     def capabilities(self, request: CanonicalRequest) -> Resource:
         """Fetch the CapabilityStatement. Raises UpstreamError."""

@@ -12,7 +12,7 @@ from fhirproxy.policy.compartments import Checked, Unchecked
 from fhirproxy.policy.operating import sees_all_of
 from fhirproxy.policy.outcomes import FhirRefusal
 from fhirproxy.policy.plans import SearchPlan
-from fhirproxy.policy.references import Bases, find_local
+from fhirproxy.policy.references import Bases, Local, classify, find_local, values_at
 from fhirproxy.policy.shaping import Shaped, entry, searchset
 from fhirproxy.reading import fetch
 from fhirproxy.searching import MAX_COUNTED, Gathered, Key, Position, Sifter, entry_of
@@ -51,11 +51,19 @@ class _Everything(Sifter):
             unchecked, mode = entry_of(found, self._bases)
             if unchecked is None or mode not in ("match", "include", "") or unchecked.type not in self._plan.types:
                 self._exchange.removed += mode != "outcome"
-            elif self._with_ties and r4.memberships()[unchecked.type].cls == "shared":
+            elif self._with_ties and self._is_open(unchecked):
                 gathered.candidates.setdefault((unchecked.type, unchecked.id), unchecked)
             else:
                 matches.append(unchecked)
         return matches
+
+    def _is_open(self, unchecked: Unchecked) -> bool:
+        """Return True for what is nobody's, and so open to everybody: a directory entry, a device of no patient."""
+        facts = r4.memberships()[unchecked.type]
+        values = [value for path in facts.primary for value in values_at(unchecked.resource, tuple(path.split(".")))]
+        return facts.cls == "shared" or (
+            facts.cls == "conditional" and not any(isinstance(classify(one, self._bases), Local) for one in values)
+        )
 
     def _letters(self, unchecked: Unchecked) -> str:
         return "rs" if (unchecked.type, unchecked.id) == ("Patient", self._plan.id) else "s"

@@ -25,11 +25,13 @@ from fhirproxy.policy.bulk_requests import BulkInteraction
 from fhirproxy.policy.bundles import parse_bundle
 from fhirproxy.policy.decisions import decide
 from fhirproxy.policy.headers import Headers, bearer_token, screen_headers
+from fhirproxy.policy.operating import Plan
 from fhirproxy.policy.outcomes import FhirRefusal, bad_request
 from fhirproxy.policy.plans import Deny, ReadPlan, SearchPlan
 from fhirproxy.policy.references import make_bases
 from fhirproxy.policy.requests import Bundled, Capabilities, Interaction, Page, is_public, parse_request
 from fhirproxy.policy.targets import parse_target, render
+from fhirproxy.policy.terminology import TerminologyPlan
 from fhirproxy.policy.write_plans import WritePlan
 from fhirproxy.reading import read
 from fhirproxy.rights import load_facts
@@ -38,6 +40,7 @@ from fhirproxy.statement import capability_answer
 from fhirproxy.tenancy import find_upstream
 from fhirproxy.tenant_limits import limits_of
 from fhirproxy.tenant_rules import authority_under
+from fhirproxy.terminology import ask_about_codes
 from fhirproxy.transacting import Transaction
 from fhirproxy.upstream import UpstreamError, UpstreamGone, UpstreamResting, UpstreamTimeout
 from fhirproxy.versions import tell_history
@@ -145,6 +148,8 @@ def _carry_out(
             return write(plan, authority, exchange, Trail(raw.context, access, exchange))
         case SearchPlan():
             response = _search(plan, wanted, authority, exchange, access, now)
+        case TerminologyPlan():
+            response = ask_about_codes(plan, exchange)
     record_read(raw.context, _event(plan, access, exchange))
     watch_results(access, tenant.policy, exchange.checked - exchange.removed)
     return response
@@ -190,7 +195,7 @@ def _bundle(
 
 def _plan(
     wanted: Interaction, tenant: TenantInfo, access: Access, authority: Authority, now: datetime
-) -> ReadPlan | SearchPlan | WritePlan | Deny:
+) -> Plan | WritePlan | Deny:
     if isinstance(wanted, Page):
         return open_cursor(wanted.cursor, authority, access=access, now=now)
     return decide(wanted, authority, limits_of(tenant.policy))
@@ -241,10 +246,9 @@ def _capabilities(raw: RawRequest, headers: Headers, tenant: TenantInfo) -> RawR
     return capability_answer(tenant.slug, info, writes, request_id=trace_id, pretty=wanted.shape.pretty)
 
 
-def _event(plan: ReadPlan | SearchPlan, access: Access, exchange: Exchange) -> AuditEvent:
-    is_read = isinstance(plan, ReadPlan)
+def _event(plan: Plan, access: Access, exchange: Exchange) -> AuditEvent:
     return AuditEvent(
-        "read" if is_read else "search",
+        "search" if isinstance(plan, SearchPlan) else "read",
         rule=plan.rule,
         client_id=access.client_id,
         tenant=access.tenant,

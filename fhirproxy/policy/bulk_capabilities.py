@@ -20,7 +20,8 @@ def add_exports(document: Resource, rest: Resource, source: Resource) -> None:
     for one in _objects(rest.get("resource")):
         definition = DEFINITIONS.get(str(one["type"]))
         if definition and _offers(upstream[one["type"]]):
-            one["operation"] = [_operation(definition)]
+            listed = one.get("operation")
+            one["operation"] = [*(listed if isinstance(listed, list) else []), _operation(definition)]
             found = True
     if found:
         document["instantiates"] = [f"{GUIDE}/CapabilityStatement/bulk-data"]

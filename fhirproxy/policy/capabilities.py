@@ -9,6 +9,7 @@ from fhirproxy.policy.outcomes import FhirRefusal
 from fhirproxy.policy.parameters import search_parameter
 from fhirproxy.policy.results import parse_include
 from fhirproxy.policy.switches import WriteSwitches
+from fhirproxy.policy.terminology import PARAMETERS as QUESTIONS
 from fhirproxy.policy.write_capabilities import system_interactions, write_details, written_interactions
 from smartauth.policy import r4
 
@@ -23,7 +24,23 @@ OAUTH_URI_NAMES = (
     ("manage", "management_endpoint"),
     ("register", "registration_endpoint"),
 )
-INTERACTIONS = ("read", "search-type")
+INTERACTIONS = ("read", "vread", "history-instance", "history-type", "search-type")
+SYSTEM_INTERACTIONS = ("search-system", "history-system")
+PATIENT_COMPARTMENT = "http://hl7.org/fhir/CompartmentDefinition/patient"
+# Operations we carry out ourselves, with the interaction they stand on: for every type, or for one.
+OWN_OPERATIONS = (
+    ("*", "meta", "read", "http://hl7.org/fhir/OperationDefinition/Resource-meta"),
+    ("Observation", "lastn", "search-type", "http://hl7.org/fhir/OperationDefinition/Observation-lastn"),
+)
+# Operations we ask the upstream for: ours as long as they are its.
+PASSED_OPERATIONS = {
+    ("Patient", "everything"): "http://hl7.org/fhir/OperationDefinition/Patient-everything",
+    ("DocumentReference", "docref"): "http://hl7.org/fhir/us/core/OperationDefinition/docref",
+    **{
+        (kind, name.removeprefix("$")): f"http://hl7.org/fhir/OperationDefinition/{kind}-{name.removeprefix('$')}"
+        for name, kind in QUESTIONS
+    },
+}
 UNKNOWN_DATE = "2020-01-01"
 
 
@@ -41,7 +58,9 @@ def reduce_capabilities(
     resources = _resources(server, writes)
     if resources:
         rest["resource"] = resources
-        rest["interaction"] = system_interactions(_codes(server), writes)
+        rest["compartment"] = [PATIENT_COMPARTMENT]
+        read: list[Json] = [{"code": code} for code in SYSTEM_INTERACTIONS if code in _codes(server)]
+        rest["interaction"] = read + system_interactions(_codes(server), writes)
     patches: Resource = {"patchFormat": ["application/json-patch+json"]} if writes.levels else {}
     document: Resource = {
         "resourceType": "CapabilityStatement",
@@ -81,11 +100,17 @@ def _codes(listed: Resource) -> set[Json]:
 
 
 def _resources(server: Resource, writes: WriteSwitches) -> list[Json]:
-    found = [_resource(one, writes) for one in _objects(server, "resource")]
+    everywhere = _operation_names(server)
+    found = [_resource(one, everywhere, writes) for one in _objects(server, "resource")]
     return [one for one in found if one is not None]
 
 
-def _resource(listed: Resource, writes: WriteSwitches) -> Json:
+def _operation_names(parent: Resource) -> frozenset[str]:
+    names = (one.get("name") for one in _objects(parent, "operation"))
+    return frozenset(name.removeprefix("$") for name in names if isinstance(name, str))
+
+
+def _resource(listed: Resource, everywhere: frozenset[str], writes: WriteSwitches) -> Json:
     kind = listed.get("type")
     if not isinstance(kind, str) or not r4.is_resource_type(kind):
         return None
@@ -98,8 +123,8 @@ def _resource(listed: Resource, writes: WriteSwitches) -> Json:
     reduced: Resource = {
         "type": kind,
         "interaction": interactions,
-        "versioning": "no-version",
-        "readHistory": False,
+        "versioning": "versioned" if "vread" in offered else "no-version",
+        "readHistory": "vread" in offered and listed.get("readHistory") is True,
         "conditionalRead": "not-supported",
         **write_details(written, offered, writes),
     }
@@ -107,7 +132,22 @@ def _resource(listed: Resource, writes: WriteSwitches) -> Json:
         _add(reduced, "searchParam", _parameters(kind, listed))
         _add(reduced, "searchInclude", _includes(kind, listed, "searchInclude", "_include"))
         _add(reduced, "searchRevInclude", _includes(kind, listed, "searchRevInclude", "_revinclude"))
+    _add(reduced, "operation", _operations(kind, offered, _operation_names(listed) | everywhere))
     return reduced
+
+
+def _operations(kind: str, offered: set[Json], listed: frozenset[str]) -> list[Json]:
+    own: list[Json] = [
+        {"name": name, "definition": definition}
+        for place, name, interaction, definition in OWN_OPERATIONS
+        if place in ("*", kind) and interaction in offered
+    ]
+    passed: list[Json] = [
+        {"name": name, "definition": definition}
+        for (place, name), definition in PASSED_OPERATIONS.items()
+        if place == kind and name in listed
+    ]
+    return own + passed
 
 
 def _parameters(kind: str, listed: Resource) -> list[Json]:

@@ -12,14 +12,12 @@ from fhirproxy.policy.compartments import Checked, Unchecked
 from fhirproxy.policy.history import decide_history, decide_version
 from fhirproxy.policy.judging import version_of, write_body
 from fhirproxy.policy.narrowing import decide_search
-from fhirproxy.policy.operating import decide_operation, read_instance
+from fhirproxy.policy.operating import Plan, decide_operation, read_instance
 from fhirproxy.policy.operations import DocRef, Everything, LastN, Meta
 from fhirproxy.policy.plans import (
     CanonicalRequest,
     Deny,
     Limits,
-    ReadPlan,
-    SearchPlan,
     canonical_request,
     canonical_write,
     upstream_link_request,
@@ -43,6 +41,7 @@ from fhirproxy.policy.requests import (
     VRead,
 )
 from fhirproxy.policy.targets import Pairs
+from fhirproxy.policy.terminology import Terminology
 from fhirproxy.policy.transactions import Step, transaction_body
 from fhirproxy.policy.wider_searches import decide_compartment_search, decide_system_search
 from fhirproxy.policy.write_plans import WritePlan
@@ -62,7 +61,7 @@ LONGEST_LINK = 16 * 1024
 LINK = re.compile(r"(?P<path>[A-Za-z0-9\-._~/$]*)(?:\?(?P<query>[\x21\x23-\x3b\x3d\x3f-\x5b\x5d-\x7e]*))?")
 
 
-def decide(wanted: Interaction, authority: Authority, limits: Limits) -> ReadPlan | SearchPlan | WritePlan | Deny:
+def decide(wanted: Interaction, authority: Authority, limits: Limits) -> Plan | WritePlan | Deny:
     """Say what to fetch for `wanted` or what to write, or why not.
 
     Capabilities and pages never come here, since they have no letter; bulk data has decisions of its own.
@@ -87,7 +86,7 @@ def decide(wanted: Interaction, authority: Authority, limits: Limits) -> ReadPla
             )
         case Bundled():
             return Deny("interaction.bundle", "a batch or transaction has no place inside another")
-        case Everything() | LastN() | DocRef() | Meta():
+        case Everything() | LastN() | DocRef() | Meta() | Terminology():
             return decide_operation(wanted, authority, limits)
         case Operation():
             return _refuse_operation(wanted)

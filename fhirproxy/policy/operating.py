@@ -13,10 +13,13 @@ from fhirproxy.policy.parameters import SearchQuery
 from fhirproxy.policy.plans import Deny, Limits, ReadPlan, SearchPlan, canonical_request, deny_letter
 from fhirproxy.policy.reach import grants_for, grants_on_instance
 from fhirproxy.policy.results import Shape
+from fhirproxy.policy.terminology import Terminology, TerminologyPlan, decide_question
 from smartauth.policy import r4
 
+Plan = ReadPlan | SearchPlan | TerminologyPlan
 
-def decide_operation(wanted: ReadingOperation, authority: Authority, limits: Limits) -> ReadPlan | SearchPlan | Deny:
+
+def decide_operation(wanted: ReadingOperation, authority: Authority, limits: Limits) -> Plan | Deny:
     """Say how to carry out an operation that reads, or why not."""
     match wanted:
         case Everything():
@@ -25,6 +28,8 @@ def decide_operation(wanted: ReadingOperation, authority: Authority, limits: Lim
             return _decide_lastn(wanted, authority, limits)
         case DocRef():
             return _decide_docref(wanted, authority, limits)
+        case Terminology():
+            return decide_question(wanted, authority, limits)
         case Meta():
             plan = read_instance(wanted.type, wanted.id, wanted.shape, authority)
             return replace(plan, only_meta=True) if isinstance(plan, ReadPlan) else plan

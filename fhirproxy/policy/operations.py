@@ -14,6 +14,7 @@ from fhirproxy.policy.parameters import SearchQuery, parse_search
 from fhirproxy.policy.references import Bases, is_id
 from fhirproxy.policy.results import SHAPE_NAMES, Shape, parse_count, parse_shape, single
 from fhirproxy.policy.targets import MAX_PAIRS, Pairs
+from fhirproxy.policy.terminology import Terminology, is_question, parse_question
 from fhirproxy.policy.values import MalformedValue, ReferenceValue, parse_reference, parse_value
 from smartauth.errors import Refusal
 from smartauth.policy import r4
@@ -73,13 +74,15 @@ class Meta:
     shape: Shape = field(default_factory=Shape)
 
 
-ReadingOperation = Everything | LastN | DocRef | Meta
+ReadingOperation = Everything | LastN | DocRef | Meta | Terminology
 
 
 def is_offered(name: str, resource_type: str | None, resource_id: str | None) -> bool:
     """Return True when an operation is one of those that read, at a place where it exists."""
     if resource_type is None:
         return False
+    if is_question(name, resource_type):
+        return True
     if resource_id is not None:
         return name == "$meta" or resource_type in ON_INSTANCES.get(name, ())
     return resource_type in ON_TYPES.get(name, ())
@@ -89,6 +92,8 @@ def parse_operation(
     name: str, resource_type: str, resource_id: str | None, pairs: Pairs, bases: Bases, *, lenient: bool
 ) -> ReadingOperation:
     """Read an operation that is offered. Raises FhirRefusal."""
+    if is_question(name, resource_type):
+        return parse_question(name, resource_type, resource_id, pairs)
     match name, resource_id:
         case "$everything", str():
             return _parse_everything(resource_id, pairs)

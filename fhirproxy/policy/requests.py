@@ -24,6 +24,7 @@ from fhirproxy.policy.references import Bases, is_id
 from fhirproxy.policy.results import Shape, parse_read_parameters
 from fhirproxy.policy.sent import Sent, read_created, read_sent
 from fhirproxy.policy.targets import Pairs, Target, parse_form
+from fhirproxy.policy.terminology import Terminology
 from fhirproxy.policy.wider_searches import SystemQuery, parse_system_search
 from smartauth.errors import Refusal
 from smartauth.policy import r4
@@ -195,7 +196,7 @@ def _shape_of(interaction: Interaction) -> Shape | None:
             return query.shape
         case History(query=HistoryQuery(shape=shape)):
             return shape
-        case Everything() | LastN() | DocRef() | Meta():
+        case Everything() | LastN() | DocRef() | Meta() | Terminology():
             return interaction.shape
     return None
 

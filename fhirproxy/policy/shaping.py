@@ -153,6 +153,47 @@ def _answered(one: Answered) -> Resource:
     return {"resource": one.value.tree, "response": response}
 
 
+# The kinds of value an answer about codes is made of.
+CODE_VALUES = frozenset(
+    {
+        "valueString", "valueCode", "valueUri", "valueUrl", "valueCanonical", "valueBoolean", "valueInteger",
+        "valueDecimal", "valueDate", "valueDateTime", "valueCoding", "valueCodeableConcept",
+    }
+)  # fmt: skip
+
+
+def expansion(tree: Resource, bases: Bases) -> Shaped:
+    """Return an expanded value set: its known elements, and nothing contained in it."""
+    known = {"resourceType", "id", *r4.elements("ValueSet").elements} - {"contained", "extension"}
+    kept = {name: value for name, value in tree.items() if name.removeprefix("_") in known}
+    localise(kept, bases)
+    return Shaped(kept, _SEAL)
+
+
+def primitive_parameters(tree: Resource, bases: Bases) -> Shaped:
+    """Return an answer about codes, written anew from its names and values; a resource in it is left out."""
+    written: Resource = {"resourceType": "Parameters"}
+    parts = _parts(tree.get("parameter"))
+    if parts:
+        written["parameter"] = parts
+    localise(written, bases)
+    return Shaped(written, _SEAL)
+
+
+def _parts(values: Json) -> list[Json]:
+    written: list[Json] = []
+    for one in values if isinstance(values, list) else []:
+        if not isinstance(one, dict) or not isinstance(one.get("name"), str):
+            continue
+        part: Resource = {"name": one["name"]}
+        part.update({name: value for name, value in one.items() if name in CODE_VALUES})
+        inner = _parts(one.get("part"))
+        if inner:
+            part["part"] = inner
+        written.append(part)
+    return written
+
+
 def written_by_us(tree: Resource) -> Shaped:
     """Return a document that holds nothing the upstream said about patients: an outcome, the capabilities."""
     return Shaped(tree, _SEAL)

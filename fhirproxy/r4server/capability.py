@@ -17,6 +17,15 @@ _EXPORTS: dict[str, JsonObject] = {
 }
 
 _INTERACTIONS = ("read", "vread", "history-instance", "history-type", "update", "delete", "create", "search-type")
+_OPERATIONS = {
+    "everything": ("Patient",),
+    "docref": ("DocumentReference",),
+    "expand": ("ValueSet",),
+    "validate-code": ("ValueSet", "CodeSystem"),
+    "lookup": ("CodeSystem",),
+    "subsumes": ("CodeSystem",),
+    "translate": ("ConceptMap",),
+}
 _SYSTEM_INTERACTIONS = ("transaction", "search-system", "history-system")
 
 
@@ -58,6 +67,11 @@ def _resource(resource_type: str) -> JsonObject:
         "searchInclude": ["*", *(f"{resource_type}:{name}" for name in references)],
         "searchParam": [{"name": name, "type": parameter_kind(resource_type, name)} for name in names],
     }
+    operations = [name for name, types in _OPERATIONS.items() if resource_type in types]
+    described["operation"] = [
+        {"name": name, "definition": f"http://hl7.org/fhir/OperationDefinition/{resource_type}-{name}"}
+        for name in operations
+    ]
     if resource_type in _EXPORTS:
-        described["operation"] = [_EXPORTS[resource_type]]
+        described["operation"].append(_EXPORTS[resource_type])
     return described

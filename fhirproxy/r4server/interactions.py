@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from urllib.parse import unquote, urlsplit
 
 from fhirproxy.r4server import capability
-from fhirproxy.r4server.encoding import JsonObject
+from fhirproxy.r4server.encoding import JsonObject, encode
 from fhirproxy.r4server.errors import FhirError
 from fhirproxy.r4server.export.jobs import Exports
 from fhirproxy.r4server.facts import resource_types
@@ -19,6 +19,8 @@ from fhirproxy.r4server.search.paging import OFFSET_PARAMETER, TOKEN_PARAMETER, 
 from fhirproxy.r4server.search.query import parse_query
 from fhirproxy.r4server.search.sorting import sort_versions
 from fhirproxy.r4server.store import LOGICAL_ID, Store, Version
+from fhirproxy.r4server.terminology import OPERATIONS as TERMINOLOGY
+from fhirproxy.r4server.terminology import answer_about_codes
 from fhirproxy.r4server.transactions import transact
 from fhirproxy.r4server.versions import history_bundle, history_of, snapshot_of
 
@@ -89,6 +91,10 @@ class FhirService:
             case ["DocumentReference", "$docref"]:
                 found = documents_of(self.store, request.query_pairs())
                 return self.gathered(request, found, "DocumentReference")
+            case [resource_type, *instance, name] if name in TERMINOLOGY and len(instance) < 2:
+                one = instance[0] if instance else None
+                found_codes = answer_about_codes(self.store, resource_type, one, name, request.query_pairs())
+                return Response(200, encode(found_codes))
         return None
 
     def gathered(self, request: Request, versions: list[Version], resource_type: str) -> Response:

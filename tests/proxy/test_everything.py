@@ -93,6 +93,30 @@ def test_a_directory_entry_comes_with_what_names_it(sandbox: Behind, minted: Min
     )
 
 
+def test_a_device_of_nobody_comes_with_what_names_it(small: Behind, minted: Mint, call: Caller) -> None:
+    stored: list[dict[str, Any]] = [
+        {"resourceType": "Device", "id": "scales"},
+        {"resourceType": "Device", "id": "anas-own", "patient": {"reference": "Patient/ana"}},
+        {
+            "resourceType": "Observation",
+            "id": "weighed",
+            "status": "final",
+            "code": {"text": "x"},
+            "subject": {"reference": "Patient/ana"},
+            "device": {"reference": "Device/scales"},
+            "focus": [{"reference": "Device/anas-own"}],
+        },
+    ]
+    small.load(*stored)
+    without = ids(call("/Patient/ana/$everything", minted("patient/Patient.r patient/Device.rs", **ANA)))
+    scope = "patient/Patient.r patient/Device.rs patient/Observation.rs"
+    with_it = ids(call("/Patient/ana/$everything", minted(scope, **ANA)))
+    assert [one for one in without if one.startswith("Device/")] == ["Device/anas-own"]
+    assert {"Device/scales", "Device/anas-own", "Observation/weighed"} <= set(with_it)
+    for one in stored:
+        small.ask("DELETE", f"/r4/{one['resourceType']}/{one['id']}")
+
+
 @pytest.mark.parametrize("leak", [False, True])
 def test_granular_scopes_alone_and_in_union(sandbox: Behind, minted: Mint, call: Caller, leak: bool) -> None:
     if leak:

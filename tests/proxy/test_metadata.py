@@ -7,8 +7,12 @@ from typing import Any
 
 from clients.models import Tenant
 from fhirproxy import statement
+from fhirproxy.policy.capabilities import reduce_capabilities
+from fhirproxy.policy.switches import WriteSwitches
 from smartauth import endpoints
 from tests.proxy.conftest import PUBLIC, Behind, Caller
+
+READING = ["read", "vread", "history-instance", "history-type", "search-type"]
 
 OAUTH_URIS = "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris"
 
@@ -27,7 +31,11 @@ def test_it_is_public_and_reduced(small: Behind, call: Caller) -> None:
     assert (document["kind"], document["format"], document["implementation"]["url"]) == ("instance", ["json"], PUBLIC)
     observation = resource(document, "Observation")
     codes = [one["code"] for one in observation["interaction"]]
-    assert codes == ["read", "search-type", "create", "update", "patch", "delete"]
+    assert codes == [
+        *("read", "vread", "history-instance", "history-type", "search-type"),
+        *("create", "update", "patch", "delete"),
+    ]
+    assert (observation["versioning"], observation["readHistory"]) == ("versioned", True)
     assert (observation["updateCreate"], observation["conditionalRead"]) == (False, "not-supported")
     names = {one["name"] for one in observation["searchParam"]}
     assert {"patient", "code", "date", "_id", "_lastUpdated"} <= names
@@ -41,19 +49,67 @@ def test_it_is_public_and_reduced(small: Behind, call: Caller) -> None:
 def test_it_says_what_can_be_written(small: Behind, call: Caller) -> None:
     document = call("/metadata").json()
     assert document["patchFormat"] == ["application/json-patch+json"]
-    assert document["rest"][0]["interaction"] == [{"code": "batch"}, {"code": "transaction"}]
+    assert document["rest"][0]["interaction"][-2:] == [{"code": "batch"}, {"code": "transaction"}]
     observation = resource(document, "Observation")
     assert (observation["conditionalCreate"], observation["conditionalUpdate"]) == (True, True)
     assert (observation["conditionalDelete"], observation["updateCreate"]) == ("single", False)
     endpoint = resource(document, "Endpoint")
-    assert [one["code"] for one in endpoint["interaction"]] == ["read", "search-type"]
+    assert [one["code"] for one in endpoint["interaction"]] == READING
     Tenant.objects.update(policy={"writes": "off"})
     document = call("/metadata").json()
     assert "patchFormat" not in document
-    assert document["rest"][0]["interaction"] == [{"code": "batch"}]
+    assert document["rest"][0]["interaction"][-1:] == [{"code": "batch"}]
     observation = resource(document, "Observation")
-    assert [one["code"] for one in observation["interaction"]] == ["read", "search-type"]
+    assert [one["code"] for one in observation["interaction"]] == READING
     assert (observation["conditionalCreate"], observation["conditionalDelete"]) == (False, "not-supported")
+
+
+def test_operations_are_those_that_work(small: Behind, call: Caller) -> None:
+    document = call("/metadata").json()
+    names = {
+        kind: {one["name"] for one in resource(document, kind)["operation"]}
+        for kind in ("Patient", "Observation", "DocumentReference", "ValueSet", "CodeSystem", "ConceptMap", "Condition")
+    }
+    assert names == {
+        "Patient": {"meta", "everything", "export"},
+        "Observation": {"meta", "lastn"},
+        "DocumentReference": {"meta", "docref"},
+        "ValueSet": {"meta", "expand", "validate-code"},
+        "CodeSystem": {"meta", "lookup", "validate-code", "subsumes"},
+        "ConceptMap": {"meta", "translate"},
+        "Condition": {"meta"},
+    }
+    (rest,) = document["rest"]
+    assert rest["compartment"] == ["http://hl7.org/fhir/CompartmentDefinition/patient"]
+    assert [one["code"] for one in rest["interaction"]][:2] == ["search-system", "history-system"]
+
+
+def test_nothing_is_claimed_that_the_upstream_does_not_offer() -> None:
+    upstream: dict[str, Any] = {
+        "rest": [
+            {"mode": "client", "resource": [{"type": "Condition", "interaction": [{"code": "read"}]}]},
+            {
+                "mode": "server",
+                "interaction": [{"code": "transaction"}],
+                "operation": [{"name": "expunge"}, {"name": "$everything"}],
+                "resource": [
+                    {"type": "Patient", "interaction": [{"code": "read"}, {"code": "delete"}], "readHistory": True},
+                    {"type": "Observation", "interaction": [{"code": "read"}], "operation": [{"name": "lastn"}]},
+                    {"type": "Group", "interaction": [{"code": "create"}]},
+                    {"type": "Nothing", "interaction": [{"code": "read"}]},
+                ],
+            },
+        ]
+    }
+    nothing = WriteSwitches(levels=frozenset())
+    (rest,) = reduce_capabilities(upstream, public_url=PUBLIC, oauth_uris={}, writes=nothing)["rest"]
+    assert rest["interaction"] == [{"code": "batch"}]
+    assert [one["type"] for one in rest["resource"]] == ["Patient", "Observation"]
+    patient, observation = rest["resource"]
+    assert [one["code"] for one in patient["interaction"]] == ["read"]
+    assert (patient["versioning"], patient["readHistory"]) == ("no-version", False)
+    assert [one["name"] for one in patient["operation"]] == ["meta", "everything"]
+    assert [one["name"] for one in observation["operation"]] == ["meta"]
 
 
 def test_the_security_block_names_what_exists(small: Behind, call: Caller) -> None:

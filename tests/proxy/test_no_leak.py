@@ -54,6 +54,8 @@ PARAMETERS = [
     ("_summary", "count"), ("_summary", "true"), ("_elements", "id"), ("_total", "accurate"),
     ("code", "29463-7"), ("date", "ge2023-01-01"), ("status", "final"), ("performer", "Patient/ana"),
     ("_lastUpdated", "gt2022"), ("_has:Observation:patient:code", "29463-7"), ("patient.name", "a"), ("_list", "x"),
+    ("subject:Patient.gender", "female"), ("performer:Practitioner.name", "grey"), ("encounter.status", "finished"),
+    ("_include:iterate", "Encounter:location"), ("_revinclude:iterate", "Observation:encounter"), ("_text", "x"),
 ]  # fmt: skip
 searches = st.tuples(st.sampled_from(KINDS), st.lists(st.sampled_from(PARAMETERS), max_size=4))
 reads = st.sampled_from([one for one in IDS if one.partition("/")[0] in KINDS and ("ana" in one or "ben" in one)])
@@ -136,6 +138,39 @@ def test_no_read_shows_anything_outside(watch: Watch, levels: tuple[str, ...]) -
 
     property_()
     assert watch.seen["200"] > 5
+    assert watch.seen["403"] > 5
+
+
+PLACES = st.one_of(
+    st.tuples(st.sampled_from(("ana", "ben", "ANA")), st.sampled_from(KINDS)).map("/Patient/{0[0]}/{0[1]}".format),
+    st.sampled_from(("ana", "ben")).map("/Patient/{}/$everything?_count=20".format),
+    st.sampled_from(("ana", "ben")).map("/Observation/$lastn?category=laboratory&patient={}".format),
+    st.sampled_from(("ana", "ben")).map("/DocumentReference/$docref?patient={}".format),
+    st.lists(st.sampled_from(KINDS), min_size=1, max_size=3, unique=True).map(lambda some: f"/?_type={','.join(some)}"),
+    reads.map("/{}/_history".format),
+    st.sampled_from(KINDS).map("/{}/_history?_count=20".format),
+    st.just("/_history?_count=20"),
+)
+
+
+@pytest.mark.parametrize("levels", [("system",), ("patient", "user")], ids="+".join)
+def test_nothing_else_that_reads_shows_anything_outside(watch: Watch, levels: tuple[str, ...]) -> None:
+    @settings(SETTINGS, max_examples=120)
+    @given(tokens(*levels), PLACES)
+    def property_(token: Token, path: str) -> None:
+        answer = watch.call(path, watch.bearer(token))
+        assert answer.status_code in (200, 400, 403, 404), answer.content
+        letters = "r" if path.count("/") == 3 and "/_history" in path else "rs" if "$everything" in path else "s"
+        for entry in answer.json().get("entry", []):
+            resource = entry.get("resource")
+            if resource is not None and resource["resourceType"] not in ("Provenance", "Binary"):
+                name = f"{resource['resourceType']}/{resource['id']}"
+                assert allowed(token, POPULATION[name], letters), (token, path, name)
+                watch.seen["shown"] += 1
+        watch.seen[str(answer.status_code)] += 1
+
+    property_()
+    assert watch.seen["shown"] > 50
     assert watch.seen["403"] > 5
 
 

@@ -72,6 +72,8 @@ def parse_chained(resource_type: str, name: str, value: str, store: Store, *, ow
         inner = _AnyOf(
             {one: parse_chained(one, rest, value, store, own_base=own_base) for one in kinds if _has(one, rest)}
         )
+        if not inner.by_type:
+            raise FhirError(400, "invalid", "a chain ends in a parameter its type does not have")
         return Chained(parameter, kind, inner, store)
     plain, _, modifier = name.partition(":")
     found = find_parameter(resource_type, plain)

@@ -257,10 +257,11 @@ def test_nobody_else_makes_a_request() -> None:
         "narrowing.py",
         "operating.py",
         "plans.py",
+        "terminology.py",
         "wider_searches.py",
     }
     for path in Path(plans.__file__).parents[1].rglob("*.py"):
-        if path.name in deciding or "r4server" in path.parts:
+        if (path.parent.name == "policy" and path.name in deciding) or "r4server" in path.parts:
             continue
         names = {
             alias.name
