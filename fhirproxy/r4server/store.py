@@ -71,6 +71,11 @@ class Store:
         with self._lock:
             return tuple(self._current.get(resource_type, {}).values())
 
+    def everything(self) -> tuple[Version, ...]:
+        """Return the live resources of all types."""
+        with self._lock:
+            return tuple(version for versions in self._current.values() for version in versions.values())
+
     def put(self, resource: Mapping[str, Any], *, if_match: str | None = None, now: datetime | None = None) -> Version:
         """Store a resource under its own type and id as the next version.
 
