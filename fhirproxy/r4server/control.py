@@ -6,7 +6,7 @@ from fhirproxy.r4server.errors import FhirError
 from fhirproxy.r4server.faults import HEALTHY, Fault, parse_fault
 from fhirproxy.r4server.interactions import FhirService
 from fhirproxy.r4server.messages import Request, Response, json_response
-from fhirproxy.r4server.modes import get_mode
+from fhirproxy.r4server.modes import parse_mode
 from fhirproxy.r4server.received import ReceivedLog
 
 
@@ -44,9 +44,7 @@ class Control:
                 raise FhirError(404, "not-found", "nothing is served here")
 
     def _switch_mode(self, document: object) -> Response:
-        if not isinstance(document, dict):
-            raise FhirError(400, "invalid", 'a mode is {"mode": name}')
-        self.service.mode = get_mode(str(document.get("mode")))
+        self.service.mode = parse_mode(document)
         return json_response({"mode": self.service.mode.name})
 
     def _load(self, document: object) -> Response:

@@ -45,7 +45,11 @@ class R4Server(ThreadingHTTPServer):
             return faults.instead_of_answer(fault)
         if fault.kind == "close":
             return Sending(Response(200), cut_at=-1)
-        return faults.spoil(fault, self._honest_answer(request, below))
+        sending = faults.spoil(fault, self._honest_answer(request, below))
+        if below is None:
+            return sending
+        service = self.service
+        return service.mode.distort(sending, request, below, service.store, base_url=service.base_url)
 
     def _honest_answer(self, request: Request, below: str | None) -> Response:
         try:

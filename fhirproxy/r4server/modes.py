@@ -2,7 +2,11 @@
 
 from typing import Protocol
 
+from fhirproxy.r4server.distortions import DISTORTIONS
 from fhirproxy.r4server.errors import FhirError
+from fhirproxy.r4server.faults import Sending
+from fhirproxy.r4server.hostile import NOWHERE, Hostile
+from fhirproxy.r4server.messages import Request
 from fhirproxy.r4server.search.bundle import Entry
 from fhirproxy.r4server.search.query import SearchQuery
 from fhirproxy.r4server.store import Store, Version
@@ -22,8 +26,17 @@ class Mode(Protocol):
     def written(self, version: Version, store: Store) -> Version:
         """Return the version with which a write is answered."""
 
+    def distort(self, sending: Sending, request: Request, path: str, store: Store, *, base_url: str) -> Sending:
+        """Return what goes out in place of an answer. `path` is what followed the base."""
 
-class Faithful:
+
+class _Undistorted:
+    def distort(self, sending: Sending, request: Request, path: str, store: Store, *, base_url: str) -> Sending:
+        """Return the answer unchanged."""
+        return sending
+
+
+class Faithful(_Undistorted):
     """Does what was asked."""
 
     name = "faithful"
@@ -41,7 +54,7 @@ class Faithful:
         return version
 
 
-class Leaky:
+class Leaky(_Undistorted):
     """Ignores filters, and slips resources of other types and patients into every page, as matches and as includes.
 
     Writes are done as asked, and answered with another resource of the type. Reads stay honest: what a search leaks is
@@ -77,7 +90,7 @@ class Leaky:
         return next((one for one in store.all_of(version.resource_type) if one.key != version.key), version)
 
 
-MODES: dict[str, Mode] = {mode.name: mode for mode in (Faithful(), Leaky())}
+MODES: dict[str, Mode] = {mode.name: mode for mode in (Faithful(), Leaky(), Hostile())}
 
 
 def get_mode(name: str) -> Mode:
@@ -85,3 +98,18 @@ def get_mode(name: str) -> Mode:
     if name not in MODES:
         raise FhirError(400, "invalid", "unknown mode")
     return MODES[name]
+
+
+def parse_mode(document: object) -> Mode:
+    """Read ``{"mode": name}``; the hostile one takes ``seed``, ``only`` and ``elsewhere`` too. Raises FhirError 400."""
+    if not isinstance(document, dict):
+        raise FhirError(400, "invalid", 'a mode is {"mode": name}')
+    if document.get("mode") != "hostile":
+        return get_mode(str(document.get("mode")))
+    only = tuple(map(str, document.get("only") or ()))
+    if not set(only) <= set(DISTORTIONS):
+        raise FhirError(400, "invalid", f"only holds some of: {', '.join(DISTORTIONS)}")
+    try:
+        return Hostile(int(document.get("seed", 0)), only, str(document.get("elsewhere", NOWHERE)))
+    except (TypeError, ValueError) as error:
+        raise FhirError(400, "invalid", "the seed is not a number") from error

@@ -83,6 +83,27 @@ class Store:
                 if resource_type in (None, kind) and resource_id in (None, one)
             ]
 
+    def everything(self) -> tuple[Version, ...]:
+        """Return the live resources of all types."""
+        with self._lock:
+            return tuple(version for versions in self._current.values() for version in versions.values())
+
+    def copy(self) -> "Store":
+        """Return a store with the same past; versions are shared, since they never change."""
+        twin = Store()
+        with self._lock:
+            for resource_type, histories in self._histories.items():
+                twin._histories[resource_type] = {key: list(history) for key, history in histories.items()}
+            for resource_type, current in self._current.items():
+                twin._current[resource_type] = dict(current)
+        return twin
+
+    def forget(self, resource_type: str, resource_id: str) -> None:
+        """Make it as if a resource had never been."""
+        with self._lock:
+            self._histories.get(resource_type, {}).pop(resource_id, None)
+            self._current.get(resource_type, {}).pop(resource_id, None)
+
     def put(self, resource: Mapping[str, Any], *, if_match: str | None = None, now: datetime | None = None) -> Version:
         """Store a resource under its own type and id as the next version.
 

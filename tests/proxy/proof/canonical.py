@@ -1,0 +1,150 @@
+"""T6: a request is read in one way only, and what arrives upstream was written by us, to the last byte.
+
+Reading what was written gives the same value. Every request that arrives has our grammar, our headers and no word of
+the client's headers.
+"""
+
+import re
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl, quote, unquote
+
+from hypothesis import strategies as st
+
+from fhirproxy.policy.headers import Headers
+from fhirproxy.policy.outcomes import FhirRefusal
+from fhirproxy.policy.references import make_bases
+from fhirproxy.policy.requests import SearchType, parse_request
+from fhirproxy.policy.targets import parse_target, render
+from smartauth.policy import r4
+from tests.proxy.oracle import PUBLIC, TYPES, Token, reach
+from tests.proxy.proof.generators import asked
+from tests.proxy.proof.running import Watch
+from tests.proxy.proof.vocabulary import POISON, REFUSED
+from tests.proxy.proof.world import MODES, PREFIX, Request, World
+
+NAME = "T6 canonical"
+PROVEN_IN = MODES
+TARGET = re.compile(
+    r"/r4(?:/[A-Za-z0-9\-._$]+)*(?:\?(?:[A-Za-z0-9\-._~$%]+=[A-Za-z0-9\-._~$%]*)(?:&[A-Za-z0-9\-._~$%]+=[A-Za-z0-9\-._~$%]*)*)?"
+)
+# Headers by which a request of ours may arrive; those of a body only where there is one.
+OURS = frozenset({"host", "accept", "accept-encoding", "prefer", "user-agent", "x-request-id", "authorization"})
+OF_A_BODY = frozenset({"content-type", "content-length", "if-match"})
+METHOD_OVERRIDES = frozenset({"x-http-method-override"})
+CONTROL = frozenset({"_getpages", "_getpagesoffset"})
+
+
+class Case(NamedTuple):
+    token: Token
+    request: Request
+    headers: tuple[tuple[str, str], ...]
+    segments: tuple[str, ...]
+    pairs: tuple[tuple[str, str], ...]
+
+
+text = st.text(
+    st.characters(min_codepoint=0x20, max_codepoint=0x2FFF, exclude_categories=["Cs", "Cc"]), min_size=1, max_size=12
+)
+names = st.text("abcdefghijklmnopqrstuvwxyzABC_-:.", min_size=1, max_size=12)
+segments = st.text("abcdefghijklmnopqrstuvwxyzABCDEFGHIJ0123456789-._$*", min_size=1, max_size=12).filter(
+    lambda one: one not in (".", "..")
+)
+CASES = st.builds(
+    lambda pair, headers, path, pairs: Case(*pair, tuple(headers), tuple(path), tuple(pairs)),
+    asked,
+    st.lists(st.sampled_from(POISON), max_size=3),
+    st.lists(segments, max_size=4),
+    st.lists(st.tuples(names, text), max_size=4),
+)
+
+
+def check(watch: Watch, case: Case) -> None:
+    _check_round_trip(case)
+    _check_meaning(case.request)
+    world = watch.world
+    world.put(world.shelf, watch.mode)
+    request = Request(case.request.interaction, case.request.path, case.request.method,
+                      case.request.headers + case.headers, case.request.body)  # fmt: skip
+    for reply in world.pages(case.token, request, 2):
+        watch.saw(reply.status)
+        assert reply.status >= 400 or not _is_never_taken(request), request
+    for one in world.received():
+        _check_arrived(one)
+        if watch.mode == "faithful":
+            _check_narrowed(case.token, one["target"], world)
+        watch.saw("arrived")
+    watch.case(case.request.interaction)
+
+
+def _check_round_trip(case: Case) -> None:
+    written = render(case.segments, case.pairs)
+    read = parse_target(f"{PREFIX}/{written}", prefix=PREFIX)
+    assert (read.segments, read.pairs) == (case.segments, case.pairs), written
+    assert render(read.segments, read.pairs) == written
+
+
+def _check_meaning(request: Request) -> None:
+    """Writing a search as it was understood, and reading that, changes nothing."""
+    bases: Any = _bases()
+    try:
+        wanted = parse_request("GET", parse_target(PREFIX + request.path, prefix=PREFIX), Headers(), b"", bases)
+    except FhirRefusal:
+        return
+    if not isinstance(wanted, SearchType):
+        return
+    pairs = tuple(criterion.as_pair() for criterion in wanted.query.criteria)
+    again = parse_request(
+        "GET", parse_target(f"{PREFIX}/{render((wanted.type,), pairs)}", prefix=PREFIX), Headers(), b"", bases
+    )
+    assert isinstance(again, SearchType)
+    assert again.query.criteria == wanted.query.criteria, request
+
+
+def _bases() -> object:
+    return make_bases(PUBLIC, ("http://127.0.0.1:9/r4",))
+
+
+def _is_never_taken(request: Request) -> bool:
+    """Say whether a request holds something that nobody may send: it is refused, not ignored."""
+    names = {name.lower() for name, _ in request.headers}
+    if request.method == "OPTIONS" or request.path.startswith("/metadata"):
+        return False
+    if names & METHOD_OVERRIDES or [name for name, _ in request.headers].count("Authorization"):
+        return True
+    if request.interaction != "search" or "handling=lenient" in str(request.headers):
+        return False
+    _, _, query = request.path.partition("?")
+    asked = parse_qsl(query) + parse_qsl(request.body.decode())
+    return any(pair in REFUSED or "*" in pair[1] for pair in asked)
+
+
+def _check_narrowed(token: Token, target: str, world: World) -> None:
+    """A search for a restricted token says once, and only once, whose resources it is about."""
+    path, _, query = target.removeprefix("/r4/").partition("?")
+    patients = reach(token, path, "s", world.shelf.state) if path in TYPES else "everybody"
+    if patients == "everybody" or TYPES[path]["class"] not in ("compartment", "patient-self"):
+        return
+    pairs = parse_qsl(query)
+    said = [value for name, value in pairs if name == TYPES[path]["narrow"]]
+    named = [{one.removeprefix("Patient/") for one in value.split(",")} for value in said]
+    assert len(said) == 1, target
+    assert named[0] <= patients, (target, patients)
+
+
+def _check_arrived(one: dict[str, Any]) -> None:
+    target, names = one["target"], {name.lower() for name, _ in one["headers"]}
+    assert TARGET.fullmatch(target), target
+    has_body = one["method"] in ("PUT", "POST", "PATCH", "DELETE")
+    assert names <= (OURS | OF_A_BODY if has_body else OURS), names
+    assert len(one["headers"]) == len(names), one["headers"]
+    assert has_body or (one["method"] == "GET" and one["body"] == ""), one
+    everything = " ".join([target, one["body"], *(f"{name}: {value}" for name, value in one["headers"])])
+    assert "poison" not in unquote(everything).lower(), everything
+    path, _, query = target.removeprefix("/r4").partition("?")
+    assert path in ("", "/metadata") or r4.is_resource_type(path.split("/")[1]), path
+    for pair in query.split("&") if query else []:
+        name, _, value = pair.partition("=")
+        # Links of the upstream's own making are followed as they are; everything else is spelled in one way.
+        if name not in CONTROL:
+            assert quote(unquote(name), safe="-._~$") == name, target
+            assert quote(unquote(value), safe="-._~$") == value, target

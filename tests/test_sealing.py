@@ -1,0 +1,28 @@
+"""What we sealed opens for one purpose and in one spelling."""
+
+import pytest
+
+from smartauth.sealing import Unsealable, decrypt, encrypt
+
+
+def test_what_was_sealed_opens_for_its_purpose_only() -> None:
+    sealed = encrypt(b"secret", purpose="one")
+    assert decrypt(sealed, purpose="one") == b"secret"
+    with pytest.raises(Unsealable):
+        decrypt(sealed, purpose="other")
+
+
+@pytest.mark.parametrize(
+    "spoil", [lambda text: text + text, lambda text: text + "A", lambda text: text + "====", str.upper]
+)
+def test_another_spelling_does_not_open(spoil: object) -> None:
+    sealed = encrypt(b"123456", purpose="one")
+    assert sealed.endswith("=")
+    with pytest.raises(Unsealable):
+        decrypt(spoil(sealed), purpose="one")  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("text", ["", "AAAA", "ä", "=", "not sealed"])
+def test_what_was_never_sealed_does_not_open(text: str) -> None:
+    with pytest.raises(Unsealable):
+        decrypt(text, purpose="one")
