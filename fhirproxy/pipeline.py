@@ -19,7 +19,7 @@ from fhirproxy.policy.authority import Authority
 from fhirproxy.policy.decisions import decide
 from fhirproxy.policy.headers import Headers, bearer_token, screen_headers
 from fhirproxy.policy.outcomes import FhirRefusal, bad_request
-from fhirproxy.policy.plans import Deny, Limits, ReadPlan, SearchPlan
+from fhirproxy.policy.plans import Deny, ReadPlan, SearchPlan
 from fhirproxy.policy.references import make_bases
 from fhirproxy.policy.requests import Capabilities, Interaction, Page, is_public, parse_request
 from fhirproxy.policy.targets import parse_target, render
@@ -28,7 +28,7 @@ from fhirproxy.rights import load_facts
 from fhirproxy.searching import Position, search, self_url
 from fhirproxy.statement import capability_answer
 from fhirproxy.tenancy import find_upstream
-from fhirproxy.tenant_rules import authority_under
+from fhirproxy.tenant_rules import authority_under, limits_under
 from fhirproxy.upstream import UpstreamError, UpstreamGone, UpstreamResting, UpstreamTimeout
 from smartauth import endpoints
 from smartauth.audit.recording import AuditEvent, AuditUnavailable, record_read
@@ -127,8 +127,7 @@ def _plan(
 ) -> ReadPlan | SearchPlan | Deny:
     if isinstance(wanted, Page):
         return open_cursor(wanted.cursor, authority, access=access, now=now)
-    limits = Limits(tenant.policy.default_count, tenant.policy.max_count)
-    return decide(wanted, authority, limits)
+    return decide(wanted, authority, limits_under(tenant.policy))
 
 
 def _search(

@@ -3,6 +3,7 @@
 from clients.tenants import TenantPolicy
 from fhirproxy.policy.authority import Authority, Loaded, make_authority
 from fhirproxy.policy.membership import MembershipRules
+from fhirproxy.policy.plans import Limits
 from fhirproxy.policy.references import Bases
 from smartauth.policy.access import Access
 
@@ -14,6 +15,11 @@ def membership_rules(policy: TenantPolicy) -> MembershipRules:
         any_of=frozenset(policy.type_overrides),
         shared_read=policy.shared_read,
     )
+
+
+def limits_under(policy: TenantPolicy) -> Limits:
+    """Return the tenant's numbers for searches."""
+    return Limits(policy.default_count, policy.max_count, trust_totals=policy.trust_totals)
 
 
 def authority_under(policy: TenantPolicy, access: Access, bases: Bases, loaded: Loaded) -> Authority:

@@ -11,6 +11,7 @@ from fhirproxy.policy.references import Local
 from fhirproxy.policy.requests import SearchType
 from fhirproxy.policy.results import Include
 from fhirproxy.policy.targets import Pairs
+from fhirproxy.policy.totals import is_exact
 from fhirproxy.policy.values import MalformedValue, ReferenceValue, parse_alternatives
 from smartauth.policy import r4
 
@@ -35,7 +36,8 @@ def decide_search(search: SearchType, authority: Authority, limits: Limits) -> S
     count = min(query.count if query.count is not None else limits.default_count, limits.max_count)
     filters = _canonical_pairs(criteria or (), _pushed_down(query, via))
     shown = (*filters, *(include.as_pair() for include in includes), *_sorting(query), ("_count", str(count)))
-    total = (("_total", "accurate"),) if is_full and query.total == "accurate" else ()
+    trusts_total = limits.trust_totals and not is_full and is_exact(search.type, via, criteria)
+    total = (("_total", "accurate"),) if (is_full or trusts_total) and query.total == "accurate" else ()
     return SearchPlan(
         request=canonical_request((search.type,), (*shown, *total)) if criteria is not None else None,
         type=search.type,
@@ -49,6 +51,7 @@ def decide_search(search: SearchType, authority: Authority, limits: Limits) -> S
         total=query.total,
         counting=_counting(search.type, query, filters, is_full=is_full, limits=limits),
         resolve=resolve,
+        trusts_total=trusts_total,
     )
 
 

@@ -67,6 +67,7 @@ class SearchPlan:
     total: str = ""  # as asked: "none", "estimate", "accurate" or empty
     counting: CanonicalRequest | None = None  # the same search in the largest pages, when matches are to be counted
     resolve: tuple[Local, ...] = ()
+    trusts_total: bool = False  # the upstream's total is ours too, unless the check removes something
     skip: int = 0  # matches of the first upstream page that an earlier page has given already
     rule: str = "allow"
 
@@ -95,6 +96,7 @@ class Limits:
 
     default_count: int = 50
     max_count: int = 500
+    trust_totals: bool = False  # the upstream is proven to honour the narrowing parameter
 
 
 def deny_letter(authority: Authority, letter: str, resource_type: str, doing: str) -> Deny:
