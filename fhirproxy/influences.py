@@ -12,6 +12,7 @@ REPLACING = WRITING - {"Create"}
 def influences(policy: TenantPolicy, wanted: object, plan: object, authority: Authority) -> tuple[str, ...]:
     """Return the names of `policy.weakened` that the decision about `wanted` consulted, in the same order."""
     kind = type(wanted).__name__
+    is_operation = kind.endswith("Operation")
     is_reading = kind not in WRITING or kind == "Bundled"
     types = _types(wanted, plan)
     is_restricted = not all(isinstance(grant.patients, Everyone) for grant in authority.grants)
@@ -23,8 +24,8 @@ def influences(policy: TenantPolicy, wanted: object, plan: object, authority: Au
         "compartment_mode": is_reading and is_restricted and (is_of_compartment or not types),
         "type_overrides": is_reading and is_restricted and (not types or bool(types & set(policy.type_overrides))),
         "extra_parameters": any(one.rpartition(".")[2] in names for one in policy.extra_parameters),
-        "extra_operations": kind == "Operation",
-        "valueset_hosts": kind == "Operation" or bool(modifiers & {"in", "not-in"}),
+        "extra_operations": is_operation,
+        "valueset_hosts": is_operation or bool(modifiers & {"in", "not-in"}),
         "trust_totals": kind in ("SearchType", "SearchCompartment", "Page") and is_restricted,
         "writes": kind in WRITING,
         "update_as_create": kind in ("Update", "Bundled"),

@@ -38,8 +38,7 @@ from fhirproxy.rights import load_facts
 from fhirproxy.searching import Position, search, self_url
 from fhirproxy.statement import capability_answer
 from fhirproxy.tenancy import find_upstream
-from fhirproxy.tenant_limits import limits_of
-from fhirproxy.tenant_rules import authority_under
+from fhirproxy.tenant_rules import authority_under, limits_under
 from fhirproxy.terminology import ask_about_codes
 from fhirproxy.transacting import Transaction
 from fhirproxy.upstream import UpstreamError, UpstreamGone, UpstreamResting, UpstreamTimeout
@@ -186,7 +185,7 @@ def _bundle(
     bundle = parse_bundle(wanted.sent.content_type, wanted.sent.body)
     if bundle.is_transaction:
         trail = Trail(raw.context, access, exchange, "transaction")
-        transaction = Transaction(authority, limits_of(tenant.policy), exchange, trail, headers)
+        transaction = Transaction(authority, limits_under(tenant.policy), exchange, trail, headers)
         answers = transaction.run(bundle, act, attempt)
     else:
         answers = run_batch(bundle, headers, info.bases, act, attempt)
@@ -198,7 +197,7 @@ def _plan(
 ) -> Plan | WritePlan | Deny:
     if isinstance(wanted, Page):
         return open_cursor(wanted.cursor, authority, access=access, now=now)
-    return decide(wanted, authority, limits_of(tenant.policy))
+    return decide(wanted, authority, limits_under(tenant.policy))
 
 
 def _search(
@@ -242,7 +241,7 @@ def _capabilities(raw: RawRequest, headers: Headers, tenant: TenantInfo) -> RawR
     if not isinstance(wanted, Capabilities):
         raise AssertionError(wanted)
     info = find_upstream(tenant.slug)
-    writes, trace_id = limits_of(tenant.policy).writes, str(raw.context.trace_id)
+    writes, trace_id = limits_under(tenant.policy).writes, str(raw.context.trace_id)
     return capability_answer(tenant.slug, info, writes, request_id=trace_id, pretty=wanted.shape.pretty)
 
 

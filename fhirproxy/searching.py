@@ -130,11 +130,12 @@ class Sifter:
         return None if gathered.following else len(gathered.matches)
 
     def total(self, gathered: Gathered) -> int | None:
-        """Return the total to tell, or None. The upstream's own number is for full authority alone."""
+        """Return the total to tell, or None. The upstream's own number is for full authority, or where it is exact."""
         plan = self._plan
         if plan.total == "none":
             return None
-        if plan.is_full and gathered.upstream_total is not None:
+        is_trusted = plan.is_full or (plan.trusts_total and not self._exchange.removed)
+        if is_trusted and gathered.upstream_total is not None:
             return gathered.upstream_total
         if gathered.following is None:
             return len(gathered.matches)

@@ -13,11 +13,11 @@ from fhirproxy.policy.decisions import decide
 from fhirproxy.policy.describing import describe_grants, describe_interaction, describe_plan
 from fhirproxy.policy.headers import Headers
 from fhirproxy.policy.outcomes import FhirRefusal
-from fhirproxy.policy.plans import Deny, Limits
+from fhirproxy.policy.plans import Deny
 from fhirproxy.policy.references import Bases
 from fhirproxy.policy.requests import Capabilities, Interaction, Page, parse_request
 from fhirproxy.policy.targets import parse_target
-from fhirproxy.tenant_rules import authority_under
+from fhirproxy.tenant_rules import authority_under, limits_under
 from smartauth.policy.access import Access
 
 Tree = dict[str, Any]
@@ -68,7 +68,7 @@ def _decide(wanted: Interaction, authority: Authority, policy: TenantPolicy) -> 
     if isinstance(wanted, Page):
         return {"allowed": None, "rule": "page", "reason": "a page link is opened by its holder only"}, None
     try:
-        plan = decide(wanted, authority, Limits(policy.default_count, policy.max_count))
+        plan = decide(wanted, authority, limits_under(policy))
     except FhirRefusal as refused:
         return _refusal(refused), None
     return {"allowed": not isinstance(plan, Deny), **describe_plan(plan, values=True)}, plan

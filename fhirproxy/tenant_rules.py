@@ -3,7 +3,9 @@
 from clients.tenants import TenantPolicy
 from fhirproxy.policy.authority import Authority, Loaded, make_authority
 from fhirproxy.policy.membership import MembershipRules
+from fhirproxy.policy.plans import Limits
 from fhirproxy.policy.references import Bases
+from fhirproxy.policy.switches import WRITE_LEVELS, WriteSwitches
 from smartauth.policy.access import Access
 
 
@@ -13,6 +15,22 @@ def membership_rules(policy: TenantPolicy) -> MembershipRules:
         is_formal=policy.compartment_mode == "formal",
         any_of=frozenset(policy.type_overrides),
         shared_read=policy.shared_read,
+    )
+
+
+def limits_under(policy: TenantPolicy) -> Limits:
+    """Return the tenant's numbers, and its switches that no grant carries."""
+    return Limits(
+        policy.default_count,
+        policy.max_count,
+        trust_totals=policy.trust_totals,
+        valueset_hosts=frozenset(policy.valueset_hosts),
+        writes=WriteSwitches(
+            levels=WRITE_LEVELS[policy.writes],
+            update_as_create=policy.update_as_create,
+            allow_unversioned=policy.allow_unversioned_writes,
+            compensate=policy.compensate,
+        ),
     )
 
 

@@ -23,6 +23,8 @@ def interaction_name(wanted: object) -> str:
     if name == "History":
         level = "system" if getattr(wanted, "type", None) is None else "type"
         return f"history-{'instance' if getattr(wanted, 'id', None) else level}"
+    if name.endswith("Operation"):
+        return "operation"
     return {"VRead": "vread", "Bundled": "batch", "Page": "search-type"}.get(name) or _hyphened(name)
 
 

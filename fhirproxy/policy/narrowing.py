@@ -11,6 +11,7 @@ from fhirproxy.policy.plans import CanonicalRequest, Deny, Limits, SearchPlan, c
 from fhirproxy.policy.references import Local
 from fhirproxy.policy.results import Include
 from fhirproxy.policy.targets import Pairs
+from fhirproxy.policy.totals import is_exact
 from fhirproxy.policy.values import MalformedValue, ReferenceValue, parse_alternatives
 from smartauth.policy import r4
 
@@ -37,7 +38,8 @@ def decide_search(resource_type: str, query: SearchQuery, authority: Authority, 
     count = min(query.count if query.count is not None else limits.default_count, limits.max_count)
     filters = _canonical_pairs(criteria or (), _pushed_down(query, via))
     shown = (*filters, *(include.as_pair() for include in includes), *_sorting(query), ("_count", str(count)))
-    total = (("_total", "accurate"),) if is_full and query.total == "accurate" else ()
+    trusts_total = limits.trust_totals and not is_full and is_exact(search.type, via, criteria)
+    total = (("_total", "accurate"),) if (is_full or trusts_total) and query.total == "accurate" else ()
     return SearchPlan(
         request=canonical_request((resource_type,), (*shown, *total)) if criteria is not None else None,
         type=resource_type,
@@ -51,6 +53,7 @@ def decide_search(resource_type: str, query: SearchQuery, authority: Authority, 
         total=query.total,
         counting=_counting(resource_type, query, filters, is_full=is_full, limits=limits),
         resolve=resolve,
+        trusts_total=trusts_total,
     )
 
 

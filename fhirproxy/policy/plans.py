@@ -89,6 +89,7 @@ class SearchPlan:
     total: str = ""  # as asked: "none", "estimate", "accurate" or empty
     counting: CanonicalRequest | None = None  # the same search in the largest pages, when matches are to be counted
     resolve: tuple[Local, ...] = ()
+    trusts_total: bool = False  # the upstream's total is ours too, unless the check removes something
     skip: int = 0  # matches of the first upstream page that an earlier page has given already
     types: frozenset[str] = frozenset()
     id: str = ""  # of the instance, when it is about one
@@ -124,6 +125,7 @@ class Limits:
     default_count: int = 50
     max_count: int = 500
     valueset_hosts: frozenset[str] = frozenset()  # hosts, or beginnings of URNs such as urn:oid
+    trust_totals: bool = False  # the upstream is proven to honour the narrowing parameter
     writes: WriteSwitches = field(default_factory=WriteSwitches)
 
     def knows_value_set(self, url: str) -> bool:

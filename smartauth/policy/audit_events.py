@@ -82,7 +82,7 @@ def _event(recorded: Recorded, patient: str, number: int, issuer: str, fhir_base
         "id": f"{recorded.key}-{number}",
         "meta": {"profile": [PROFILES + ("Patient" if patient else "") + pattern]} if _fits(recorded, pattern) else {},
         "type": _type(recorded),
-        "subtype": [_subtype(recorded, issuer)],
+        "subtype": _subtypes(recorded, issuer),
         "action": action,
         "recorded": recorded.at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         "outcome": recorded.outcome,
@@ -107,17 +107,22 @@ def _fits(recorded: Recorded, pattern: str) -> bool:
 
 
 def _type(recorded: Recorded) -> Tree:
-    if recorded.interaction in INTERACTIONS or recorded.action in ("read", "search", "refuse"):
+    if recorded.interaction or recorded.action in ("read", "search", "refuse"):
         return _coding(f"{TERMINOLOGY}/audit-event-type", "rest", "RESTful Operation")
     return _coding(DCM, "110100", "Application Activity")
 
 
-def _subtype(recorded: Recorded, issuer: str) -> Tree:
-    if recorded.interaction in INTERACTIONS:
-        # R4 has no code of its own for a search within a compartment.
-        code = "search" if recorded.interaction == "search-compartment" else recorded.interaction
-        return _coding("http://hl7.org/fhir/restful-interaction", code, code)
-    return _coding(f"{issuer}/audit-action", recorded.action, recorded.action)
+def _subtypes(recorded: Recorded, issuer: str) -> list[Tree]:
+    """Return FHIR's name of the interaction; what has none of its own is an operation, with our name beside it."""
+    named = recorded.interaction or recorded.action
+    own = _coding(f"{issuer}/audit-action", named, named)
+    if not recorded.interaction:
+        return [own]
+    # R4 has no code of its own for a search within a compartment.
+    code = "search" if recorded.interaction == "search-compartment" else recorded.interaction
+    if recorded.interaction not in INTERACTIONS:
+        return [_coding("http://hl7.org/fhir/restful-interaction", "operation", "operation"), own]
+    return [_coding("http://hl7.org/fhir/restful-interaction", code, code)]
 
 
 def _agents(recorded: Recorded, issuer: str, fhir_base: str, *, is_outwards: bool) -> list[Tree]:

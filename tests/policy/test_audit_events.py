@@ -117,6 +117,13 @@ def test_interactions_have_their_codes(interaction: str, subtype: str, action: s
     assert event.get("meta", {"profile": [""]})["profile"] == [pattern and PROFILES + pattern]
 
 
+@pytest.mark.parametrize("name", ["$everything", "bulk-start"])
+def test_what_fhir_has_no_name_for_is_an_operation_with_ours_beside_it(name: str) -> None:
+    event = only(replace(READ, interaction=name))
+    assert [one["code"] for one in event["subtype"]] == ["operation", name]
+    assert (event["type"]["code"], event["action"], "meta" in event) == ("rest", "E", False)
+
+
 @pytest.mark.parametrize(("outcome", "status"), [("4", 403), ("8", 502)])
 def test_a_refusal_says_so_and_fits_no_pattern_of_success(outcome: Any, status: int) -> None:
     refused = replace(READ, action="refuse", outcome=outcome, reason="no scope", details={"status": status})

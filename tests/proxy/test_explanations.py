@@ -132,6 +132,22 @@ def test_an_audit_record_names_the_loosened_switches_it_rests_on(
     assert record().details.get("switches", "") == named
 
 
+@pytest.mark.parametrize("leak", [False, True])
+def test_a_trusted_total_saves_counting_and_is_not_told_when_something_was_hidden(
+    sandbox: Behind, minted: Mint, call: Caller, leak: bool
+) -> None:
+    token = minted("patient/*.rs", patient="ana")
+    honest = call("/Observation?_count=2&_total=accurate", token).json()["total"]
+    counted = len(sandbox.targets())
+    policy(trust_totals=True)
+    if leak:
+        sandbox.leak()
+    answer = call("/Observation?_count=2&_total=accurate", token).json()
+    asked = len(sandbox.targets()) - counted
+    assert answer.get("total", honest) == honest
+    assert (asked < counted) is not leak
+
+
 def test_a_receipt_names_them_too(small: Behind, minted: Mint, call: Caller) -> None:
     policy(compartment_mode="formal")
     assert call("/Observation/nowhere", minted("patient/*.rs", patient="ana")).status_code == 404
