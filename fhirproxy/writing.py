@@ -152,7 +152,8 @@ def written(plan: WritePlan, found: Unchecked | None, location: str, exchange: E
 def _read_back(plan: WritePlan, location: str, exchange: Exchange) -> Unchecked:
     """Read what was written when the answer does not hold it."""
     resource_id = plan.id
-    rest = exchange.info.bases.relative(location) if "://" in location else location.lstrip("/")
+    base_path = "/".join(("", *exchange.info.base.segments, ""))
+    rest = exchange.info.bases.relative(location) if "://" in location else location.removeprefix(base_path)
     parts = (rest or "").split("/")
     if not resource_id and len(parts) in (2, 4) and parts[0] == plan.type:
         resource_id = parts[1]

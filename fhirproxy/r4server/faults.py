@@ -49,7 +49,19 @@ class Fault:
 
 HEALTHY = Fault()
 
-KINDS = ("none", "delay", "truncate", "close", "status", "html", "notfhir", "redirect", "duplicate-keys", "large")
+KINDS = (
+    "none",
+    "delay",
+    "truncate",
+    "close",
+    "status",
+    "html",
+    "notfhir",
+    "redirect",
+    "duplicate-keys",
+    "large",
+    "silent",
+)
 
 
 def parse_fault(document: object) -> Fault:
@@ -101,6 +113,8 @@ def spoil(fault: Fault, response: Response) -> Sending:
             return Sending(response, cut_at=len(response.body) // 2)
         case "duplicate-keys":
             return Sending(replace(response, body=_with_duplicates(response.body)))
+        case "silent" if response.status == 201:  # As if the client had not asked for a representation.
+            return Sending(replace(response, body=b""))
         case _:
             return Sending(response)
 

@@ -576,6 +576,13 @@ def test_what_goes_wrong_upstream_is_told_without_details(
     assert len(restored.received()) == 1  # a write is never repeated
 
 
+def test_a_server_that_does_not_say_what_it_stored_is_asked(restored: Behind, minted: Mint, call: Caller) -> None:
+    restored.fail(kind="silent")
+    response = call.write("POST", "/Observation", minted("patient/Observation.cr", **ANA), observation())
+    assert (response.status_code, response["ETag"]) == (201, 'W/"1"')
+    assert restored.targets() == ["Observation", f"Observation/{response.json()['id']}"]
+
+
 def test_a_server_that_stores_something_else_is_found_out(restored: Behind, minted: Mint, call: Caller) -> None:
     restored.leak()
     token = minted("patient/*.cruds", **ANA)

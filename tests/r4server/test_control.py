@@ -82,6 +82,14 @@ def test_a_truncated_answer_promises_more_than_it_sends(sandbox: Caller) -> None
     assert caught.value.partial.startswith(b'{"resourceType":"Patient"')
 
 
+def test_a_silent_server_says_where_and_not_what(scratch: Caller) -> None:
+    scratch.send("PUT", "/_fault", {"kind": "silent"})
+    answer = scratch.send("POST", "Basic", {"resourceType": "Basic"})
+    scratch.send("PUT", "/_fault", {"kind": "none"})
+    assert (answer.status, answer.body) == (201, b"")
+    assert scratch.send("GET", answer.headers["location"].removeprefix(scratch.server.base_url + "/")).status == 200
+
+
 def test_a_closed_connection_answers_nothing(sandbox: Caller) -> None:
     sandbox.send("PUT", "/_fault", {"kind": "close"})
     with pytest.raises(http.client.RemoteDisconnected):
