@@ -38,7 +38,7 @@ def decide_search(resource_type: str, query: SearchQuery, authority: Authority, 
     count = min(query.count if query.count is not None else limits.default_count, limits.max_count)
     filters = _canonical_pairs(criteria or (), _pushed_down(query, via))
     shown = (*filters, *(include.as_pair() for include in includes), *_sorting(query), ("_count", str(count)))
-    trusts_total = limits.trust_totals and not is_full and is_exact(search.type, via, criteria)
+    trusts_total = limits.trust_totals and not is_full and is_exact(resource_type, via, criteria)
     total = (("_total", "accurate"),) if (is_full or trusts_total) and query.total == "accurate" else ()
     return SearchPlan(
         request=canonical_request((resource_type,), (*shown, *total)) if criteria is not None else None,
