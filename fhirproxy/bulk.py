@@ -35,7 +35,7 @@ from fhirproxy.policy.bulk_results import MalformedManifest, Manifest, parse_man
 from fhirproxy.policy.bulk_urls import Places, UpstreamUrl, find_file_url, find_job_url
 from fhirproxy.policy.outcomes import FhirRefusal, bad_request, not_found
 from fhirproxy.policy.plans import Deny
-from fhirproxy.upstream import UpstreamError, UpstreamMalformed
+from fhirproxy.upstream import UpstreamMalformed
 from smartauth.audit.recording import AuditEvent, record_now, record_read
 from smartauth.context import RequestContext
 from smartauth.errors import Refusal
@@ -87,7 +87,7 @@ def _kick_off(
         exchange.calls += 1
         reply = bulk_upstream.kick_off(exchange.info, plan, request_id=exchange.request_id)
         url = _started_at(reply, plan, exchange)
-    except (FhirRefusal, UpstreamError):
+    except BaseException:  # Whatever it was, a job that never started must not take a place.
         bulk_jobs.dropped(row)
         raise
     bulk_jobs.started(row, url.url)

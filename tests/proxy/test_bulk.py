@@ -388,7 +388,6 @@ class TestWhoMaySeeAJob:
     def test_a_client_restricted_to_the_group_since_sees_its_patients_only(
         self, sandbox: Behind, minted: Mint, call: Caller, started: str
     ) -> None:
-        sandbox.load({"resourceType": "Group", "id": "ana-alone", "type": "person", "actual": True})
         token = minted(EVERYTHING, restrictions={"groups": ["ana-and-ben"]})
         found = resources(call, token, manifest(call, token, started))
         assert {one["id"] for one in found if one["resourceType"] == "Patient"} == {"ana", "ben"}
