@@ -154,6 +154,11 @@ def test_the_admin_shows_and_exports_audit_events_and_records_who_looked(client:
     assert answer["Content-Type"] == "application/fhir+ndjson"
     (event,) = [json.loads(line) for line in b"".join(answer.streaming_content).splitlines()]
     assert event["id"] == f"audit-{row.pk}-1"
+    refused, other = Receipt.objects.get(endpoint="fhir"), Receipt.objects.get(endpoint="token")
+    page = client.get(reverse("admin:receipts_receipt_change", args=[refused.pk])).content.decode()
+    assert f"receipt-{refused.pk}-1" in page
+    page = client.get(reverse("admin:receipts_receipt_change", args=[other.pk])).content.decode()
+    assert "not a request to the FHIR API" in page
     looked = AuditRecord.objects.filter(action="audit.read", rule="admin")
     assert [one.details for one in looked.order_by("pk")] == [{"record": str(row.pk)}, {"records": 1}]
     listed = client.get(reverse("admin:audit_auditrecord_changelist"), {"q": "ana"}).content.decode()

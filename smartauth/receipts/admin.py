@@ -1,10 +1,14 @@
 """Receipts in the admin, in the officer's view. Reading one is audited."""
 
+import json
 from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 
+from smartauth.audit.reading import as_fhir, refused_of
 from smartauth.audit.recording import AuditEvent, record_now
 from smartauth.context import context_of
 from smartauth.readonly_admin import ReadOnlyAdmin
@@ -19,6 +23,7 @@ class ReceiptAdmin(ReadOnlyAdmin):
     list_filter = ("endpoint", "error", "rule", "tenant", "at")
     search_fields = ("=trace_id", "client_id", "rule", "correlation_id")
     date_hierarchy = "at"
+    readonly_fields = ("as_fhir_audit_events",)
 
     def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> HttpResponse:
         record_now(
@@ -26,6 +31,14 @@ class ReceiptAdmin(ReadOnlyAdmin):
             AuditEvent("receipt.read", rule="admin", user=request.user.pk, details={"receipt": object_id[:64]}),
         )
         return super().change_view(request, object_id, *args, **kwargs)
+
+    @admin.display(description="As FHIR AuditEvents")
+    def as_fhir_audit_events(self, row: Receipt) -> str | SafeString:
+        """Return a refusal at the FHIR API as the AuditEvents it is, one for each patient."""
+        if row.endpoint != "fhir":
+            return "not a request to the FHIR API"
+        (recorded,) = refused_of([row])
+        return format_html("<pre>{}</pre>", json.dumps(as_fhir(recorded), indent=2, ensure_ascii=False))
 
 
 @admin.register(RefusalCount)
