@@ -453,7 +453,12 @@ def test_the_statement_claims_what_the_upstream_offers(small: Behind, call: Call
     assert document["instantiates"] == ["http://hl7.org/fhir/uv/bulkdata/CapabilityStatement/bulk-data"]
     (rest,) = document["rest"]
     assert [one["name"] for one in rest["operation"]] == ["export"]
-    claimed = {one["type"]: one["operation"][0]["definition"] for one in rest["resource"] if "operation" in one}
+    claimed = {
+        one["type"]: operation["definition"]
+        for one in rest["resource"]
+        for operation in one.get("operation", [])
+        if operation["name"] == "export"
+    }
     assert claimed == {
         "Patient": "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/patient-export",
         "Group": "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/group-export",

@@ -105,8 +105,9 @@ REFUSED = [
     ("patient/*.cruds", "POST", "code", 400, "query.empty"),
     ("patient/*.cruds", "POST", "patient=ben", 403, "compartment"),
     ("patient/*.cruds", "PUT", "subject=Patient/ben", 403, "compartment"),
-    ("patient/*.cruds", "DELETE", "subject.name=a", 403, "search.chain"),
-    ("patient/*.cruds", "DELETE", "_has:Provenance:target:agent=x", 403, "search.parameter_refused"),
+    ("patient/*.cruds", "DELETE", "subject.name=a", 400, "search.chain_type"),
+    ("patient/*.cruds", "DELETE", "encounter.status=planned", 403, "search.chain"),
+    ("patient/*.cruds", "DELETE", "_filter=code eq x", 403, "search.parameter_refused"),
 ]
 
 

