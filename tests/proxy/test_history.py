@@ -144,7 +144,7 @@ def test_a_history_is_paged_without_gaps(past: Behind, minted: Mint, call: Calle
         found.append(versions(response))
         path = link(response, "next") or ""
         assert len(found) < 25
-    # One request looks at so many pages of the upstream and no more, so a page may be empty where all of it was foreign.
+    # One request looks at so many upstream pages and no more, so a page may be empty where all of it was foreign.
     assert [page for page in found if page] == [["stayed/3", "stayed/2"], ["stayed/1"]]
     assert leak or [] not in found
     following = link(call("/Observation/stayed/_history?_count=2", token), "next") or ""
