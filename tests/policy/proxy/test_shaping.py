@@ -11,7 +11,7 @@ from fhirproxy.policy.compartments import Checked, check
 from fhirproxy.policy.results import Shape
 from fhirproxy.policy.rewriting import localise, localise_url
 from fhirproxy.policy.shaping import Shaped, entry, searchset, shape
-from fhirproxy.policy.switches import WriteSwitches
+from fhirproxy.policy.switches import WRITE_LEVELS, WriteSwitches
 from tests.policy.proxy.building import ALIAS, PUBLIC, UPSTREAM, bases, unchecked
 
 ALL = (Grant("system", "*", "rs", EVERYONE),)
@@ -135,19 +135,18 @@ def test_capabilities_of_an_odd_upstream_are_reduced_to_what_is_known() -> None:
             },
         ],
     }
-    reduced: Any = reduce_capabilities(
-        odd, public_url=PUBLIC, oauth_uris={"token_endpoint": "https://t"}, writes=WriteSwitches()
-    )
+    off = WriteSwitches(levels=WRITE_LEVELS["off"])
+    reduced: Any = reduce_capabilities(odd, public_url=PUBLIC, oauth_uris={"token_endpoint": "https://t"}, writes=off)
     (rest,) = reduced["rest"]
     assert [(one["type"], one["interaction"]) for one in rest["resource"]] == [
-        ("Patient", [{"code": "read"}, {"code": "delete"}]),
+        ("Patient", [{"code": "read"}]),
         ("List", [{"code": "vread"}]),
     ]
     assert rest["security"]["extension"][0]["extension"] == [{"url": "token", "valueUri": "https://t"}]
     assert "messaging" not in reduced
     assert isinstance(reduced["date"], str)
     for nothing in (None, {}, {"rest": "x"}, {"rest": [{"mode": "server", "resource": {}}]}):
-        assert (
-            "resource"
-            not in reduce_capabilities(nothing, public_url=PUBLIC, oauth_uris={}, writes=WriteSwitches())["rest"][0]
-        )
+        assert "resource" not in reduce_capabilities(nothing, public_url=PUBLIC, oauth_uris={}, writes=off)["rest"][0]
+    written: Any = reduce_capabilities(odd, public_url=PUBLIC, oauth_uris={}, writes=WriteSwitches())
+    assert [one["code"] for one in written["rest"][0]["resource"][0]["interaction"]] == ["read", "delete"]
+    assert written["rest"][0]["interaction"] == [{"code": "batch"}]
