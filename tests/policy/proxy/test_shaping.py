@@ -136,7 +136,10 @@ def test_capabilities_of_an_odd_upstream_are_reduced_to_what_is_known() -> None:
     }
     reduced: Any = reduce_capabilities(odd, public_url=PUBLIC, oauth_uris={"token_endpoint": "https://t"})
     (rest,) = reduced["rest"]
-    assert [(one["type"], one["interaction"]) for one in rest["resource"]] == [("Patient", [{"code": "read"}])]
+    assert [(one["type"], one["interaction"]) for one in rest["resource"]] == [
+        ("Patient", [{"code": "read"}]),
+        ("List", [{"code": "vread"}]),
+    ]
     assert rest["security"]["extension"][0]["extension"] == [{"url": "token", "valueUri": "https://t"}]
     assert "messaging" not in reduced
     assert isinstance(reduced["date"], str)
