@@ -141,8 +141,9 @@ def test_nothing_but_what_was_granted_is_readable(world: World, make_partner: Ma
     refused = {
         f"{base}/Patient": 403,
         f"{base}/Observation/ana-weight-2021-03": 403,
-        f"{base}/Patient/ana/$everything": 403,
-        f"{base}/Patient/ana/_history": 403,
+        f"{base}/Patient/ana/Observation": 403,
+        f"{base}/Patient/ana/$everything?_type=Observation": 403,
+        f"{base}/Patient/_history": 403,
         f"{base}/$export": 403,
         f"{base}/?_type=Patient": 403,
         f"{base}/": 404,

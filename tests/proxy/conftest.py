@@ -3,6 +3,7 @@
 import json
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -66,6 +67,18 @@ class Behind:
 
     def load(self, *resources: dict[str, Any]) -> None:
         self.ask("POST", "/_load", list(resources))
+
+
+@contextmanager
+def holding(running: r4server.Running, *resources: dict[str, Any]) -> Iterator[Behind]:
+    """Keep resources on a server for as long as a module of tests needs them, whatever fault a test leaves behind."""
+    behind = Behind(running)
+    behind.fail(kind="none")
+    behind.load(*resources)
+    yield behind
+    behind.fail(kind="none")
+    for name in sorted({f"{one['resourceType']}/{one['id']}" for one in resources}):
+        behind.ask("DELETE", f"/r4/{name}")
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ from clients.tenants import TenantInfo
 from fhirproxy import attachments
 from fhirproxy.r4server.process import Running
 from smartauth.receipts.models import Receipt
-from tests.proxy.conftest import Behind, Caller, Mint
+from tests.proxy.conftest import Behind, Caller, Mint, holding
 
 ANA = {"patient": "ana"}
 TEXT = b"%PDF-1.4 not really"
@@ -83,12 +83,8 @@ def stored(base_url: str) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def _loaded(_small: Running) -> Iterator[None]:
-    behind = Behind(_small)
-    resources = stored(_small.base_url)
-    behind.load(*resources)
-    yield
-    for one in resources:
-        behind.ask("DELETE", f"/r4/{one['resourceType']}/{one['id']}")
+    with holding(_small, *stored(_small.base_url)):
+        yield
 
 
 @pytest.fixture

@@ -147,6 +147,16 @@ def test_pages_are_full_and_serve_their_holder_only(sandbox: Behind, minted: Min
     assert sandbox.received() == []
 
 
+def test_a_full_grant_for_one_type_is_none_for_the_others(sandbox: Behind, minted: Mint, call: Caller) -> None:
+    """A next link that leads to nothing would tell of Observations that are hidden."""
+    scope = f"user/Patient.rs patient/Observation.rs?category={LAB}"
+    token = minted(scope, patient="ana", fhirUser="Practitioner/dr-grey")
+    whole = pages(call, "/Patient/ana/$everything?_count=500", token)[0]
+    found = pages(call, f"/Patient/ana/$everything?_count={len(whole) // 3}", token)
+    assert [one for page in found for one in page] == whole
+    assert all(found)
+
+
 def test_a_post_is_the_same_and_head_has_no_body(small: Behind, minted: Mint, call: Caller) -> None:
     token = minted("patient/*.rs", **ANA)
     get = call("/Patient/ana/$everything?_type=Observation", token)

@@ -16,7 +16,7 @@ from fhirproxy.r4server.process import Running
 from smartauth.audit.models import AuditRecord
 from smartauth.receipts.models import Receipt
 from tests.policy.proxy.building import UPSTREAM, bases
-from tests.proxy.conftest import Behind, Caller, Mint
+from tests.proxy.conftest import Behind, Caller, Mint, holding
 
 ANA = {"patient": "ana"}
 CONCEPTS = [{"code": "a", "display": "First"}, {"code": "b", "display": "Second"}]
@@ -39,12 +39,8 @@ STORED: list[dict[str, Any]] = [
 
 @pytest.fixture(scope="module")
 def _loaded(_small: Running) -> Iterator[None]:
-    behind = Behind(_small)
-    behind.load(*STORED)
-    yield
-    behind.fail(kind="none")
-    for one in STORED:
-        behind.ask("DELETE", f"/r4/{one['resourceType']}/{one['id']}")
+    with holding(_small, *STORED):
+        yield
 
 
 @pytest.fixture
