@@ -10,7 +10,6 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from smartauth.conf import config
 
-
 # Decoders forgive characters after the padding; a sealed text has one spelling and no other.
 SEALED = re.compile(r"[A-Za-z0-9\-_]+={0,2}")
 
