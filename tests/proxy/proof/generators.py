@@ -78,11 +78,12 @@ def service_tokens(draw: st.DrawFn) -> Token:
     patients, groups, operators = draw(
         st.sampled_from((
             (None, None, ()), (None, None, ("AuditEvent",)), ({"ana"}, None, ()), ({"ana", "cho"}, None, ()),
-            (None, {"cohort"}, ()), (None, {"none"}, ()), (set(), None, ()), ({"ben"}, {"cohort"}, ("AuditEvent",)),
+            (None, {"cohort"}, ()), (None, {"cohort"}, ()),
+            (None, {"none"}, ()), (set(), None, ()), ({"ben"}, {"cohort"}, ("AuditEvent",)),
         ))
     )  # fmt: skip
     return Token(
-        tuple(draw(st.lists(scopes("system"), min_size=1, max_size=3))),
+        tuple(draw(st.lists(scopes("system", odd=draw(st.integers(0, 3)) == 3), min_size=1, max_size=3))),
         client="service",
         only_patients=None if patients is None else frozenset(patients),
         only_groups=None if groups is None else frozenset(groups),
@@ -90,7 +91,23 @@ def service_tokens(draw: st.DrawFn) -> Token:
     )
 
 
-tokens = st.sampled_from((app_tokens(),) * 5 + (service_tokens(),) * 2 + (odd_tokens(),)).flatmap(lambda one: one)
+@st.composite
+def granular_tokens(draw: st.DrawFn) -> Token:
+    """Nothing but filtered scopes of one type, for one patient, for all, or for a service."""
+    kind = draw(st.sampled_from(("Observation", "Observation", "Condition", "*")))
+    level = draw(st.sampled_from(("patient", "patient", "user", "system")))
+    filters = draw(st.lists(st.sampled_from(CONSTRAINTS[kind]), min_size=1, max_size=2))
+    found = tuple(f"{level}/{kind}.rs?{one}" for one in filters)
+    match level:
+        case "patient":
+            return Token(found, patient="ana", client="app")
+        case "user":
+            return Token(found, fhir_user="Practitioner/practitioner", client="app")
+    return Token(found, client="service")
+
+
+USUAL = (app_tokens(),) * 5 + (service_tokens(),) * 2 + (granular_tokens(),) * 2 + (odd_tokens(),) * 2
+tokens = st.sampled_from(USUAL).flatmap(lambda one: one)
 
 
 def kinds_of(token: Token) -> tuple[str, ...]:

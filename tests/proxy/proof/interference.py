@@ -38,16 +38,30 @@ CASES = st.builds(lambda pair, seed: Case(*pair, seed), asked, st.integers(0, 10
 
 def check(watch: Watch, case: Case) -> None:
     world, one = watch.world, watch.world.shelf
-    other = vary(one, case.token, Random(case.seed))
+    rng = Random(case.seed)
+    other = vary(one, case.token, rng)
+    probe = Request("read", f"/{_changed_key(one, other, rng)}")
     seen = []
     for shelf in (one, other):
         world.put(shelf, watch.mode, case.seed)
-        seen.append([_visible(reply) for reply in world.pages(case.token, case.request, PAGES)])
+        replies = [*world.pages(case.token, case.request, PAGES), world.ask(case.token, probe)]
+        seen.append([_visible(reply) for reply in replies])
     world.put(one, watch.mode)
-    assert seen[0] == seen[1], (case.token, case.request)
+    assert seen[0] == seen[1], (case.token, case.request, probe)
     watch.case(case.request.interaction)
     for answer in seen[0]:
         watch.saw(answer[0])
+
+
+def _changed_key(one: Shelf, other: Shelf, rng: Random) -> str:
+    """Return something outside that is there in one of the states only, or is not the same."""
+    kinds = ("Observation", "Condition", "Encounter", "Task", "Patient", "Device", "Group")
+    keys = sorted(
+        key
+        for key in one.state.resources.keys() | other.state.resources.keys()
+        if key.partition("/")[0] in kinds and one.state.resources.get(key) is not other.state.resources.get(key)
+    )
+    return rng.choice(keys) if keys else "Observation/absent"
 
 
 def _visible(reply: Reply) -> tuple[Any, ...]:

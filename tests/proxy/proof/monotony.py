@@ -6,7 +6,7 @@ from typing import NamedTuple
 from hypothesis import strategies as st
 
 from tests.proxy.oracle import LETTERS, Token
-from tests.proxy.proof.generators import asked
+from tests.proxy.proof.generators import app_tokens, kinds_of, reads, requests_for, searches, service_tokens
 from tests.proxy.proof.judging import resources_in
 from tests.proxy.proof.running import Watch
 from tests.proxy.proof.vocabulary import CONSTRAINTS
@@ -29,7 +29,7 @@ def weakened(draw: st.DrawFn, token: Token) -> Token:
     scopes = list(token.scopes)
     which = draw(st.integers(0, len(scopes) - 1))
     scope = scopes[which]
-    match draw(st.sampled_from(("drop", "letter", "filter", "patients"))):
+    match draw(st.sampled_from(("drop", "letter", "filter", "filter", "patients"))):
         case "letter" if "." in scope:
             head, _, rest = scope.partition(".")
             suffix, mark, query = rest.partition("?")
@@ -43,12 +43,25 @@ def weakened(draw: st.DrawFn, token: Token) -> Token:
                 token.only_patients if token.only_patients is not None else frozenset({"ana"})
             )
             return replace(token, only_patients=fewer, only_groups=None) if token.only_groups is None else token
-        case _:
+        case _ if len(scopes) > 1:
             del scopes[which]
+        case _:
+            scopes[which] = narrower(scopes[which])
     return replace(token, scopes=tuple(scopes))
 
 
-CASES = asked.flatmap(lambda pair: st.builds(Case, st.just(pair[0]), st.just(pair[1]), weakened(pair[0])))
+def narrower(scope: str) -> str:
+    """Return a scope of one type for one of all types; what is of one type already stays as it is."""
+    return scope.replace("/*.", "/Observation.", 1) if "?" not in scope else scope
+
+
+def _cases(token: Token) -> st.SearchStrategy[Case]:
+    kinds = kinds_of(token)
+    requests = st.one_of(searches(kinds, odd=False), searches(kinds, odd=False), reads(kinds), requests_for(kinds))
+    return st.builds(Case, st.just(token), requests, weakened(token))
+
+
+CASES = st.one_of(app_tokens(), app_tokens(), service_tokens()).flatmap(_cases)
 
 
 def check(watch: Watch, case: Case) -> None:

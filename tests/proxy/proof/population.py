@@ -263,10 +263,9 @@ def _derived(make: Maker) -> Iterator[Step]:
         made = make.resource("Provenance", f"about-{number}")
         yield Step(made | {"target": [{"reference": one} for one in targets]})
     for name, context in (
-        ("of-ana", "Patient/ana"), ("of-ben", "Patient/ben"), ("of-ana-note",
-        "DocumentReference/ana-documentreference"),
-        ("of-ben-note", "DocumentReference/ben-documentreference"), ("of-nobody", None), ("of-other",
-        "https://x.example/Patient/ana"),
+        ("of-ana", "Patient/ana"), ("of-ben", "Patient/ben"), ("of-nobody", None),
+        ("of-other", "https://x.example/Patient/ana"), ("of-ana-note", "DocumentReference/ana-documentreference"),
+        ("of-ben-note", "DocumentReference/ben-documentreference"),
     ):  # fmt: skip
         made = make.resource("Binary", name)
         yield Step(made | ({"securityContext": {"reference": context}} if context else {}))

@@ -29,6 +29,8 @@ HOLDERS = (
 )
 OTHERS = (
     *HOLDERS,
+    replace(ANA, client="cardio-lite"),
+    replace(ANA, client="cardio-lite"),
     Token(("patient/*.rs",), patient="ben", client="app"),
     Token(("patient/*.rs",), patient="cho", client="app"),
     Token(("patient/Condition.rs",), patient="ana", client="app"),
@@ -36,7 +38,7 @@ OTHERS = (
     Token(("user/*.rs",), fhir_user="Patient/ben", client="app"),
     Token(("system/*.rs",), client="service", only_groups=frozenset({"everyone"})),
 )
-SPOILT = ("", "change", "cut", "double", "add", "other", "expired", "tenant", "parameter")
+SPOILT = ("", *("other",) * 5, "change", "cut", "double", "add", "expired", "tenant", "parameter")
 
 
 class Case(NamedTuple):

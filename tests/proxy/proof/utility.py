@@ -17,7 +17,7 @@ from fhirproxy.r4server.search.sorting import sort_versions
 from fhirproxy.r4server.store import Version
 from smartauth.policy import r4
 from tests.proxy.oracle import PUBLIC, TYPES, Token, reach
-from tests.proxy.proof.generators import app_tokens, instances, kinds_of, searches, service_tokens
+from tests.proxy.proof.generators import app_tokens, granular_tokens, instances, kinds_of, searches, service_tokens
 from tests.proxy.proof.judging import Judge
 from tests.proxy.proof.running import Watch
 from tests.proxy.proof.world import MARKER, Request, World
@@ -40,7 +40,7 @@ def _requests(token: Token) -> st.SearchStrategy[Request]:
     return st.one_of(searches(kinds, odd=False), searches(kinds, odd=False), reads)
 
 
-CASES = st.one_of(app_tokens(), app_tokens(), service_tokens()).flatmap(
+CASES = st.one_of(app_tokens(), app_tokens(), service_tokens(), granular_tokens()).flatmap(
     lambda token: st.builds(Case, st.just(token), _requests(token))
 )
 

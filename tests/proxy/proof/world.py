@@ -176,7 +176,7 @@ class World:
 
     def _client(self, token: Token) -> str:
         if not token.is_service:
-            return "growth-chart"
+            return "growth-chart" if token.client in ("", "app") else token.client
         restrictions: dict[str, list[str]] = {}
         if token.only_patients is not None:
             restrictions["patients"] = sorted(token.only_patients)

@@ -17,14 +17,14 @@ EVERYTHING = Token(("system/*.cruds",), client="service")
 FHIR = (("Content-Type", "application/fhir+json"),)
 PLANTED = (
     "", "", "", "Observation/ben-observation", "Binary/of-ben", "Binary/attached-ben", "Patient/ben",
-    "Encounter/ben-encounter",
-    "Observation/missing", "Observation/ana-observation", "Binary/attached-ana", "Practitioner/practitioner",
-    "https://elsewhere.example/Observation/1", "Observation?subject=Patient/ben",
+    "Encounter/ben-encounter", "Observation/missing", "Observation/ana-observation", "Binary/attached-ana",
+    "Practitioner/practitioner", "https://elsewhere.example/Observation/1", "Observation?subject=Patient/ben",
     "urn:uuid:6f1c1b0e-0000-4000-8000-000000000000",
 )  # fmt: skip
-CRITERIA = ("_id=ana-observation", "_id=ben-observation", "patient=Patient/ana&code=718-7", "patient=Patient/ben",
-"status=final",
-            "patient.name=x", "code=718-7")  # fmt: skip
+CRITERIA = (
+    "_id=ana-observation", "_id=ben-observation", "patient=Patient/ana&code=718-7", "patient=Patient/ben",
+    "status=final", "patient.name=x", "code=718-7",
+)  # fmt: skip
 
 
 class Recipe(NamedTuple):
