@@ -71,7 +71,7 @@ class Transaction:
             self._send(steps)
         for work in works:
             if work.existing is not None and isinstance(work.plan, WritePlan):
-                self.trail.found(work.plan, work.existing.id)
+                self.trail.found(work.plan, work.existing)
                 work.answer = existing_answer(work.plan, work.existing, self.exchange)
             elif work.answer is None:  # What is read is read last: it shows what the transaction made of it.
                 work.answer = carry_out(work.index, work.entry, act, attempt)
@@ -146,7 +146,7 @@ class Transaction:
     def _send(self, steps: list[tuple[_Work, Step]]) -> None:
         request = transaction_request(tuple(step for _, step in steps), self.names.urns)
         for _, step in steps:
-            self.trail.intend(step.plan, step.version)
+            self.trail.intend(step.plan, step.version, step.checked)
         answer, bundle = self.exchange.write(request)
         if answer.status != 200:
             raise refusal_of(answer.status, bundle)
@@ -154,7 +154,7 @@ class Transaction:
         self.exchange.known.clear()  # What was known was known of the time before.
         for (work, step), told in zip(steps, entries, strict=True):
             result = self._result(step, told)
-            self.trail.done(step.plan, result.id, result.status)
+            self.trail.done(step.plan, result.id, result.status, step.checked)
             work.answer = written_answer(step.plan, result, self.exchange)
 
     def _result(self, step: Step, told: Resource) -> Written:

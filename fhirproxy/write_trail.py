@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from django.db import Error
 
 from fhirproxy.exchange import Exchange
+from fhirproxy.policy.compartments import Checked
+from fhirproxy.policy.subjects import patients_of
 from fhirproxy.policy.write_plans import WritePlan
 from smartauth.audit.recording import AuditEvent, AuditUnavailable, record_now, record_read
 from smartauth.context import RequestContext
@@ -21,25 +23,30 @@ class Trail:
     exchange: Exchange
     within: str = ""
 
-    def intend(self, plan: WritePlan, version: str) -> None:
-        """Store what will be sent. Raises AuditUnavailable; then nothing may be sent."""
+    def intend(self, plan: WritePlan, version: str, checked: Checked) -> None:
+        """Store what will be sent. Raises AuditUnavailable; then nothing may be sent.
+
+        checked: what will be there, or for a delete what was.
+        """
         try:
-            record_now(self.context, self._event(plan, plan.verb, plan.id, {"version": version}))
+            record_now(self.context, self._event(plan, plan.verb, plan.id, {"version": version}, checked))
         except Error as error:
             raise AuditUnavailable("the audit trail cannot be written") from error
 
-    def done(self, plan: WritePlan, resource_id: str, status: int) -> None:
+    def done(self, plan: WritePlan, resource_id: str, status: int, checked: Checked) -> None:
         """Note what came of it. The write has happened, so a trail that cannot be written no longer stops it."""
         try:
-            record_read(self.context, self._event(plan, "written", resource_id, {"status": status}))
+            record_read(self.context, self._event(plan, "written", resource_id, {"status": status}, checked))
         except AuditUnavailable:
             logging.getLogger(__name__).exception("the outcome of write %s was not recorded", self.context.trace_id)
 
-    def found(self, plan: WritePlan, resource_id: str) -> None:
+    def found(self, plan: WritePlan, checked: Checked) -> None:
         """Note that a conditional create found its resource, which is a search. Raises AuditUnavailable."""
-        record_read(self.context, self._event(plan, "search", resource_id, {}))
+        record_read(self.context, self._event(plan, "search", checked.id, {}, checked))
 
-    def _event(self, plan: WritePlan, action: str, resource_id: str, details: dict[str, str | int]) -> AuditEvent:
+    def _event(
+        self, plan: WritePlan, action: str, resource_id: str, details: dict[str, str | int], checked: Checked
+    ) -> AuditEvent:
         access, exchange = self.access, self.exchange
         return AuditEvent(
             action,
@@ -51,6 +58,7 @@ class Trail:
             authorization=access.authorization,
             resource_type=plan.type,
             resource_id=resource_id,
+            patients=_whose(plan, checked, exchange),
             details={
                 "interaction": plan.verb,
                 "scopes": ",".join(sorted({f"{grant.level}/{grant.resource}.{grant.letters}" for grant in plan.via})),
@@ -58,16 +66,23 @@ class Trail:
                 "checked": exchange.checked,
                 "removed": exchange.removed,
                 **({"within": self.within} if self.within else {}),
-                **self._weakened(plan),
+                **_weakened(plan),
                 **details,
             },
         )
 
-    def _weakened(self, plan: WritePlan) -> dict[str, str | int]:
-        """Every switch that weakens a rule and had a part in the decision is named."""
-        switches = plan.switches
-        names = [
-            *(("update_as_create",) if plan.create_via else ()),
-            *(("allow_unversioned_writes",) if switches.allow_unversioned and not plan.is_full else ()),
-        ]
-        return {"weakened": ",".join(names)} if names else {}
+
+def _whose(plan: WritePlan, checked: Checked, exchange: Exchange) -> frozenset[str]:
+    if plan.type == "Patient" and not plan.id:
+        return frozenset()  # Its id comes from the upstream; until then it goes by one that is nobody's.
+    return patients_of(checked, exchange.info.bases)
+
+
+def _weakened(plan: WritePlan) -> dict[str, str | int]:
+    """Name the loosened switches that had a part in the decision, under the name they have in every record."""
+    switches = plan.switches
+    names = [
+        *(("update_as_create",) if plan.create_via else ()),
+        *(("allow_unversioned_writes",) if switches.allow_unversioned and not plan.is_full else ()),
+    ]
+    return {"switches": ",".join(names)} if names else {}

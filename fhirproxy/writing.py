@@ -46,9 +46,9 @@ def write(plan: WritePlan, authority: Authority, exchange: Exchange, trail: Trai
     """Carry out a write. Raises FhirRefusal, UpstreamError, or AuditUnavailable before anything was sent."""
     prepared = prepare(plan, authority, exchange)
     if isinstance(prepared, Checked):
-        trail.found(plan, prepared.id)
+        trail.found(plan, prepared)
         return existing_answer(plan, prepared, exchange)
-    trail.intend(prepared.plan, prepared.version)
+    trail.intend(prepared.plan, prepared.version, prepared.checked)
     try:
         result = send(prepared, exchange)
     except FhirRefusal as refused:
@@ -58,9 +58,9 @@ def write(plan: WritePlan, authority: Authority, exchange: Exchange, trail: Trai
         prepared = prepare(plan, authority, exchange)
         if isinstance(prepared, Checked):
             raise AssertionError(plan) from None
-        trail.intend(prepared.plan, prepared.version)
+        trail.intend(prepared.plan, prepared.version, prepared.checked)
         result = send(prepared, exchange)
-    trail.done(prepared.plan, result.id, result.status)
+    trail.done(prepared.plan, result.id, result.status, prepared.checked)
     return written_answer(prepared.plan, result, exchange)
 
 

@@ -63,6 +63,18 @@ def test_a_create_is_stored_as_we_wrote_it(restored: Behind, minted: Mint, call:
     assert (outcome.action, outcome.resource_id, outcome.details["status"]) == ("written", created["id"], 201)
 
 
+def test_the_trail_names_whom_a_write_is_about(restored: Behind, minted: Mint, call: Caller) -> None:
+    """With no patient in context, as for a service, it is what is written that tells."""
+    entry = {"request": {"method": "POST", "url": "Observation"}, "resource": observation("Patient/ben")}
+    whole = {"resourceType": "Bundle", "type": "transaction", "entry": [entry]}
+    switch(writes="all")
+    service = minted("system/*.cruds")
+    assert call.write("POST", "/Observation", service, observation()).status_code == 201
+    assert call.write("POST", "", service, whole).status_code == 200
+    told = AuditRecord.objects.exclude(action="read").order_by("pk").values_list("action", "patients")
+    assert list(told) == [("create", ["ana"]), ("written", ["ana"]), ("create", ["ben"]), ("written", ["ben"])]
+
+
 def test_an_update_is_tied_to_the_version_that_was_read(restored: Behind, minted: Mint, call: Caller) -> None:
     body = observation(id="versioned-ana", status="amended")
     response = call.write("PUT", OWN, minted("patient/Observation.ru", **ANA), body)
@@ -544,7 +556,7 @@ def test_an_id_that_was_never_used_is_created_only_where_the_tenant_says_so(
     assert call.write("PUT", "/Observation/new", clinician(minted, "user/*.ru"), body).status_code == 404
     response = call.write("PUT", "/Observation/new", doctor, body)
     assert (response.status_code, response["Location"]) == (201, f"{PUBLIC}/Observation/new/_history/1")
-    assert AuditRecord.objects.filter(details__weakened="update_as_create").exists()
+    assert AuditRecord.objects.filter(details__switches="update_as_create").exists()
 
 
 UPSTREAM = [
