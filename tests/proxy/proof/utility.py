@@ -16,7 +16,7 @@ from fhirproxy.r4server.search.query import parse_query
 from fhirproxy.r4server.search.sorting import sort_versions
 from fhirproxy.r4server.store import Version
 from smartauth.policy import r4
-from tests.proxy.oracle import PUBLIC, TYPES, Token, reach
+from tests.proxy.oracle import LETTERS, PUBLIC, TYPES, Token, reach
 from tests.proxy.proof.generators import app_tokens, granular_tokens, instances, kinds_of, searches, service_tokens
 from tests.proxy.proof.judging import Judge
 from tests.proxy.proof.running import Watch
@@ -77,7 +77,7 @@ def _check_search(watch: Watch, case: Case, judge: Judge) -> None:
         assert replies[0].status == 400 or not is_due, case
         return
     assert is_due, case
-    pairs += _narrowing(case.token, kind, pairs, watch.world)
+    pairs += [*_narrowing(case.token, kind, pairs, watch.world), *_pushed_down(case.token, kind, pairs)]
     wanted = [version for version in _direct(watch.world, kind, pairs) if judge.admits(_marker(version), "s")]
     matches, includes = _entries(replies)
     expected = [_marker(version) for version in wanted]
@@ -138,6 +138,21 @@ def _narrowing(token: Token, kind: str, pairs: list[tuple[str, str]], world: Wor
         return []
     name = facts["narrow"]
     return [(name, ",".join(one if name == "_id" else f"Patient/{one}" for one in sorted(patients)))]
+
+
+def _pushed_down(token: Token, kind: str, pairs: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return the reference filters of the one scope that applies: the upstream finds fewer spellings than we know."""
+    scopes = [scope for scope in token.scopes if scope.partition("/")[2].partition(".")[0] in ("*", kind)]
+    searching = [scope for scope in scopes if "s" in _letters(scope)]
+    if len(searching) != 1:
+        return []
+    filters = parse_qsl(searching[0].partition("?")[2])
+    return [(name, value) for name, value in filters if name in ("subject", "encounter") and name not in dict(pairs)]
+
+
+def _letters(scope: str) -> str:
+    suffix = scope.partition("?")[0].partition(".")[2]
+    return LETTERS.get(suffix, suffix)
 
 
 def _direct(world: World, kind: str, pairs: list[tuple[str, str]]) -> list[Version]:

@@ -6,9 +6,9 @@ from tests.proxy.oracle import PUBLIC
 from tests.proxy.proof.population import CATEGORY_SYSTEM, COMMON, JOINT, LABEL_SYSTEM, LOINC
 
 KINDS = (
-    *COMMON, *COMMON, *JOINT, "Patient", "Patient", "Device", "Device", "Schedule", "Provenance", "Practitioner",
-    "Organization", "AllergyIntolerance", "CarePlan", "Coverage", "Immunization", "Binary", "Bundle", "AuditEvent",
-    "Basic", "DiagnosticReport", "RelatedPerson", "Medication", "Specimen", "Goal", "Communication",
+    *COMMON, *COMMON, *JOINT, *("Provenance", "Binary", "Bundle", "Device") * 3, "Patient", "Patient", "Schedule",
+    "Practitioner", "Organization", "AllergyIntolerance", "CarePlan", "Coverage", "Immunization", "AuditEvent", "Basic",
+    "DiagnosticReport", "RelatedPerson", "Medication", "Specimen", "Goal", "Communication",
 )  # fmt: skip
 SUFFIXES = ("rs", "rs", "rs", "read", "cruds", "*", "r", "s", "cud", "write", "c", "u", "d", "cu")
 CONSTRAINTS = {
