@@ -55,11 +55,11 @@ def _last_header_counts(method: str, raw: Any, *, has_body: bool) -> Any:
     return _screen(method, tuple({name.lower(): (name, value) for name, value in raw}.values()), has_body=has_body)
 
 
-def include_anything(resource_type: str, text: str, *, reverse: bool) -> Any:
+def include_anything(resource_type: str, name: str, text: str) -> Any:
     try:
-        return _parse_include(resource_type, text, reverse=reverse)
+        return _parse_include(resource_type, name, text)
     except FhirRefusal:
-        return results.Include(resource_type, "subject", "", reverse=reverse, types=frozenset())
+        return results.Include(resource_type, "subject", "", reverse="rev" in name, types=frozenset())
 
 
 _parse_include = results.parse_include
@@ -141,42 +141,43 @@ def any_of_several(about: Any, patients: Any) -> bool:
     return any(isinstance(who, Opaque) for who in about) or (bool(named) and not any(w.id in patients for w in named))
 
 
-def about_a_group_is_about_nobody(unchecked: Any, facts: Any, patients: Any, bases: Any) -> bool:
+def about_a_group_is_about_nobody(unchecked: Any, facts: Any, patients: Any, bases: Any, **rest: Any) -> bool:
     about = compartments._at(unchecked, facts.primary, bases)
     if about and not any(isinstance(who, Local | Opaque) for who in about):
         others = compartments._at(unchecked, facts.secondary, bases)
         return any(isinstance(who, Local) and who.id in patients for who in others)
-    return _about(unchecked, facts, patients, bases)
+    return _about(unchecked, facts, patients, bases, **rest)
 
 
-def formal(unchecked: Any, facts: Any, patients: Any, bases: Any) -> bool:
+def formal(unchecked: Any, facts: Any, patients: Any, bases: Any, **_: Any) -> bool:
     everywhere = compartments._at(unchecked, [*facts.primary, *facts.secondary], bases)
     return any(isinstance(who, Local) and who.id in patients for who in everywhere)
 
 
-def secondary_never(unchecked: Any, facts: Any, patients: Any, bases: Any) -> bool:
-    return bool(compartments._at(unchecked, facts.primary, bases)) and _about(unchecked, facts, patients, bases)
+def secondary_never(unchecked: Any, facts: Any, patients: Any, bases: Any, **rest: Any) -> bool:
+    primary = compartments._at(unchecked, facts.primary, bases)
+    return bool(primary) and _about(unchecked, facts, patients, bases, **rest)
 
 
-def anybody_secondary(unchecked: Any, facts: Any, patients: Any, bases: Any) -> bool:
+def anybody_secondary(unchecked: Any, facts: Any, patients: Any, bases: Any, **rest: Any) -> bool:
     if compartments._at(unchecked, facts.primary, bases):
-        return _about(unchecked, facts, patients, bases)
+        return _about(unchecked, facts, patients, bases, **rest)
     return True
 
 
 def class_is(cls: str, answer: bool) -> Callable[..., bool]:
-    def member(unchecked: Any, patients: Any, bases: Any, known: Any = compartments.NOTHING_KNOWN) -> bool:
+    def member(unchecked: Any, *rest: Any, **named: Any) -> bool:
         if compartments.r4.memberships()[unchecked.type].cls == cls:
             return answer
-        return _member(unchecked, patients, bases, known)
+        return _member(unchecked, *rest, **named)
 
     return member
 
 
-def case_folded(unchecked: Any, patients: Any, bases: Any, known: Any = compartments.NOTHING_KNOWN) -> bool:
+def case_folded(unchecked: Any, patients: Any, *rest: Any, **named: Any) -> bool:
     if unchecked.type == "Patient":
         return unchecked.id.lower() in {one.lower() for one in patients}
-    return _member(unchecked, patients, bases, known)
+    return _member(unchecked, patients, *rest, **named)
 
 
 def some_target(about: Any, *rest: Any) -> bool:
@@ -214,12 +215,12 @@ def codes_folded(value: Any, text: str) -> bool:
     return any(code.lower() in ("", one[1]) and (not bar or one[0] == system) for one in codes)
 
 
-def filters_overlooked(grant: Any, unchecked: Any, bases: Any, known: Any) -> bool:
-    return _admits(dataclasses.replace(grant, filters=()), unchecked, bases, known)
+def filters_overlooked(grant: Any, *rest: Any) -> bool:
+    return _admits(dataclasses.replace(grant, filters=()), *rest)
 
 
-def _instance_overlooked(grant: Any, unchecked: Any, bases: Any, known: Any) -> bool:
-    return _admits(dataclasses.replace(grant, instance=""), unchecked, bases, known)
+def _instance_overlooked(grant: Any, *rest: Any) -> bool:
+    return _admits(dataclasses.replace(grant, instance=""), *rest)
 
 
 def first_filter_only(resource: Any, filters: Any, bases: Any) -> bool:
@@ -230,13 +231,13 @@ _matches = constraints.matches
 
 # --- Searching -------------------------------------------------------------------------------------------------------
 
-_confine = narrowing._confine
+_confine = narrowing.confine
 _narrow = narrowing._narrow
-_entry = searching._entry
+_entry = searching.entry_of
 _total = searching.Sifter.total
 _gather = searching.Sifter.gather
-_sift = searching.Sifter._check
-_decide_read = decisions._decide_read
+_sift = searching.Sifter.check
+_decide_read = decisions.read_instance
 _not_found = reading.not_found
 
 
@@ -252,7 +253,7 @@ def upstream_total(self: Any, gathered: Any) -> Any:
 def no_more_than_wanted(self: Any, start: Any, wanted: int) -> Any:
     """Ask one page and no more, and pass its next link on."""
     gathered = searching.Gathered()
-    page = self._exchange.page(start.request)
+    page = self._exchange.page(start.request, kind=self.bundle_type)
     gathered.upstream_total = page.total
     gathered.following = self._take(page, start, gathered, wanted) or (
         searching.Position(page.next) if page.next else None
@@ -279,8 +280,8 @@ def told_the_partner(officer: str = "") -> Any:
     return refusal
 
 
-def gone_for_all(wanted: Any, given: Any) -> Any:
-    plan = _decide_read(wanted, given)
+def gone_for_all(*given: Any, **named: Any) -> Any:
+    plan = _decide_read(*given, **named)
     return dataclasses.replace(plan, is_full=True) if isinstance(plan, plans.ReadPlan) else plan
 
 
@@ -312,7 +313,7 @@ def followed_redirects() -> Any:
     return handle
 
 
-_new_handle = upstream._new_handle
+_new_handle = upstream.new_handle
 _own_headers = upstream._headers
 
 
@@ -341,28 +342,32 @@ _shape = shaping.shape
 _open = cursors.open_cursor
 
 
+def _continuing(sealed: Any, given: Any) -> Any:
+    types = frozenset(sealed.types)
+    return cursors.grants_for(sealed.interaction, given, resource_type=sealed.type, resource_id=sealed.id, types=types)
+
+
 def other_holder(text: str, given: Any, *, access: Any, now: Any) -> Any:
     sealed = cursors._unseal(text)
-    via = given.having("s", sealed.type)
+    via = _continuing(sealed, given)
     if sealed.expires_at <= now.timestamp():
         raise cursors.no_page("page.expired", "expired")
-    if not via:
-        return plans.deny_letter(given, "s", sealed.type, "searching")
+    if isinstance(via, plans.Deny):
+        return via
     if sealed.patients != cursors.patients_digest(via):
         raise cursors.no_page("page.authority", "other patients")
-    return cursors._plan(sealed, decisions.resume_link(sealed.target), given)
+    return cursors._plan(sealed, decisions.resume_link(sealed.target), via)
 
 
 def cursor_is_authority(text: str, given: Any, *, access: Any, now: Any) -> Any:
     """The letter is not asked for again: the cursor is taken for permission."""
     sealed = cursors._unseal(text)
     full = Grant("user", "*", "rs", EVERYONE)
-    wide = dataclasses.replace(given, grants=(full,))
     if (sealed.tenant, sealed.client_id, sealed.subject) != (access.tenant, access.client_id, access.subject):
         raise cursors.no_page("page.foreign", "foreign")
     if sealed.expires_at <= now.timestamp():
         raise cursors.no_page("page.expired", "expired")
-    return cursors._plan(sealed, decisions.resume_link(sealed.target), wide)
+    return cursors._plan(sealed, decisions.resume_link(sealed.target), (full,))
 
 
 def any_reference(text: str, bases: Any) -> Local | None:
@@ -370,7 +375,7 @@ def any_reference(text: str, bases: Any) -> Local | None:
     return Local(parts[-2], parts[-1]) if len(parts) > 1 else None
 
 
-def not_narrowed(resource_type: str, query: Any, reach: Any) -> Any:
+def not_narrowed(resource_type: str, query: Any, reach: Any, **_: Any) -> Any:
     return query.criteria, ()
 
 
