@@ -22,6 +22,15 @@ def test_another_spelling_does_not_open(spoil: object) -> None:
         decrypt(spoil(sealed), purpose="one")  # type: ignore[operator]
 
 
+def test_the_last_unused_bits_count() -> None:
+    sealed = encrypt(b"twenty bytes of text", purpose="one")
+    assert sealed[-1] == "="
+    assert sealed[-2] != "="  # One padding character: two bits are unused.
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    with pytest.raises(Unsealable):
+        decrypt(f"{sealed[:-2]}{alphabet[alphabet.index(sealed[-2]) + 1]}=", purpose="one")
+
+
 @pytest.mark.parametrize("text", ["", "AAAA", "ä", "=", "not sealed"])
 def test_what_was_never_sealed_does_not_open(text: str) -> None:
     with pytest.raises(Unsealable):

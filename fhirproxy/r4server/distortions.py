@@ -148,22 +148,26 @@ def invented(scene: Scene) -> Sending:
 
 def duplicate_names(scene: Scene) -> Sending:
     """Say a thing twice: a reader keeping the first and one keeping the last see different patients."""
-    version = scene.stranger()
-    if version is None:
-        return Sending(scene.response)
     kind, _, resource_id = scene.path.strip("/").partition("/")
+    others = scene.store.all_of(kind)
+    is_read = scene.response.status == 200 and scene.document().get("resourceType") == kind
+    if not is_read and not others:
+        return Sending(scene.response)
+    body = scene.response.body if is_read else scene.rng.choice(others).raw
+    subject = b'"subject":{"reference":"Patient/ana"},"patient":{"reference":"Patient/ana"},'
     twin = scene.rng.choice(
         (
-            b'"subject":{"reference":"Patient/ana"},"patient":{"reference":"Patient/ana"},',
+            subject,
+            subject,
+            subject,
             b'"resourceType":"%b",' % kind.encode(),
             b'"id":"%b",' % resource_id.encode(),
             b'"\\u0069d":"%b",' % resource_id.encode(),
             b'"ID":"ana",',
         )
     )
-    body = version.raw
     spoilt = body[:1] + twin + body[1:] if scene.rng.random() < 0.5 else body[:-1] + b"," + twin[:-1] + b"}"
-    if scene.document().get("resourceType") == "Bundle":
+    if not is_read:
         spoilt = b'{"resourceType":"Bundle","type":"searchset","entry":[{"resource":' + spoilt + b"}]}"
     return scene.with_body(spoilt, status=200)
 

@@ -31,7 +31,7 @@ class Case(NamedTuple):
 CASES = st.one_of(app_tokens(), service_tokens()).flatmap(
     lambda token: st.builds(
         Case, st.just(token), st.one_of(searches(kinds_of(token)), reads(kinds_of(token))),
-        st.sampled_from(sorted(DISTORTIONS)), st.integers(0, 10_000),
+        st.sampled_from((*sorted(DISTORTIONS), *("duplicate-names",) * 3)), st.integers(0, 10_000),
     )
 )  # fmt: skip
 
