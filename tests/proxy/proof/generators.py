@@ -14,6 +14,7 @@ from smartauth.policy import r4
 from tests.proxy.oracle import Token
 from tests.proxy.proof.population import JOINT
 from tests.proxy.proof.vocabulary import (
+    CHAINED,
     CONSTRAINTS,
     GOOD_SUFFIXES,
     IDS,
@@ -146,7 +147,7 @@ def parameters(draw: st.DrawFn, kind: str, *, odd: bool = True) -> list[tuple[st
     found += draw(st.lists(st.sampled_from(includes), max_size=2)) if includes else []
     found += draw(st.lists(st.sampled_from(RESULTS), max_size=2, unique_by=lambda pair: pair[0]))
     if odd and draw(st.integers(0, 9)) == 9:
-        found.append(draw(st.sampled_from((*REFUSED, *INCLUDES))))
+        found.append(draw(st.sampled_from((*REFUSED, *CHAINED, *INCLUDES))))
     return found
 
 

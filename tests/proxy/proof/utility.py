@@ -142,7 +142,9 @@ def _narrowing(token: Token, kind: str, pairs: list[tuple[str, str]], world: Wor
 
 def _pushed_down(token: Token, kind: str, pairs: list[tuple[str, str]]) -> list[tuple[str, str]]:
     """Return the reference filters of the one scope that applies: the upstream finds fewer spellings than we know."""
-    scopes = [scope for scope in token.scopes if scope.partition("/")[2].partition(".")[0] in ("*", kind)]
+    scopes = [
+        scope for scope in dict.fromkeys(token.scopes) if scope.partition("/")[2].partition(".")[0] in ("*", kind)
+    ]
     searching = [scope for scope in scopes if "s" in _letters(scope)]
     if len(searching) != 1:
         return []

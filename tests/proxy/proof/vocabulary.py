@@ -72,11 +72,19 @@ INCLUDES = tuple(
                  "Encounter:patient", "Observation:encounter", "Observation:has-member", "List:item", "Group:member",
                  "Person:patient", "Patient:link", "AuditEvent:entity", "Observation:focus", "Provenance:patient", "*")
 )  # fmt: skip
+# Offered to some tokens and refused to others: what a search can be asked by way of another resource.
+CHAINED = (
+    ("patient.name", "a"), ("subject:Patient.name", "a"), ("subject:Patient.birthdate", "lt2000"),
+    ("patient.general-practitioner.name", "a"), ("encounter.status", "planned"), ("performer:Practitioner.name", "a"),
+    ("_has:Observation:patient:code", "718-7"), ("_has:Observation:subject:status", "final"),
+    ("_has:Condition:encounter:code", "x"), ("_has:Provenance:target:recorded", "gt2000"),
+    ("_include:iterate", "Observation:subject"), ("_include:iterate", "Patient:general-practitioner"),
+)  # fmt: skip
 REFUSED = (
-    ("_has:Observation:patient:code", "718-7"), ("patient.name", "a"), ("subject:Patient.name", "a"), ("_list", "x"),
+    ("_has:Observation:patient:code", "718-7"), ("encounter.status", "planned"), ("_list", "x"),
     ("_filter", "subject eq Patient/ben"), ("_text", "ben"), ("_content", "ben"), ("subject:missing", "true"),
     ("patient:identifier", "urn:mrn|ben"), ("subject:not", "Patient/ana"),
-    ("_include:iterate", "Observation:subject"), ("_getpages", "x"), ("_offset", "1"), ("_method", "DELETE"),
+    ("_getpages", "x"), ("_offset", "1"), ("_method", "DELETE"),
     ("nonsense", "1"), ("has-member.code", "718-7"), ("_type", "Patient"), ("_query", "x"), ("_source", "x"),
     ("_in", "Group/everyone"), ("_graph", "x"), ("page", "2"), ("_contained", "true"),
     ("subject:Group", "Patient/ben"), ("code:in", "http://x"), ("subject", "Patient/ana/_history/1"),
