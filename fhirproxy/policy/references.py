@@ -35,7 +35,16 @@ class Base:
     segments: tuple[str, ...]
 
     def relative(self, url: str) -> str | None:
-        """Return what follows this base in `url` (path, query and fragment, no leading slash), or None outside it."""
+        """Return what follows this base in `url` (path, query and fragment, no leading slash), or None outside it.
+
+        A path with dot segments leads somewhere else, so it is outside.
+        """
+        rest = self.written_below(url)
+        path = re.split(r"[?#]", rest, maxsplit=1)[0] if rest else ""
+        return None if any(part in {".", ".."} for part in path.split("/")) else rest
+
+    def written_below(self, url: str) -> str | None:
+        """Return what is written behind this base in `url`, wherever that leads, or None when it begins otherwise."""
         # Most URLs in a resource name code systems: one look for the host is cheaper than taking them apart.
         found = URL.match(url) if self.host in url.lower() else None
         if found is None or (found["scheme"].lower(), found["host"].lower()) != (self.scheme, self.host):
@@ -49,7 +58,7 @@ class Base:
         tail = rest[len(path) :]
         segments = path.split("/")[1:]
         depth = len(self.segments)
-        if tuple(segments[:depth]) != self.segments or any(part in {".", ".."} for part in segments):
+        if tuple(segments[:depth]) != self.segments:
             return None
         return "/".join(segments[depth:]) + tail
 

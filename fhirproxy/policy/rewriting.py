@@ -32,7 +32,7 @@ def localise(tree: Json, bases: Bases) -> None:
 def localise_url(text: str, bases: Bases) -> str:
     """Return the same place on our base when `text` is a URL on the upstream's, else `text`."""
     for base in bases.upstream:
-        rest = base.relative(text)
+        rest = base.written_below(text)  # Dot segments lead nowhere for us, and must not give its address away.
         if rest is not None and BLANK.search(rest) is None:  # A sentence that begins with a URL is free text.
             separator = "" if not rest or rest[0] in "?#" else "/"
             return f"{bases.public_url}{separator}{rest}"

@@ -31,6 +31,7 @@ URLS = [
     (f"{UPSTREAM}?page=2", f"{PUBLIC}?page=2"),
     (f"{ALIAS}/Patient/ana", f"{PUBLIC}/Patient/ana"),
     ("HTTPS://EHR.EXAMPLE.ORG:8443/api/v4/Patient/ana", f"{PUBLIC}/Patient/ana"),
+    (f"{UPSTREAM}/../v4/Patient/ana", f"{PUBLIC}/../v4/Patient/ana"),
     (f"{UPSTREAM}evil/Patient/ana", f"{UPSTREAM}evil/Patient/ana"),
     ("https://ehr.example.org:8443.evil.example/api/v4/x", "https://ehr.example.org:8443.evil.example/api/v4/x"),
     ("https://other.example/Patient/ana", "https://other.example/Patient/ana"),

@@ -200,12 +200,7 @@ def _with_our_base(value: Any, upstream: str) -> Any:
         return {name: _with_our_base(one, upstream) for name, one in value.items()}
     if isinstance(value, list):
         return [_with_our_base(one, upstream) for one in value]
-    if (
-        isinstance(value, str)
-        and value.lower().startswith(f"{upstream}/")
-        and "/../" not in value
-        and "\n" not in value
-    ):
+    if isinstance(value, str) and value.lower().startswith(f"{upstream}/") and "\n" not in value:
         return PUBLIC + value[len(upstream) :]
     return value
 
