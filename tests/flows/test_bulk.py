@@ -84,7 +84,8 @@ def test_kick_offs_at_once_do_not_get_past_the_limit(world: World, make_partner:
 @pytest.fixture
 def large(world: World) -> Iterator[Scripted]:
     """A server behind the tenant with one export of one large file."""
-    stored = Upstream.objects.get()
+    upstream = Upstream.objects.filter(tenant__slug=world.tenant)
+    base_url = upstream.get().base_url
     with scripted() as script:
         origin = script.base_url.removesuffix("/r4")
         script.answers["GET /r4/$export?_type=Goal"] = Said(202, headers={"Content-Location": f"{origin}/job"})
@@ -95,11 +96,11 @@ def large(world: World) -> Iterator[Scripted]:
         }
         script.answers["GET /job"] = Said(body=json.dumps(manifest).encode())
         try:
-            Upstream.objects.update(base_url=script.base_url)
+            upstream.update(base_url=script.base_url)
             time.sleep(MARK_TIME)
             yield script
         finally:
-            Upstream.objects.update(base_url=stored.base_url)
+            upstream.update(base_url=base_url)
             time.sleep(MARK_TIME)
 
 
