@@ -7,6 +7,7 @@ who reads NDJSON takes for the end of a complete file.
 
 import logging
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterator, Mapping
 
 from fhirproxy.answers import PRIVATE
@@ -105,7 +106,7 @@ def _stream(
             logging.getLogger(__name__).exception("the counts of request %s were not recorded", trace_id)
 
 
-class Sifter:
+class Sifter(ABC):
     """Looks at every line of one file. What passes is for the kinds of files to say."""
 
     scopes = ""  # those that may admit a line, for the audit record
@@ -116,9 +117,9 @@ class Sifter:
         self._bases = exchange.info.bases
         self._lines = Lines()
 
+    @abstractmethod
     def find_shaped(self, line: bytes) -> Shaped | None:
         """Return a line as it may leave, or None."""
-        raise NotImplementedError
 
     def counts(self, *, is_complete: bool) -> dict[str, str | int]:
         """Return how many lines were looked at and how many did not pass."""
