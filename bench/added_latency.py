@@ -197,12 +197,13 @@ def profile(application: Inside, tokens: dict[str, str], times: int) -> None:
         for kind, token in tokens.items():
             for _ in range(WARM_UP):
                 application.ask(question, token)
-            profiler = cProfile.Profile()
             began = time.perf_counter()
             for _ in range(times):
                 application.ask(question, token)
             each = (time.perf_counter() - began) / times
-            profiler.runcall(lambda: [application.ask(question, token) for _ in range(times)])
+            with cProfile.Profile() as profiler:
+                for _ in range(times):
+                    application.ask(question, token)
             print(f"\n== {name}, {kind}: {each * 1e3:.2f} ms each in this process, without the profiler")
             statistic = pstats.Stats(profiler)
             statistic.strip_dirs().sort_stats("tottime").print_stats(22)

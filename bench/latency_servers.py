@@ -1,6 +1,7 @@
-"""The two servers beside ours in `bench.added_latency`: a FHIR server that only recites, and a proxy that only forwards.
+"""The two servers beside ours in `bench.added_latency`: one recites, the other forwards.
 
-Both are WSGI applications for the application server that ours runs in. `BENCH_UPSTREAM` is the FHIR base of the first.
+A FHIR server that knows two answers, and a proxy that hands bytes on. Both are WSGI applications for the application
+server that ours runs in. `BENCH_UPSTREAM` is the FHIR base of the first.
 """
 
 import io
