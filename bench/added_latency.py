@@ -12,14 +12,16 @@ the same settings and, to go further, use the same HTTP client library. All are 
     restricted    through ours, a token remembered by its worker that reaches one patient: every entry is checked;
     full          through ours, a remembered token that may read everything.
 
-One caller asks one request at a time; in each round every way is asked once, beginning with another each time, so that
-what else the machine does meets all alike. Milliseconds of a busy machine say little, and the ratios more: "/ plain" is
-what the decision, the reading, the checking and the writing anew cost beside a hop, "/ direct" what a client feels, and
-"+ plain" the difference of the medians. p95 beyond twice the median, or a load above the number of cores, says: repeat.
+One caller asks one request at a time; in each round every way is asked once, in an order drawn anew (the same in every
+run), so that what else the machine does meets all alike. Milliseconds of a busy machine say little, and the ratios
+more: "/ plain" is what the decision, the reading, the checking and the writing anew cost beside a hop, "/ direct" what
+a client feels, and "+ plain" the difference of the medians. A p95 of direct beyond a few times its median, or a load
+above the number of cores, says: other work was measured too; repeat.
 
 The counts are of one warm request, made in this process by the same application: database statements on the thread
 that answers (the marks and the audit trail have threads of their own; `audit` says how many statements were made there
-for how many records), and requests that arrived at the FHIR server.
+for 200 reads), and requests that arrived at the FHIR server. With `audit_reads = "before"` the thread that answers
+makes one statement, the INSERT of the record, and no other: tests/proxy/test_costs.py.
 """
 
 import argparse
@@ -28,6 +30,7 @@ import http.client
 import logging
 import os
 import pstats
+import random
 import statistics
 import subprocess
 import sys
@@ -97,10 +100,10 @@ class Way:
 def measure(ways: list[Way], rounds: int) -> dict[str, dict[str, list[float]]]:
     """Return the seconds of every request, by question and way."""
     found: dict[str, dict[str, list[float]]] = {name: {way.name: [] for way in ways} for name in QUESTIONS}
+    order = random.Random(0)
     for number in range(WARM_UP + rounds):
-        turn = number % len(ways)
         for name, question in QUESTIONS.items():
-            for way in (*ways[turn:], *ways[:turn]):
+            for way in order.sample(ways, len(ways)):
                 taken, _ = way.ask(question)
                 if number >= WARM_UP:
                     found[name][way.name].append(taken)
