@@ -11,6 +11,7 @@ from fhirproxy.policy.bodies import Json
 from fhirproxy.policy.compartments import Checked, Unchecked
 from fhirproxy.policy.operating import sees_all_of
 from fhirproxy.policy.outcomes import FhirRefusal
+from fhirproxy.policy.paths import STEPS
 from fhirproxy.policy.plans import SearchPlan
 from fhirproxy.policy.references import Bases, Local, classify, find_local, values_at
 from fhirproxy.policy.shaping import Shaped, entry, searchset
@@ -60,7 +61,7 @@ class _Everything(Sifter):
     def _is_open(self, unchecked: Unchecked) -> bool:
         """Return True for what is nobody's, and so open to everybody: a directory entry, a device of no patient."""
         facts = r4.memberships()[unchecked.type]
-        values = [value for path in facts.primary for value in values_at(unchecked.resource, tuple(path.split(".")))]
+        values = [value for path in facts.primary for value in values_at(unchecked.resource, STEPS[path])]
         return facts.cls == "shared" or (
             facts.cls == "conditional" and not any(isinstance(classify(one, self._bases), Local) for one in values)
         )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from fhirproxy.policy.authority import Authority, Everyone, Grant, union, within
 from fhirproxy.policy.bodies import Resource
+from fhirproxy.policy.paths import STEPS
 from fhirproxy.policy.plans import SearchPlan, canonical_request
 from fhirproxy.policy.references import Bases, find_local, values_at
 from fhirproxy.policy.results import Shape
@@ -25,7 +26,7 @@ def attached(resource: Resource, bases: Bases) -> frozenset[str]:
     kind = resource.get("resourceType")
     found = set()
     for path in r4.elements(kind).attachments if isinstance(kind, str) and kind in REFERRERS else ():
-        for attachment in values_at(resource, tuple(path.split("."))):
+        for attachment in values_at(resource, STEPS[path]):
             url = attachment.get("url") if isinstance(attachment, dict) else None
             local = find_local(url, bases) if isinstance(url, str) else None
             if local is not None and local.type == "Binary" and local.version is None:

@@ -13,6 +13,7 @@ from fhirproxy.policy.authority import Everyone, Grant, is_operator_allowed
 from fhirproxy.policy.bodies import Resource
 from fhirproxy.policy.constraints import matches
 from fhirproxy.policy.membership import STRICT, MembershipRules
+from fhirproxy.policy.paths import STEPS
 from fhirproxy.policy.references import Bases, Local, Opaque, Other, Referent, classify, is_id, values_at
 from smartauth.policy import r4
 
@@ -211,6 +212,4 @@ def _at_one_level(unchecked: Unchecked, patients: frozenset[str], bases: Bases, 
 
 
 def _at(unchecked: Unchecked, paths: list[str], bases: Bases) -> tuple[Referent, ...]:
-    return tuple(
-        classify(value, bases) for path in paths for value in values_at(unchecked.resource, tuple(path.split(".")))
-    )
+    return tuple(classify(value, bases) for path in paths for value in values_at(unchecked.resource, STEPS[path]))

@@ -19,6 +19,7 @@ from fhirproxy.policy.compartments import (
 from fhirproxy.policy.jsonpatch import PatchFailed, apply_patch, copy_tree, is_same
 from fhirproxy.policy.mentions import MAX_TARGETS, Mentions, take_mentions
 from fhirproxy.policy.outcomes import FhirRefusal, forbidden, not_found, unprocessable
+from fhirproxy.policy.paths import STEPS
 from fhirproxy.policy.references import Bases, Local, classify, is_id, values_at
 from fhirproxy.policy.rewriting import localise
 from fhirproxy.policy.write_plans import WritePlan
@@ -79,7 +80,7 @@ def check_written(unchecked: Unchecked, plan: WritePlan, bases: Bases, known: Kn
     if facts.cls == "conditional" and not any(
         isinstance(classify(value, bases), Local)
         for path in facts.primary
-        for value in values_at(unchecked.resource, tuple(path.split(".")))
+        for value in values_at(unchecked.resource, STEPS[path])
     ):
         return None
     return check(unchecked, plan.via, plan.letter, bases, known)
@@ -191,7 +192,7 @@ def _require_no_labels(plan: WritePlan, before: Before | None, resource: Resourc
 def _require_plain_subject(unchecked: Unchecked) -> None:
     """Beside a literal reference an identifier or an extension could name somebody else to another reader."""
     for path in r4.memberships()[unchecked.type].primary:
-        for value in values_at(unchecked.resource, tuple(path.split("."))):
+        for value in values_at(unchecked.resource, STEPS[path]):
             if isinstance(value, dict) and not value.keys() <= PRIMARY_REFERENCE:
                 reason = f"{path} is a reference with display and type, and nothing else"
                 raise unprocessable("write.primary_reference", reason)

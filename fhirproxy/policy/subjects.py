@@ -1,6 +1,7 @@
 """Whose data a resource is, for the audit trail: the patients it is about, else those who have another role in it."""
 
 from fhirproxy.policy.compartments import Checked
+from fhirproxy.policy.paths import STEPS
 from fhirproxy.policy.references import Bases, Local, classify, values_at
 from smartauth.policy import r4
 
@@ -14,5 +15,5 @@ def patients_of(checked: Checked, bases: Bases) -> frozenset[str]:
 
 
 def _at(checked: Checked, paths: list[str], bases: Bases) -> frozenset[str]:
-    found = (classify(value, bases) for path in paths for value in values_at(checked.resource, tuple(path.split("."))))
+    found = (classify(value, bases) for path in paths for value in values_at(checked.resource, STEPS[path]))
     return frozenset(who.id for who in found if isinstance(who, Local))
