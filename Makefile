@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 NODE_MODULES := tests/node/node_modules
 
-.PHONY: run reset test check lock prove
+.PHONY: run reset test check lock prove prove-hapi
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.run
@@ -58,3 +58,8 @@ $(NODE_MODULES)/.installed: tests/node/package-lock.json
 # The long proof of the proxy: CASES in all, SEED to repeat it, ONLY=T1 for one property, RULES=0 without the mutations.
 prove: $(VENV)/.dev
 	$(BIN)/python -m tests.proxy.proof
+
+# The same promises in front of HAPI FHIR, on request only: it needs Java 17 and Maven, and fetches some 300 MB at first.
+prove-hapi: $(VENV)/.dev
+	mvn --quiet --batch-mode --no-transfer-progress --file tests/hapi/pom.xml compile
+	$(BIN)/python -m tests.hapi

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 from unittest.mock import patch
 
 from clients.key_pairs import generate_key_pair
@@ -21,9 +21,13 @@ from clients.tenants import find_tenant
 from fhirproxy import rights, statement
 from fhirproxy.messages import RawRequest
 from fhirproxy.pipeline import handle
+from fhirproxy.r4server.errors import FhirError
 from fhirproxy.r4server.hostile import Hostile
 from fhirproxy.r4server.http import R4Server
 from fhirproxy.r4server.modes import get_mode
+from fhirproxy.r4server.search.including import included_with
+from fhirproxy.r4server.search.query import parse_query
+from fhirproxy.r4server.search.sorting import sort_versions
 from fhirproxy.r4server.store import Store, Version
 from fhirproxy.tenancy import set_upstream
 from smartauth.context import RequestContext, new_context
@@ -107,6 +111,7 @@ class World:
     server: R4Server
     shelf: Shelf
     binary: str
+    keeps_order: ClassVar[bool] = True  # a search that asks for no order is answered in the same one every time
     tokens: dict[Token, str] = field(default_factory=dict)
 
     @property
@@ -136,6 +141,20 @@ class World:
         self.server.control.received.clear()
         for cache in CACHES:
             cache.clear()
+
+    def find(self, kind: str, filters: list[tuple[str, str]]) -> list[Version] | None:
+        """Return what the server itself finds, all of it, in order, or None when it refuses to look for that."""
+        try:
+            query = parse_query(kind, filters, own_base=f"{self.upstream}/", strict=True)
+        except FhirError:
+            return None
+        found = [version for version in self.shelf.store.all_of(kind) if query.admits(version)]
+        return sort_versions(found, query.sort)
+
+    def bring(self, kind: str, matches: list[Version], include: tuple[str, str]) -> list[Version] | None:
+        """Return what the server itself brings along with the matches of a search, or None when it refuses."""
+        includes = parse_query(kind, [include], own_base=f"{self.upstream}/").includes
+        return list(included_with(matches, includes, self.shelf.store, own_base=f"{self.upstream}/"))
 
     def received(self) -> list[dict[str, Any]]:
         """Return every request that arrived upstream since the state was put there."""
@@ -223,29 +242,43 @@ def running_world(seed: int = 1) -> Iterator[World]:
     server = R4Server(port=0, base_path="/r4", bearer=bearer, store=Store(), mode=get_mode("faithful"))
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
+    try:
+        with fresh():
+            register(server.service.base_url, bearer)
+            world = World(server, Shelf(Store(), {}, State(), []), binary_rule())
+            world.shelf = world.stock(list(populate(seed, upstream=world.upstream)))
+            world.put(world.shelf, "faithful")
+            yield world
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@contextlib.contextmanager
+def fresh() -> Iterator[None]:
+    """Remember nothing from before or for afterwards, and take what is remembered in between for fresh."""
     patches = (patch.object(poller, "is_fresh", lambda: True), patch.object(recording, "_flood", _Unlimited()))
     try:
         with patches[0], patches[1]:
             for cache in list(poller._listeners):
                 cache.clear()
-            yield _furnish(server, bearer, seed)
+            yield
     finally:
         for cache in list(poller._listeners):
             cache.clear()
-        server.shutdown()
-        server.server_close()
 
 
-def _furnish(server: R4Server, bearer: str, seed: int) -> World:
+def register(base_url: str, bearer: str) -> None:
+    """Make the tenants, with one server behind them, and the clients every world has."""
     for slug in ("sandbox", "other"):
         tenant = make_tenant(slug)
-        set_upstream(Tenant.objects.get(pk=tenant.pk), base_url=server.service.base_url, bearer=bearer)
+        set_upstream(Tenant.objects.get(pk=tenant.pk), base_url=base_url, bearer=bearer)
     _make_service("bulk-loader")
     scope = "patient/*.cruds user/*.cruds openid fhirUser launch/patient"
     for name in ("growth-chart", "cardio-lite"):
         make_client(phone_app(client_id=name, scope=scope), activate_at=tuple(_tenants()))
-    binary = getattr(_tenants()[0].policy, "binary", "security-context")
-    world = World(server, Shelf(Store(), {}, State(), []), binary)
-    world.shelf = world.stock(list(populate(seed, upstream=world.upstream)))
-    world.put(world.shelf, "faithful")
-    return world
+
+
+def binary_rule() -> str:
+    """Return by which rule the tenant shows what is Binary."""
+    return getattr(_tenants()[0].policy, "binary", "security-context")
