@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from fhirproxy.r4server.store import Version
 from smartauth.policy import r4
-from tests.proxy.oracle import PUBLIC, TYPES, Token, reach
+from tests.proxy.oracle import LETTERS, PUBLIC, TYPES, Token, reach
 from tests.proxy.proof.generators import app_tokens, granular_tokens, instances, kinds_of, searches, service_tokens
 from tests.proxy.proof.judging import Judge
 from tests.proxy.proof.running import Watch
@@ -73,7 +73,7 @@ def _check_search(watch: Watch, case: Case, judge: Judge) -> None:
         assert replies[0].status == 400 or not is_due, case
         return
     assert is_due, case
-    pairs += _narrowing(case.token, kind, pairs, watch.world)
+    pairs += [*_narrowing(case.token, kind, pairs, watch.world), *_own_filters(case.token, kind, pairs)]
     wanted = [version for version in _direct(watch.world, kind, pairs) if judge.admits(_marker(version), "s")]
     matches, includes = _entries(replies)
     expected = [_marker(version) for version in wanted]
@@ -140,6 +140,19 @@ def _narrowing(token: Token, kind: str, pairs: list[tuple[str, str]], world: Wor
         return []
     name = facts["narrow"]
     return [(name, ",".join(one if name == "_id" else f"Patient/{one}" for one in sorted(patients)))]
+
+
+def _own_filters(token: Token, kind: str, pairs: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return the references the only scope for a search filters by: which ones name them, the server says."""
+    found = []
+    for scope in set(token.scopes):
+        left, _, query = scope.partition("?")
+        named, _, suffix = left.partition("/")[2].partition(".")
+        if named in (kind, "*") and "s" in LETTERS.get(suffix, suffix):
+            found.append(query)
+    said = {name.partition(":")[0] for name, _ in pairs}
+    filters = parse_qsl(found[0]) if len(found) == 1 else []
+    return [(name, value) for name, value in filters if name in ("subject", "encounter") and name not in said]
 
 
 def _direct(world: World, kind: str, pairs: list[tuple[str, str]]) -> list[Version]:
