@@ -32,6 +32,7 @@ from fhirproxy.policy.references import make_bases
 from fhirproxy.policy.requests import Bundled, Capabilities, Interaction, Page, is_public, parse_request
 from fhirproxy.policy.targets import parse_target, render
 from fhirproxy.policy.terminology import TerminologyPlan
+from fhirproxy.policy.validation_plans import ValidationPlan
 from fhirproxy.policy.write_plans import WritePlan
 from fhirproxy.reading import read
 from fhirproxy.rights import load_facts
@@ -42,6 +43,7 @@ from fhirproxy.tenant_rules import authority_under, limits_under
 from fhirproxy.terminology import ask_about_codes
 from fhirproxy.transacting import Transaction
 from fhirproxy.upstream import UpstreamError, UpstreamGone, UpstreamResting, UpstreamTimeout
+from fhirproxy.validating import validate
 from fhirproxy.versions import tell_history
 from fhirproxy.write_trail import Trail
 from fhirproxy.writing import write
@@ -61,6 +63,8 @@ CARRIED_OUT = {
     "$everything": tell_everything,
     "$lastn": tell_latest,
 }
+# What the audit trail calls it, when it is not a read.
+ACTIONS: dict[type, str] = {SearchPlan: "search", ValidationPlan: "validate"}
 
 
 @dataclass(slots=True)
@@ -149,6 +153,8 @@ def _carry_out(
             response = _search(plan, wanted, authority, exchange, access, now)
         case TerminologyPlan():
             response = ask_about_codes(plan, exchange)
+        case ValidationPlan():
+            response = validate(plan, authority, exchange)
     record_read(raw.context, _event(plan, access, exchange))
     watch_results(access, tenant.policy, exchange.checked - exchange.removed)
     return response
@@ -194,7 +200,7 @@ def _bundle(
 
 def _plan(
     wanted: Interaction, tenant: TenantInfo, access: Access, authority: Authority, now: datetime
-) -> Plan | WritePlan | Deny:
+) -> Plan | WritePlan | ValidationPlan | Deny:
     if isinstance(wanted, Page):
         return open_cursor(wanted.cursor, authority, access=access, now=now)
     return decide(wanted, authority, limits_under(tenant.policy))
@@ -245,9 +251,9 @@ def _capabilities(raw: RawRequest, headers: Headers, tenant: TenantInfo) -> RawR
     return capability_answer(tenant.slug, info, writes, request_id=trace_id, pretty=wanted.shape.pretty)
 
 
-def _event(plan: Plan, access: Access, exchange: Exchange) -> AuditEvent:
+def _event(plan: Plan | ValidationPlan, access: Access, exchange: Exchange) -> AuditEvent:
     return AuditEvent(
-        "search" if isinstance(plan, SearchPlan) else "read",
+        ACTIONS.get(type(plan), "read"),
         rule=plan.rule,
         client_id=access.client_id,
         tenant=access.tenant,

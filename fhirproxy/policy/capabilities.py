@@ -33,6 +33,7 @@ OWN_OPERATIONS = (
     ("Observation", "lastn", "search-type", "http://hl7.org/fhir/OperationDefinition/Observation-lastn"),
 )
 # Operations we ask the upstream for: ours as long as they are its.
+VALIDATE = "http://hl7.org/fhir/OperationDefinition/Resource-validate"
 PASSED_OPERATIONS = {
     ("Patient", "everything"): "http://hl7.org/fhir/OperationDefinition/Patient-everything",
     ("DocumentReference", "docref"): "http://hl7.org/fhir/us/core/OperationDefinition/docref",
@@ -132,11 +133,11 @@ def _resource(listed: Resource, everywhere: frozenset[str], writes: WriteSwitche
         _add(reduced, "searchParam", _parameters(kind, listed))
         _add(reduced, "searchInclude", _includes(kind, listed, "searchInclude", "_include"))
         _add(reduced, "searchRevInclude", _includes(kind, listed, "searchRevInclude", "_revinclude"))
-    _add(reduced, "operation", _operations(kind, offered, _operation_names(listed) | everywhere))
+    _add(reduced, "operation", _operations(kind, offered, _operation_names(listed) | everywhere, written))
     return reduced
 
 
-def _operations(kind: str, offered: set[Json], listed: frozenset[str]) -> list[Json]:
+def _operations(kind: str, offered: set[Json], listed: frozenset[str], written: list[str]) -> list[Json]:
     own: list[Json] = [
         {"name": name, "definition": definition}
         for place, name, interaction, definition in OWN_OPERATIONS
@@ -147,7 +148,9 @@ def _operations(kind: str, offered: set[Json], listed: frozenset[str]) -> list[J
         for (place, name), definition in PASSED_OPERATIONS.items()
         if place == kind and name in listed
     ]
-    return own + passed
+    # A validation stands for a write, so it is for types that can be written.
+    judged: list[Json] = [{"name": "validate", "definition": VALIDATE}] if written and "validate" in listed else []
+    return own + passed + judged
 
 
 def _parameters(kind: str, listed: Resource) -> list[Json]:

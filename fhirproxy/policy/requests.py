@@ -25,6 +25,7 @@ from fhirproxy.policy.results import Shape, parse_read_parameters
 from fhirproxy.policy.sent import Sent, read_created, read_sent
 from fhirproxy.policy.targets import Pairs, Target, parse_form
 from fhirproxy.policy.terminology import Terminology
+from fhirproxy.policy.validation import Validate, read_validation
 from fhirproxy.policy.wider_searches import SystemQuery, parse_system_search
 from smartauth.errors import Refusal
 from smartauth.policy import r4
@@ -152,7 +153,7 @@ class Operation:
 
 Interaction = (
     Capabilities | Read | SearchType | Page | VRead | History | SearchSystem | SearchCompartment
-    | Create | Update | Patch | Delete | Bundled | Operation | ReadingOperation
+    | Create | Update | Patch | Delete | Bundled | Operation | ReadingOperation | Validate
     | BulkExport | BulkStatus | BulkCancel | BulkFile
 )  # fmt: skip
 
@@ -196,7 +197,7 @@ def _shape_of(interaction: Interaction) -> Shape | None:
             return query.shape
         case History(query=HistoryQuery(shape=shape)):
             return shape
-        case Everything() | LastN() | DocRef() | Meta() | Terminology():
+        case Everything() | LastN() | DocRef() | Meta() | Terminology() | Validate():
             return interaction.shape
     return None
 
@@ -343,6 +344,9 @@ def _parse_operation(
     body: bytes,
     bases: Bases,
 ) -> Interaction:
+    if name == "$validate" and kind is not None:
+        _allow(verb, "POST")
+        return read_validation(kind, resource_id, pairs, headers, body)
     if kind is None or not is_offered(name, kind, resource_id):
         return Operation(name, kind, resource_id)
     together = pairs + parse_parameters(headers, body) if verb == "POST" else pairs

@@ -22,6 +22,7 @@ from fhirproxy.r4server.store import LOGICAL_ID, Store, Version
 from fhirproxy.r4server.terminology import OPERATIONS as TERMINOLOGY
 from fhirproxy.r4server.terminology import answer_about_codes
 from fhirproxy.r4server.transactions import transact
+from fhirproxy.r4server.validation import validate
 from fhirproxy.r4server.versions import history_bundle, history_of, snapshot_of
 
 
@@ -58,12 +59,13 @@ class FhirService:
                 return self.search(request, resource_type, request.query_pairs())
             case ("POST", resource_type, "_search"):
                 return self.search(request, resource_type, request.query_pairs() + request.form_pairs())
+            case ("POST", resource_type, *instance, "$validate") if len(instance) < 2:
+                one = instance[0] if instance else None
+                return Response(200, encode(validate(self.store, resource_type, one, request.json_body())))
             case ("POST", resource_type) if resource_type:
                 return self.create(request, resource_type)
             case ("GET", resource_type, resource_id):
                 return self.read(request, resource_type, resource_id)
-            case ("GET", resource_type, resource_id, "_history", number):
-                return self.read_version(resource_type, resource_id, number)
             case ("PUT", resource_type, resource_id):
                 return self.update(request, resource_type, resource_id)
             case ("DELETE", resource_type, resource_id):
@@ -84,6 +86,8 @@ class FhirService:
                 return self.history(request, resource_type, None)
             case [resource_type, resource_id, "_history"]:
                 return self.history(request, resource_type, resource_id)
+            case [resource_type, resource_id, "_history", number]:
+                return self.read_version(resource_type, resource_id, number)
             case ["Patient", patient_id, "$everything"]:
                 return self.gathered(
                     request, everything_about(self.store, patient_id, request.query_pairs()), "Patient"
