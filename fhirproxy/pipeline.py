@@ -188,7 +188,7 @@ def _bundle(
     def attempt(index: int, do: Callable[[], RawResponse]) -> RawResponse:
         return _attempt(alone(index), do)
 
-    bundle = parse_bundle(wanted.sent.content_type, wanted.sent.body)
+    bundle = parse_bundle(wanted.sent.content_type, wanted.sent.body, most=tenant.policy.max_entries)
     if bundle.is_transaction:
         trail = Trail(raw.context, access, exchange, "transaction")
         transaction = Transaction(authority, limits_under(tenant.policy), exchange, trail, headers)

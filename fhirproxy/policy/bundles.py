@@ -31,7 +31,6 @@ from fhirproxy.policy.targets import parse_target
 from fhirproxy.policy.written import RESOURCE_TYPES
 from smartauth.errors import Refusal
 
-MAX_ENTRIES = 100
 METHODS = ("DELETE", "POST", "PUT", "PATCH", "GET")  # in the order in which FHIR has them happen
 RANK = {"DELETE": 0, "POST": 1, "PUT": 2, "PATCH": 2, "GET": 3}
 BUNDLE_NAMES = frozenset({"resourceType", "type", "entry"})
@@ -70,8 +69,8 @@ class Entry:
         return RANK[self.method]
 
 
-def parse_bundle(content_type: str, data: bytes) -> BundleRequest:
-    """Read the body of a POST to the base. Raises FhirRefusal: 400, 413 or 415.
+def parse_bundle(content_type: str, data: bytes, *, most: int) -> BundleRequest:
+    """Read the body of a POST to the base, of at most `most` entries. Raises FhirRefusal: 400, 413 or 415.
 
     Servers read tenants and partitions from what else a Bundle may hold, so it holds nothing else.
     """
@@ -87,8 +86,8 @@ def parse_bundle(content_type: str, data: bytes) -> BundleRequest:
     entries = tree.get("entry", [])
     if not isinstance(entries, list):
         raise bad_request("bundle.content", "the entries are not a list")
-    if len(entries) > MAX_ENTRIES:
-        refusal = Refusal("bundle.entries", f"a Bundle has at most {MAX_ENTRIES} entries")
+    if len(entries) > most:
+        refusal = Refusal("bundle.entries", f"a Bundle has at most {most} entries")
         raise FhirRefusal(413, "too-costly", refusal)
     return BundleRequest(tree["type"] == "transaction", tuple(entries))
 
