@@ -24,7 +24,10 @@ MEANINGS: Mapping[str, str] = {
     ),
     "panels": 'Patients on a panel by name: {"Practitioner/dr-grey": ["ana", "ben"]}.',
     "proxy_relations": "Stored relations let a user act for somebody else.",
-    "extra_parameters": "Search parameters beyond FHIR R4 that the server behind offers.",
+    "extra_parameters": (
+        "Search parameters beyond FHIR R4 that the server behind offers: Patient.favourite, or with the kind of its "
+        "values Patient.favourite:date (token, string, date, number, quantity, uri)."
+    ),
     "extra_operations": "Operations beyond those this server knows, each with its declared result.",
     "valueset_hosts": "Hosts whose value sets may be named with :in, :not-in and terminology operations.",
     "trust_totals": "Totals of the server behind are told for narrowed searches too, because it is proven to narrow.",

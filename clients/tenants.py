@@ -15,6 +15,11 @@ from smartauth.policy import r4
 
 LOGICAL_ID = re.compile(r"[A-Za-z0-9.-]{1,64}")
 PRACTITIONER = re.compile(r"Practitioner(Role)?/[A-Za-z0-9.-]{1,64}")
+# A search parameter that only the server behind knows: Patient.favourite, or Patient.favourite:date. One that names
+# patients is not among them: what a reference means is for us to know.
+EXTRA_PARAMETER = re.compile(
+    r"(?P<type>[A-Z][A-Za-z]+)\.(?P<name>[A-Za-z][A-Za-z0-9-]{0,63})(?::(?P<kind>token|string|date|number|quantity|uri))?"
+)
 LIMITS = (
     *("max_count", "default_count", "max_entries", "max_jobs"),
     *("max_concurrent", "max_requests_per_minute", "max_results_per_hour"),
@@ -68,6 +73,12 @@ class TenantPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
                 raise ValueError("panels has a member that is not Practitioner/id or PractitionerRole/id")
             if not all(LOGICAL_ID.fullmatch(one) for one in patients):
                 raise ValueError("panels has a patient that is not a logical id, without the resource type")
+        for text in self.extra_parameters:
+            found = EXTRA_PARAMETER.fullmatch(text)
+            if found is None or not r4.is_resource_type(found["type"]):
+                raise ValueError("extra_parameters has a member that is not Type.name or Type.name:kind")
+            if found["name"] in r4.search_parameters(found["type"]):
+                raise ValueError(f"extra_parameters names {text}, which FHIR R4 has already")
         for name in LIMITS:
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} is below nought")

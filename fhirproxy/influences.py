@@ -23,7 +23,7 @@ def influences(policy: TenantPolicy, wanted: object, plan: object, authority: Au
     consulted = {
         "compartment_mode": is_reading and is_restricted and (is_of_compartment or not types),
         "type_overrides": is_reading and is_restricted and (not types or bool(types & set(policy.type_overrides))),
-        "extra_parameters": any(one.rpartition(".")[2] in names for one in policy.extra_parameters),
+        "extra_parameters": any(one.partition(":")[0].rpartition(".")[2] in names for one in policy.extra_parameters),
         "extra_operations": is_operation,
         "valueset_hosts": kind in ("Terminology", "Validate") or bool(modifiers & {"in", "not-in"}),
         "trust_totals": kind in ("SearchType", "SearchCompartment", "Page") and is_restricted,

@@ -39,7 +39,7 @@ from fhirproxy.rights import load_facts
 from fhirproxy.searching import Position, search, self_url
 from fhirproxy.statement import capability_answer
 from fhirproxy.tenancy import find_upstream
-from fhirproxy.tenant_rules import authority_under, limits_under
+from fhirproxy.tenant_rules import authority_under, extras_under, limits_under
 from fhirproxy.terminology import ask_about_codes
 from fhirproxy.transacting import Transaction
 from fhirproxy.upstream import UpstreamError, UpstreamGone, UpstreamResting, UpstreamTimeout
@@ -116,7 +116,7 @@ def _answer(raw: RawRequest, progress: _Progress) -> RawResponse:
     if info is None:
         raise _upstream_refusal(UpstreamError("no upstream is configured for this tenant"))
     target = parse_target(raw.target, prefix=raw.prefix)
-    wanted = parse_request(raw.method, target, headers, body, info.bases)
+    wanted = parse_request(raw.method, target, headers, body, info.bases, extras_under(tenant.policy))
     if isinstance(wanted, Capabilities):
         return _capabilities(raw, headers, tenant)
     exchange = Exchange(info, str(raw.context.trace_id))
@@ -194,7 +194,7 @@ def _bundle(
         transaction = Transaction(authority, limits_under(tenant.policy), exchange, trail, headers)
         answers = transaction.run(bundle, act, attempt)
     else:
-        answers = run_batch(bundle, headers, info.bases, act, attempt)
+        answers = run_batch(bundle, headers, info.bases, extras_under(tenant.policy), act, attempt)
     return answer(200, answers, pretty=wanted.sent.shape.pretty)
 
 
@@ -247,8 +247,8 @@ def _capabilities(raw: RawRequest, headers: Headers, tenant: TenantInfo) -> RawR
     if not isinstance(wanted, Capabilities):
         raise AssertionError(wanted)
     info = find_upstream(tenant.slug)
-    writes, trace_id = limits_under(tenant.policy).writes, str(raw.context.trace_id)
-    return capability_answer(tenant.slug, info, writes, request_id=trace_id, pretty=wanted.shape.pretty)
+    trace_id = str(raw.context.trace_id)
+    return capability_answer(tenant, info, request_id=trace_id, pretty=wanted.shape.pretty)
 
 
 def _event(plan: Plan | ValidationPlan, access: Access, exchange: Exchange) -> AuditEvent:

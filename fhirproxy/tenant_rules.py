@@ -1,11 +1,13 @@
 """A tenant's policy switches in the words of the pure policy."""
 
-from clients.tenants import TenantPolicy
+from clients.tenants import EXTRA_PARAMETER, TenantPolicy
 from fhirproxy.policy.authority import Authority, Loaded, make_authority
 from fhirproxy.policy.membership import MembershipRules
+from fhirproxy.policy.parameters import Extras
 from fhirproxy.policy.plans import Limits
 from fhirproxy.policy.references import Bases
 from fhirproxy.policy.switches import WRITE_LEVELS, WriteSwitches
+from smartauth.policy import r4
 from smartauth.policy.access import Access
 
 
@@ -32,6 +34,12 @@ def limits_under(policy: TenantPolicy) -> Limits:
             compensate=policy.compensate,
         ),
     )
+
+
+def extras_under(policy: TenantPolicy) -> Extras:
+    """Return the tenant's own search parameters. Without a kind their values are read as tokens, as plain text can."""
+    found = (EXTRA_PARAMETER.fullmatch(text) for text in policy.extra_parameters)
+    return {(one["type"], one["name"]): r4.Parameter(one["kind"] or "token") for one in found if one is not None}
 
 
 def authority_under(policy: TenantPolicy, access: Access, bases: Bases, loaded: Loaded) -> Authority:

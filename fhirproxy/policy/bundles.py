@@ -12,6 +12,7 @@ from fhirproxy.policy.bodies import Json, MalformedJson, Resource, parse_resourc
 from fhirproxy.policy.headers import Headers, require_media
 from fhirproxy.policy.mentions import URN
 from fhirproxy.policy.outcomes import FhirRefusal, bad_request
+from fhirproxy.policy.parameters import NO_EXTRAS, Extras
 from fhirproxy.policy.references import Bases
 from fhirproxy.policy.requests import (
     Create,
@@ -99,7 +100,7 @@ INSIDE = (
 )
 
 
-def parse_entry(tree: Json, outer: Headers, bases: Bases) -> Entry:
+def parse_entry(tree: Json, outer: Headers, bases: Bases, extras: Extras = NO_EXTRAS) -> Entry:
     """Read one entry as the request it stands for. `outer`: the headers of the Bundle. Raises FhirRefusal."""
     entry, request = _parts(tree)
     method, url = request.get("method"), request.get("url")
@@ -116,7 +117,7 @@ def parse_entry(tree: Json, outer: Headers, bases: Bases) -> Entry:
     content_type, body = _body(method, entry.get("resource"))
     headers = Headers(content_type=content_type, prefer=outer.prefer, **conditions)
     target = parse_target(f"/{url}", prefix="")
-    interaction = parse_request(method, target, headers, body, bases)
+    interaction = parse_request(method, target, headers, body, bases, extras)
     if not isinstance(interaction, INSIDE):
         raise FhirRefusal(403, "forbidden", Refusal("entry.interaction", "this is not offered inside a Bundle"))
     return Entry(method, interaction, headers, _full_url(entry.get("fullUrl"), method, url, bases))

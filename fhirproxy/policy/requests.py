@@ -19,7 +19,7 @@ from fhirproxy.policy.operations import (
     parse_parameters,
 )
 from fhirproxy.policy.outcomes import FhirRefusal, bad_request
-from fhirproxy.policy.parameters import SearchQuery, parse_search
+from fhirproxy.policy.parameters import NO_EXTRAS, Extras, SearchQuery, parse_search
 from fhirproxy.policy.references import Bases, is_id
 from fhirproxy.policy.results import Shape, parse_read_parameters
 from fhirproxy.policy.sent import Sent, read_created, read_sent
@@ -166,8 +166,10 @@ def is_public(method: str, path: str) -> bool:
     return method in ("GET", "HEAD") and path.strip("/") == "metadata"
 
 
-def parse_request(method: str, target: Target, headers: Headers, body: bytes, bases: Bases) -> Interaction:
-    """Return what the request asks for. HEAD is read as GET.
+def parse_request(
+    method: str, target: Target, headers: Headers, body: bytes, bases: Bases, extras: Extras = NO_EXTRAS
+) -> Interaction:
+    """Return what the request asks for. HEAD is read as GET. `extras`: search parameters of the tenant's own.
 
     Raises FhirRefusal: 400 unreadable, 404 no such place, 405 method, 406 format, 414 size, 415 content type.
     """
@@ -179,7 +181,7 @@ def parse_request(method: str, target: Target, headers: Headers, body: bytes, ba
     bulk = find_bulk_request(verb, target, headers, body, bases)
     if bulk is not None:
         return bulk
-    interaction = _parse_path(verb, target, headers, body, bases)
+    interaction = _parse_path(verb, target, headers, body, bases, extras)
     shape = _shape_of(interaction)
     # What a Binary is stored as is seen when it is read; until then it may be what the client accepts.
     accept = "" if isinstance(interaction, Read) and interaction.type == "Binary" else headers.accept
@@ -202,7 +204,7 @@ def _shape_of(interaction: Interaction) -> Shape | None:
     return None
 
 
-def _parse_path(verb: str, target: Target, headers: Headers, body: bytes, bases: Bases) -> Interaction:
+def _parse_path(verb: str, target: Target, headers: Headers, body: bytes, bases: Bases, extras: Extras) -> Interaction:
     match target.segments:
         case ():
             return _parse_base(verb, target.pairs, headers, body, bases)
@@ -225,7 +227,7 @@ def _parse_path(verb: str, target: Target, headers: Headers, body: bytes, bases:
         case (kind, *rest):
             if not r4.is_resource_type(kind):
                 raise _no_such_place("target.type", "the path does not begin with a resource type of FHIR R4")
-            return _parse_type(verb, kind, tuple(rest), target.pairs, headers, body, bases)
+            return _parse_type(verb, kind, tuple(rest), target.pairs, headers, body, bases, extras)
     raise AssertionError(target.segments)
 
 
@@ -251,15 +253,22 @@ def _parse_page(pairs: Pairs) -> Page:
 
 
 def _parse_type(
-    verb: str, kind: str, rest: tuple[str, ...], pairs: Pairs, headers: Headers, body: bytes, bases: Bases
+    verb: str,
+    kind: str,
+    rest: tuple[str, ...],
+    pairs: Pairs,
+    headers: Headers,
+    body: bytes,
+    bases: Bases,
+    extras: Extras,
 ) -> Interaction:
     match rest:
         case ():
-            return _parse_collection(verb, kind, pairs, headers, body, bases)
+            return _parse_collection(verb, kind, pairs, headers, body, bases, extras)
         case ("_search",):
             _allow(verb, "POST")
             together = _with_form(pairs, headers, body)
-            return SearchType(kind, parse_search(kind, together, bases, lenient=headers.is_lenient))
+            return SearchType(kind, parse_search(kind, together, bases, lenient=headers.is_lenient, extras=extras))
         case ("_history",):
             _allow(verb, "GET")
             return History(kind, None, parse_history(kind, pairs))
@@ -271,14 +280,16 @@ def _parse_type(
                 raise _no_such_place("target.id", "the path holds an id that is none")
             if not tail and verb != "GET":
                 return _parse_write(verb, kind, resource_id, pairs, headers, body)
-            return _parse_instance(verb, kind, resource_id, tuple(tail), pairs, headers, body, bases)
+            return _parse_instance(verb, kind, resource_id, tuple(tail), pairs, headers, body, bases, extras)
     raise AssertionError(rest)
 
 
-def _parse_collection(verb: str, kind: str, pairs: Pairs, headers: Headers, body: bytes, bases: Bases) -> Interaction:
+def _parse_collection(
+    verb: str, kind: str, pairs: Pairs, headers: Headers, body: bytes, bases: Bases, extras: Extras
+) -> Interaction:
     match verb:
         case "GET":
-            return SearchType(kind, parse_search(kind, pairs, bases, lenient=headers.is_lenient))
+            return SearchType(kind, parse_search(kind, pairs, bases, lenient=headers.is_lenient, extras=extras))
         case "POST":
             return Create(kind, read_created(kind, pairs, headers, body))
     return _parse_write(verb, kind, None, pairs, headers, body)
@@ -307,6 +318,7 @@ def _parse_instance(
     headers: Headers,
     body: bytes,
     bases: Bases,
+    extras: Extras,
 ) -> Interaction:
     match tail:
         case ():
@@ -325,11 +337,13 @@ def _parse_instance(
             return SearchCompartment(kind, resource_id, "*", SearchQuery())
         case (other,) if r4.is_resource_type(other):
             _allow(verb, "GET")
-            query = parse_search(other, pairs, bases, lenient=headers.is_lenient)
+            query = parse_search(other, pairs, bases, lenient=headers.is_lenient, extras=extras)
             return SearchCompartment(kind, resource_id, other, query)
         case (other, "_search") if r4.is_resource_type(other):
             _allow(verb, "POST")
-            query = parse_search(other, _with_form(pairs, headers, body), bases, lenient=headers.is_lenient)
+            query = parse_search(
+                other, _with_form(pairs, headers, body), bases, lenient=headers.is_lenient, extras=extras
+            )
             return SearchCompartment(kind, resource_id, other, query)
     raise _no_such_place("target.path", "the path leads nowhere")
 

@@ -10,6 +10,11 @@ FHIR_VERSION = "4.0.1"
 # Resources that are not DomainResources, and so have no DomainResource parameters (FHIR R4 resource.html).
 NOT_DOMAIN_RESOURCES = frozenset({"Binary", "Bundle", "Parameters"})
 
+# Search parameters of this server's own, which R4 does not have.
+OWN_PARAMETERS: dict[str, dict[str, dict[str, Any]]] = {
+    "Observation": {"remark": {"type": "string", "expr": "Observation.note.text"}},
+}
+
 FACTS = Path(__file__).resolve().parents[2] / "smartauth" / "policy" / "facts"
 
 
@@ -25,6 +30,8 @@ def search_parameter_definitions() -> dict[str, dict[str, dict[str, Any]]]:
     """Return {type: {parameter: {"type", "expr", "target", "component"}}}, with `Resource` as a type of its own."""
     document = json.loads((FACTS / "search-params-r4.json").read_text(encoding="utf-8"))
     base: dict[str, dict[str, dict[str, Any]]] = document["base"]
+    for resource_type, own in OWN_PARAMETERS.items():
+        base[resource_type].update(own)
     return base
 
 
