@@ -10,8 +10,8 @@ from email.utils import parsedate_to_datetime
 from fhirproxy.messages import RawResponse
 from fhirproxy.policy.bodies import Json
 from fhirproxy.policy.bundles import BundleRequest, Entry, parse_entry
+from fhirproxy.policy.extras import Extras
 from fhirproxy.policy.headers import Headers
-from fhirproxy.policy.parameters import Extras
 from fhirproxy.policy.references import Bases
 from fhirproxy.policy.requests import Interaction
 from fhirproxy.policy.shaping import Answered, Shaped, bundle_response

@@ -20,13 +20,15 @@ from fhirproxy.explaining import Explanation
 from fhirproxy.limits import admitted, watch_results
 from fhirproxy.messages import RawRequest, RawResponse, Unreadable
 from fhirproxy.operations import tell_everything, tell_latest
+from fhirproxy.own_operations import carry_out_own
 from fhirproxy.policy.authority import Authority
 from fhirproxy.policy.bulk_requests import BulkInteraction
 from fhirproxy.policy.bundles import parse_bundle
-from fhirproxy.policy.decisions import decide
+from fhirproxy.policy.decisions import AnyPlan, decide
 from fhirproxy.policy.headers import Headers, bearer_token, screen_headers
 from fhirproxy.policy.operating import Plan
 from fhirproxy.policy.outcomes import FhirRefusal, bad_request
+from fhirproxy.policy.own_operations import OwnOperationPlan
 from fhirproxy.policy.plans import Deny, ReadPlan, SearchPlan
 from fhirproxy.policy.references import make_bases
 from fhirproxy.policy.requests import Bundled, Capabilities, Interaction, Page, is_public, parse_request
@@ -153,6 +155,8 @@ def _carry_out(
             response = _search(plan, wanted, authority, exchange, access, now)
         case TerminologyPlan():
             response = ask_about_codes(plan, exchange)
+        case OwnOperationPlan():
+            response = carry_out_own(plan, authority, exchange)
         case ValidationPlan():
             response = validate(plan, authority, exchange)
     record_read(raw.context, _event(plan, access, exchange))
@@ -200,7 +204,7 @@ def _bundle(
 
 def _plan(
     wanted: Interaction, tenant: TenantInfo, access: Access, authority: Authority, now: datetime
-) -> Plan | WritePlan | ValidationPlan | Deny:
+) -> AnyPlan | Deny:
     if isinstance(wanted, Page):
         return open_cursor(wanted.cursor, authority, access=access, now=now)
     return decide(wanted, authority, limits_under(tenant.policy))
@@ -251,7 +255,7 @@ def _capabilities(raw: RawRequest, headers: Headers, tenant: TenantInfo) -> RawR
     return capability_answer(tenant, info, request_id=trace_id, pretty=wanted.shape.pretty)
 
 
-def _event(plan: Plan | ValidationPlan, access: Access, exchange: Exchange) -> AuditEvent:
+def _event(plan: Plan | OwnOperationPlan | ValidationPlan, access: Access, exchange: Exchange) -> AuditEvent:
     return AuditEvent(
         ACTIONS.get(type(plan), "read"),
         rule=plan.rule,

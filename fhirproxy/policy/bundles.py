@@ -9,10 +9,10 @@ import re
 from dataclasses import dataclass, replace
 
 from fhirproxy.policy.bodies import Json, MalformedJson, Resource, parse_resource, write_json
+from fhirproxy.policy.extras import NO_EXTRAS, Extras
 from fhirproxy.policy.headers import Headers, require_media
 from fhirproxy.policy.mentions import URN
 from fhirproxy.policy.outcomes import FhirRefusal, bad_request
-from fhirproxy.policy.parameters import NO_EXTRAS, Extras
 from fhirproxy.policy.references import Bases
 from fhirproxy.policy.requests import (
     Create,

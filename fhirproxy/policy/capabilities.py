@@ -5,8 +5,9 @@ Source: FHIR R4 capabilitystatement; SMART App Launch 1.0 conformance, "Declarin
 
 from fhirproxy.policy.bodies import Json, Resource
 from fhirproxy.policy.bulk_capabilities import add_exports
+from fhirproxy.policy.extras import NO_EXTRAS, Extras
 from fhirproxy.policy.outcomes import FhirRefusal
-from fhirproxy.policy.parameters import NO_EXTRAS, Extras, search_parameter
+from fhirproxy.policy.parameters import search_parameter
 from fhirproxy.policy.results import parse_include
 from fhirproxy.policy.switches import WriteSwitches
 from fhirproxy.policy.terminology import PARAMETERS as QUESTIONS
@@ -163,7 +164,9 @@ def _parameters(kind: str, listed: Resource, extras: Extras) -> list[Json]:
     found: list[Json] = []
     for one in _objects(listed, "searchParam"):
         name = one.get("name")
-        parameter = (search_parameter(kind, name) or extras.get((kind, name))) if isinstance(name, str) else None
+        parameter = (
+            (search_parameter(kind, name) or extras.parameters.get((kind, name))) if isinstance(name, str) else None
+        )
         if parameter is not None and parameter.type != "special":
             found.append({"name": name, "type": parameter.type})
     return found

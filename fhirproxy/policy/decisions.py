@@ -14,6 +14,7 @@ from fhirproxy.policy.judging import require_sendable, version_of, write_body
 from fhirproxy.policy.narrowing import decide_search
 from fhirproxy.policy.operating import Plan, decide_operation, read_instance
 from fhirproxy.policy.operations import DocRef, Everything, LastN, Meta
+from fhirproxy.policy.own_operations import OwnOperation, OwnOperationPlan, decide_own_operation
 from fhirproxy.policy.plans import (
     CanonicalRequest,
     Deny,
@@ -59,11 +60,12 @@ KNOWN_OPERATIONS = frozenset(
         "$implements", "$populate", "$snapshot", "$transform", "$versions", "$data-requirements",
     }
 )  # fmt: skip
+AnyPlan = Plan | WritePlan | ValidationPlan | OwnOperationPlan
 LONGEST_LINK = 16 * 1024
 LINK = re.compile(r"(?P<path>[A-Za-z0-9\-._~/$]*)(?:\?(?P<query>[\x21\x23-\x3b\x3d\x3f-\x5b\x5d-\x7e]*))?")
 
 
-def decide(wanted: Interaction, authority: Authority, limits: Limits) -> Plan | WritePlan | ValidationPlan | Deny:
+def decide(wanted: Interaction, authority: Authority, limits: Limits) -> AnyPlan | Deny:
     """Say what to fetch for `wanted` or what to write, or why not.
 
     Capabilities and pages never come here, since they have no letter; bulk data has decisions of its own.
@@ -80,20 +82,24 @@ def decide(wanted: Interaction, authority: Authority, limits: Limits) -> Plan | 
             return decide_history(wanted.type, wanted.id, wanted.query, authority, limits)
         case Create() | Update() | Patch() | Delete():
             return decide_write(wanted, authority, limits)
-        case SearchSystem():
-            return decide_system_search(wanted.wanted, authority, limits)
-        case SearchCompartment():
-            return decide_compartment_search(
-                wanted.compartment, wanted.id, wanted.type, wanted.query, authority, limits
-            )
+        case SearchSystem() | SearchCompartment():
+            return _decide_wider(wanted, authority, limits)
         case Everything() | LastN() | DocRef() | Meta() | Terminology():
             return decide_operation(wanted, authority, limits)
+        case OwnOperation():
+            return decide_own_operation(wanted, authority)
         case Validate():
             return decide_validation(wanted, authority, limits)
         case Bundled() | Operation():
             return _not_offered(wanted)
         case Capabilities() | Page() | BulkExport() | BulkStatus() | BulkCancel() | BulkFile():
             raise AssertionError(wanted)
+
+
+def _decide_wider(wanted: SearchSystem | SearchCompartment, authority: Authority, limits: Limits) -> Plan | Deny:
+    if isinstance(wanted, SearchSystem):
+        return decide_system_search(wanted.wanted, authority, limits)
+    return decide_compartment_search(wanted.compartment, wanted.id, wanted.type, wanted.query, authority, limits)
 
 
 def _not_offered(wanted: Bundled | Operation) -> Deny:

@@ -4,10 +4,11 @@ Source: FHIR R4 search; FHIR R4 searchparameter-registry.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from fhirproxy.policy.chains import Hop, Path, parse_chain, parse_has
+from fhirproxy.policy.extras import NO_EXTRAS, Extras
 from fhirproxy.policy.outcomes import FhirRefusal, bad_request, forbidden
 from fhirproxy.policy.references import Bases, is_id
 from fhirproxy.policy.results import (
@@ -55,9 +56,6 @@ MODIFIERS = {
     "number": frozenset({"missing"}),
     "quantity": frozenset({"missing"}),
 }
-# Type and name of search parameters that are a tenant's own.
-Extras = Mapping[tuple[str, str], r4.Parameter]
-NO_EXTRAS: Extras = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +148,7 @@ def _parse_criterion(
         return _chained(parse_has(resource_type, name, search_parameter), text, bases)
     if name in FULL_ONLY:
         return _value_of(name, lambda: Criterion(name, tuple(parse_text(one) for one in parse_alternatives(text))))
-    parameter = search_parameter(resource_type, base) or extras.get((resource_type, base))
+    parameter = search_parameter(resource_type, base) or extras.parameters.get((resource_type, base))
     if found is None or parameter is None:
         if lenient and found and not (base.startswith("_") or found["modifier"] or found["chain"]):
             return None

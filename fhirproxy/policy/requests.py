@@ -6,6 +6,7 @@ What the sum type has no member for cannot be asked. Source: FHIR R4 http.
 from dataclasses import dataclass, field
 
 from fhirproxy.policy.bulk_requests import BulkCancel, BulkExport, BulkFile, BulkStatus, find_bulk_request
+from fhirproxy.policy.extras import NO_EXTRAS, Extras
 from fhirproxy.policy.headers import Headers, require_form, require_json_accepted
 from fhirproxy.policy.history import HistoryQuery, parse_history
 from fhirproxy.policy.operations import (
@@ -19,7 +20,8 @@ from fhirproxy.policy.operations import (
     parse_parameters,
 )
 from fhirproxy.policy.outcomes import FhirRefusal, bad_request
-from fhirproxy.policy.parameters import NO_EXTRAS, Extras, SearchQuery, parse_search
+from fhirproxy.policy.own_operations import OwnOperation, parse_own_operation
+from fhirproxy.policy.parameters import SearchQuery, parse_search
 from fhirproxy.policy.references import Bases, is_id
 from fhirproxy.policy.results import Shape, parse_read_parameters
 from fhirproxy.policy.sent import Sent, read_created, read_sent
@@ -153,7 +155,7 @@ class Operation:
 
 Interaction = (
     Capabilities | Read | SearchType | Page | VRead | History | SearchSystem | SearchCompartment
-    | Create | Update | Patch | Delete | Bundled | Operation | ReadingOperation | Validate
+    | Create | Update | Patch | Delete | Bundled | Operation | ReadingOperation | OwnOperation | Validate
     | BulkExport | BulkStatus | BulkCancel | BulkFile
 )  # fmt: skip
 
@@ -199,7 +201,7 @@ def _shape_of(interaction: Interaction) -> Shape | None:
             return query.shape
         case History(query=HistoryQuery(shape=shape)):
             return shape
-        case Everything() | LastN() | DocRef() | Meta() | Terminology() | Validate():
+        case Everything() | LastN() | DocRef() | Meta() | Terminology() | OwnOperation() | Validate():
             return interaction.shape
     return None
 
@@ -223,7 +225,7 @@ def _parse_path(verb: str, target: Target, headers: Headers, body: bytes, bases:
             return SearchSystem(parse_system_search(together, bases, lenient=headers.is_lenient))
         case (operation,) if operation.startswith("$"):
             _allow(verb, "GET", "POST")
-            return _parse_operation(operation, None, None, verb, target.pairs, headers, body, bases)
+            return _parse_operation(operation, None, None, verb, target.pairs, headers, body, bases, extras)
         case (kind, *rest):
             if not r4.is_resource_type(kind):
                 raise _no_such_place("target.type", "the path does not begin with a resource type of FHIR R4")
@@ -274,7 +276,7 @@ def _parse_type(
             return History(kind, None, parse_history(kind, pairs))
         case (operation,) if operation.startswith("$"):
             _allow(verb, "GET", "POST")
-            return _parse_operation(operation, kind, None, verb, pairs, headers, body, bases)
+            return _parse_operation(operation, kind, None, verb, pairs, headers, body, bases, extras)
         case (resource_id, *tail):
             if not is_id(resource_id):
                 raise _no_such_place("target.id", "the path holds an id that is none")
@@ -331,7 +333,7 @@ def _parse_instance(
             return VRead(kind, resource_id, version, parse_read_parameters(kind, pairs))
         case (operation,) if operation.startswith("$"):
             _allow(verb, "GET", "POST")
-            return _parse_operation(operation, kind, resource_id, verb, pairs, headers, body, bases)
+            return _parse_operation(operation, kind, resource_id, verb, pairs, headers, body, bases, extras)
         case ("*",):
             _allow(verb, "GET")
             return SearchCompartment(kind, resource_id, "*", SearchQuery())
@@ -357,13 +359,17 @@ def _parse_operation(
     headers: Headers,
     body: bytes,
     bases: Bases,
+    extras: Extras,
 ) -> Interaction:
     if name == "$validate" and kind is not None:
         _allow(verb, "POST")
         return read_validation(kind, resource_id, pairs, headers, body)
-    if kind is None or not is_offered(name, kind, resource_id):
+    result = extras.operations.get((kind or "", resource_id is not None, name))
+    if kind is None or not (result or is_offered(name, kind, resource_id)):
         return Operation(name, kind, resource_id)
     together = pairs + parse_parameters(headers, body) if verb == "POST" else pairs
+    if result:
+        return parse_own_operation(name, kind, resource_id, result, together, bases)
     return parse_operation(name, kind, resource_id, together, bases, lenient=headers.is_lenient)
 
 

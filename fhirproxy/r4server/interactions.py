@@ -1,6 +1,6 @@
 """FHIR's verbs on the store: what a request under the base URL means and what it answers."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from urllib.parse import unquote, urlsplit
 
@@ -11,7 +11,7 @@ from fhirproxy.r4server.export.jobs import Exports
 from fhirproxy.r4server.facts import resource_types
 from fhirproxy.r4server.messages import Request, Response, http_date
 from fhirproxy.r4server.modes import MODES, Mode
-from fhirproxy.r4server.operations import documents_of, everything_about
+from fhirproxy.r4server.operations import documents_of, everything_about, overview_of
 from fhirproxy.r4server.search.across import search_across
 from fhirproxy.r4server.search.bundle import Entry, page_links, page_url, searchset, self_link
 from fhirproxy.r4server.search.including import included_with
@@ -92,6 +92,11 @@ class FhirService:
                 return self.gathered(
                     request, everything_about(self.store, patient_id, request.query_pairs()), "Patient"
                 )
+            case ["Patient", patient_id, "$overview"]:
+                return Response(200, encode(overview_of(self.store, patient_id)))
+            case ["Observation", "$noted"]:
+                in_one = replace(request, query="_count=1000")
+                return self.gathered(in_one, list(self.store.all_of("Observation")), "Observation")
             case ["DocumentReference", "$docref"]:
                 found = documents_of(self.store, request.query_pairs())
                 return self.gathered(request, found, "DocumentReference")
