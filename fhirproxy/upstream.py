@@ -114,10 +114,10 @@ def _send(info: UpstreamInfo, request: CanonicalRequest, request_id: str) -> Ans
     if request.method != "GET":
         return _send_write(info, request, request_id)
     try:
-        return _perform(info, request, request_id, _handle(info.base_url))
+        return _perform(info, request, request_id, _as_read(_handle(info.base_url), request))
     except _Broken:
         try:
-            return _perform(info, request, request_id, _handle(info.base_url))
+            return _perform(info, request, request_id, _as_read(_handle(info.base_url), request))
         except _Broken as broken:
             raise UpstreamDown(str(broken)) from None
 
@@ -159,6 +159,15 @@ def _handle(base_url: str) -> pycurl.Curl:
     return handle
 
 
+def _as_read(handle: pycurl.Curl, request: CanonicalRequest) -> pycurl.Curl:
+    """Set a kept handle to GET, or to POST for a search whose query is in a form, whatever it was used for before."""
+    if request.form:
+        handle.setopt(pycurl.POSTFIELDS, request.form)
+    else:
+        handle.setopt(pycurl.HTTPGET, 1)
+    return handle
+
+
 def new_handle() -> pycurl.Curl:
     """Return a handle that speaks HTTP/1.1, unpacks what comes compressed, and connects to allowed addresses only."""
     handle = make_curl(CONNECT_TIMEOUT)
@@ -172,8 +181,9 @@ def new_handle() -> pycurl.Curl:
 
 def _perform(info: UpstreamInfo, request: CanonicalRequest, request_id: str, handle: pycurl.Curl) -> Answer:
     received = Received()
-    separator = "" if not request.target or request.target.startswith("?") else "/"
-    handle.setopt(pycurl.URL, f"{info.base_url}{separator}{request.target}")
+    target = request.form_target if request.form else request.target
+    separator = "" if not target or target.startswith("?") else "/"
+    handle.setopt(pycurl.URL, f"{info.base_url}{separator}{target}")
     handle.setopt(pycurl.TIMEOUT_MS, info.timeout_seconds * 1_000)
     handle.setopt(pycurl.HTTPHEADER, _headers(info, request, request_id))
     handle.setopt(pycurl.HEADERFUNCTION, received.header)
@@ -195,6 +205,8 @@ def _headers(info: UpstreamInfo, request: CanonicalRequest, request_id: str) -> 
         "User-Agent: fhir-access-proxy",
         f"X-Request-ID: {request_id}",
     ]
+    if request.form:
+        lines += ["Content-Type: application/x-www-form-urlencoded", "Expect:"]
     if request.body:
         lines += ["Content-Type: application/fhir+json", "Expect:"]  # No waiting for a 100 before large bodies.
     if request.version:
