@@ -24,8 +24,14 @@ MEANINGS: Mapping[str, str] = {
     ),
     "panels": 'Patients on a panel by name: {"Practitioner/dr-grey": ["ana", "ben"]}.',
     "proxy_relations": "Stored relations let a user act for somebody else.",
-    "extra_parameters": "Search parameters beyond FHIR R4 that the server behind offers.",
-    "extra_operations": "Operations beyond those this server knows, each with its declared result.",
+    "extra_parameters": (
+        "Search parameters beyond FHIR R4 that the server behind offers: Patient.favourite, or with the kind of its "
+        "values Patient.favourite:date (token, string, date, number, quantity, uri)."
+    ),
+    "extra_operations": (
+        "Operations that read and that this server does not know, each with its declared result: "
+        "Observation/$noted=Bundle, Patient/id/$overview=Parameters. Each resource in a result is checked."
+    ),
     "valueset_hosts": "Hosts whose value sets may be named with :in, :not-in and terminology operations.",
     "trust_totals": "Totals of the server behind are told for narrowed searches too, because it is proven to narrow.",
     "writes": "Who may write: nobody, system/ scopes, user/ and patient/ scopes, or all of them.",

@@ -15,6 +15,24 @@ from smartauth.policy import r4
 
 LOGICAL_ID = re.compile(r"[A-Za-z0-9.-]{1,64}")
 PRACTITIONER = re.compile(r"Practitioner(Role)?/[A-Za-z0-9.-]{1,64}")
+# A search parameter that only the server behind knows: Patient.favourite, or Patient.favourite:date. One that names
+# patients is not among them: what a reference means is for us to know.
+EXTRA_PARAMETER = re.compile(
+    r"(?P<type>[A-Z][A-Za-z]+)\.(?P<name>[A-Za-z][A-Za-z0-9-]{0,63})(?::(?P<kind>token|string|date|number|quantity|uri))?"
+)
+# An operation that only the server behind knows, and the type of its result: Patient/id/$overview=Parameters.
+EXTRA_OPERATION = re.compile(
+    r"(?P<type>[A-Z][A-Za-z]+)/(?P<one>id/)?(?P<name>\$[a-z][A-Za-z0-9-]{0,63})=(?P<result>[A-Z][A-Za-z]+)"
+)
+# Those that write, reach across patients or do what no check can follow, and those that are offered as they are.
+NEVER_ADDED = frozenset(
+    {
+        "$graphql", "$match", "$member-match", "$merge", "$process-message", "$import", "$expunge", "$reindex",
+        "$meta-add", "$meta-delete", "$apply", "$evaluate-measure", "$convert", "$diff", "$stats", "$find", "$document",
+        "$summary", "$submit", "$bulk-delete", "$export", "$everything", "$lastn", "$docref", "$meta", "$validate",
+        "$expand", "$lookup", "$validate-code", "$translate", "$subsumes",
+    }
+)  # fmt: skip
 LIMITS = (
     *("max_count", "default_count", "max_entries", "max_jobs"),
     *("max_concurrent", "max_requests_per_minute", "max_results_per_hour"),
@@ -68,6 +86,7 @@ class TenantPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
                 raise ValueError("panels has a member that is not Practitioner/id or PractitionerRole/id")
             if not all(LOGICAL_ID.fullmatch(one) for one in patients):
                 raise ValueError("panels has a patient that is not a logical id, without the resource type")
+        _require_extras(self.extra_parameters, self.extra_operations)
         for name in LIMITS:
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} is below nought")
@@ -76,6 +95,22 @@ class TenantPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     def weakened(self) -> tuple[str, ...]:
         """Return the switches that loosen a rule here, in the order of their definition."""
         return tuple(name for name in WEAKENING if _is_looser(name, getattr(self, name), getattr(STRICT, name)))
+
+
+def _require_extras(parameters: tuple[str, ...], operations: tuple[str, ...]) -> None:
+    """Raise ValueError for a parameter or an operation that cannot be added."""
+    for text in parameters:
+        found = EXTRA_PARAMETER.fullmatch(text)
+        if found is None or not r4.is_resource_type(found["type"]):
+            raise ValueError("extra_parameters has a member that is not Type.name or Type.name:kind")
+        if found["name"] in r4.search_parameters(found["type"]):
+            raise ValueError(f"extra_parameters names {text}, which FHIR R4 has already")
+    for text in operations:
+        named = EXTRA_OPERATION.fullmatch(text)
+        if named is None or not (r4.is_resource_type(named["type"]) and r4.is_resource_type(named["result"])):
+            raise ValueError("extra_operations has a member that is not Type/$name=Result or Type/id/$name=Result")
+        if named["name"] in NEVER_ADDED:
+            raise ValueError(f"extra_operations names {named['name']}, which cannot be added")
 
 
 # Switches whose other values loosen a rule of the enforcement. A number only says how much, so none is among them.

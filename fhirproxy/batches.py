@@ -10,6 +10,7 @@ from email.utils import parsedate_to_datetime
 from fhirproxy.messages import RawResponse
 from fhirproxy.policy.bodies import Json
 from fhirproxy.policy.bundles import BundleRequest, Entry, parse_entry
+from fhirproxy.policy.extras import Extras
 from fhirproxy.policy.headers import Headers
 from fhirproxy.policy.references import Bases
 from fhirproxy.policy.requests import Interaction
@@ -20,12 +21,14 @@ Act = Callable[[int, Interaction, Headers], RawResponse]
 Attempt = Callable[[int, Callable[[], RawResponse]], RawResponse]
 
 
-def run_batch(bundle: BundleRequest, headers: Headers, bases: Bases, act: Act, attempt: Attempt) -> Shaped:
+def run_batch(
+    bundle: BundleRequest, headers: Headers, bases: Bases, extras: Extras, act: Act, attempt: Attempt
+) -> Shaped:
     """Return the batch-response. Refusals of entries become answers of entries."""
     answers: dict[int, RawResponse] = {}
     ready: list[tuple[int, Entry]] = []
     for index, tree in enumerate(bundle.entries):
-        entry = _read(index, tree, headers, bases, attempt)
+        entry = _read(index, tree, headers, bases, extras, attempt)
         if isinstance(entry, Entry):
             ready.append((index, entry))
         else:
@@ -40,11 +43,13 @@ def carry_out(index: int, entry: Entry, act: Act, attempt: Attempt) -> RawRespon
     return attempt(index, lambda: act(index, entry.interaction, entry.headers))
 
 
-def _read(index: int, tree: Json, headers: Headers, bases: Bases, attempt: Attempt) -> Entry | RawResponse:
+def _read(
+    index: int, tree: Json, headers: Headers, bases: Bases, extras: Extras, attempt: Attempt
+) -> Entry | RawResponse:
     found: list[Entry] = []
 
     def read() -> RawResponse:
-        found.append(parse_entry(tree, headers, bases))
+        found.append(parse_entry(tree, headers, bases, extras))
         return RawResponse(200, ())
 
     refused = attempt(index, read)

@@ -80,7 +80,7 @@ def _kick_off(
     context: RequestContext, plan: ExportPlan, tenant: TenantInfo, access: Access, exchange: Exchange, now: datetime
 ) -> RawResponse:
     with transaction.atomic():  # An export that cannot be recorded is not started.
-        row = bulk_jobs.reserve(plan, access, tenant_pk=tenant.pk, now=now)
+        row = bulk_jobs.reserve(plan, access, tenant_pk=tenant.pk, most=tenant.policy.max_jobs, now=now)
         facts = {"level": plan.level, "types": ",".join(plan.types)}
         record_now(context, _event("kick-off", row.pk, access, query=plan.shown, group=plan.group, facts=facts))
     try:

@@ -17,7 +17,6 @@ from smartauth.sealing import decrypt, encrypt
 
 PURPOSE = "bulk job"
 LIFETIME = timedelta(hours=24)
-MOST_RUNNING = 3  # per client and tenant
 # One client's kick-offs are counted one after the other, or several at once would all find room.
 LOCK = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))"
 
@@ -44,16 +43,16 @@ class Job:
     files: tuple[StoredFile, ...]
 
 
-def reserve(plan: ExportPlan, access: Access, *, tenant_pk: int, now: datetime) -> BulkJob:
-    """Make the row of a job that is about to be started. Raises FhirRefusal (429) when too many are running.
+def reserve(plan: ExportPlan, access: Access, *, tenant_pk: int, most: int, now: datetime) -> BulkJob:
+    """Make the row of a job that is about to be started. Raises FhirRefusal (429) when `most` are running already.
 
     Call it inside a transaction together with what else must be stored with it.
     """
     with connection.cursor() as cursor:
         cursor.execute(LOCK, [f"bulk {access.tenant} {access.client_id}"])
     own = BulkJob.objects.filter(tenant_id=tenant_pk, client_id=access.client_id, expires_at__gt=now)
-    if own.filter(completed_at=None, cancelled_at=None).count() >= MOST_RUNNING:
-        reason = f"{MOST_RUNNING} exports of this client are running; wait for one or cancel it"
+    if own.filter(completed_at=None, cancelled_at=None).count() >= most:
+        reason = f"{most} exports of this client are running; wait for one or cancel it"
         raise FhirRefusal(429, "throttled", Refusal("bulk.too_many", reason))
     return BulkJob.objects.create(
         tenant_id=tenant_pk,

@@ -5,7 +5,7 @@ from fhirproxy.policy.authority import Authority, Everyone
 from fhirproxy.policy.parameters import SearchQuery
 from smartauth.policy import r4
 
-WRITING = frozenset({"Create", "Update", "Patch", "Delete", "Bundled"})
+WRITING = frozenset({"Create", "Update", "Patch", "Delete", "Bundled", "Validate"})
 REPLACING = WRITING - {"Create"}
 
 
@@ -23,12 +23,12 @@ def influences(policy: TenantPolicy, wanted: object, plan: object, authority: Au
     consulted = {
         "compartment_mode": is_reading and is_restricted and (is_of_compartment or not types),
         "type_overrides": is_reading and is_restricted and (not types or bool(types & set(policy.type_overrides))),
-        "extra_parameters": any(one.rpartition(".")[2] in names for one in policy.extra_parameters),
+        "extra_parameters": any(one.partition(":")[0].rpartition(".")[2] in names for one in policy.extra_parameters),
         "extra_operations": is_operation,
-        "valueset_hosts": is_operation or bool(modifiers & {"in", "not-in"}),
+        "valueset_hosts": kind in ("Terminology", "Validate") or bool(modifiers & {"in", "not-in"}),
         "trust_totals": kind in ("SearchType", "SearchCompartment", "Page") and is_restricted,
         "writes": kind in WRITING,
-        "update_as_create": kind in ("Update", "Bundled"),
+        "update_as_create": kind in ("Update", "Bundled", "Validate"),
         "allow_unversioned_writes": kind in REPLACING,
     }
     return tuple(name for name in policy.weakened if consulted[name])

@@ -20,28 +20,32 @@ from fhirproxy.explaining import Explanation
 from fhirproxy.limits import admitted, watch_results
 from fhirproxy.messages import RawRequest, RawResponse, Unreadable
 from fhirproxy.operations import tell_everything, tell_latest
+from fhirproxy.own_operations import carry_out_own
 from fhirproxy.policy.authority import Authority
 from fhirproxy.policy.bulk_requests import BulkInteraction
 from fhirproxy.policy.bundles import parse_bundle
-from fhirproxy.policy.decisions import decide
+from fhirproxy.policy.decisions import AnyPlan, decide
 from fhirproxy.policy.headers import Headers, bearer_token, screen_headers
 from fhirproxy.policy.operating import Plan
 from fhirproxy.policy.outcomes import FhirRefusal, bad_request
+from fhirproxy.policy.own_operations import OwnOperationPlan
 from fhirproxy.policy.plans import Deny, ReadPlan, SearchPlan
 from fhirproxy.policy.references import make_bases
 from fhirproxy.policy.requests import Bundled, Capabilities, Interaction, Page, is_public, parse_request
 from fhirproxy.policy.targets import parse_target, render
 from fhirproxy.policy.terminology import TerminologyPlan
+from fhirproxy.policy.validation_plans import ValidationPlan
 from fhirproxy.policy.write_plans import WritePlan
 from fhirproxy.reading import read
 from fhirproxy.rights import load_facts
 from fhirproxy.searching import Position, search, self_url
 from fhirproxy.statement import capability_answer
 from fhirproxy.tenancy import find_upstream
-from fhirproxy.tenant_rules import authority_under, limits_under
+from fhirproxy.tenant_rules import authority_under, extras_under, limits_under
 from fhirproxy.terminology import ask_about_codes
 from fhirproxy.transacting import Transaction
 from fhirproxy.upstream import UpstreamError, UpstreamGone, UpstreamResting, UpstreamTimeout
+from fhirproxy.validating import validate
 from fhirproxy.versions import tell_history
 from fhirproxy.write_trail import Trail
 from fhirproxy.writing import write
@@ -61,6 +65,8 @@ CARRIED_OUT = {
     "$everything": tell_everything,
     "$lastn": tell_latest,
 }
+# What the audit trail calls it, when it is not a read.
+ACTIONS: dict[type, str] = {SearchPlan: "search", ValidationPlan: "validate"}
 
 
 @dataclass(slots=True)
@@ -112,7 +118,7 @@ def _answer(raw: RawRequest, progress: _Progress) -> RawResponse:
     if info is None:
         raise _upstream_refusal(UpstreamError("no upstream is configured for this tenant"))
     target = parse_target(raw.target, prefix=raw.prefix)
-    wanted = parse_request(raw.method, target, headers, body, info.bases)
+    wanted = parse_request(raw.method, target, headers, body, info.bases, extras_under(tenant.policy))
     if isinstance(wanted, Capabilities):
         return _capabilities(raw, headers, tenant)
     exchange = Exchange(info, str(raw.context.trace_id))
@@ -149,6 +155,10 @@ def _carry_out(
             response = _search(plan, wanted, authority, exchange, access, now)
         case TerminologyPlan():
             response = ask_about_codes(plan, exchange)
+        case OwnOperationPlan():
+            response = carry_out_own(plan, authority, exchange)
+        case ValidationPlan():
+            response = validate(plan, authority, exchange)
     record_read(raw.context, _event(plan, access, exchange))
     watch_results(access, tenant.policy, exchange.checked - exchange.removed)
     return response
@@ -182,19 +192,19 @@ def _bundle(
     def attempt(index: int, do: Callable[[], RawResponse]) -> RawResponse:
         return _attempt(alone(index), do)
 
-    bundle = parse_bundle(wanted.sent.content_type, wanted.sent.body)
+    bundle = parse_bundle(wanted.sent.content_type, wanted.sent.body, most=tenant.policy.max_entries)
     if bundle.is_transaction:
         trail = Trail(raw.context, access, exchange, "transaction")
         transaction = Transaction(authority, limits_under(tenant.policy), exchange, trail, headers)
         answers = transaction.run(bundle, act, attempt)
     else:
-        answers = run_batch(bundle, headers, info.bases, act, attempt)
+        answers = run_batch(bundle, headers, info.bases, extras_under(tenant.policy), act, attempt)
     return answer(200, answers, pretty=wanted.sent.shape.pretty)
 
 
 def _plan(
     wanted: Interaction, tenant: TenantInfo, access: Access, authority: Authority, now: datetime
-) -> Plan | WritePlan | Deny:
+) -> AnyPlan | Deny:
     if isinstance(wanted, Page):
         return open_cursor(wanted.cursor, authority, access=access, now=now)
     return decide(wanted, authority, limits_under(tenant.policy))
@@ -241,13 +251,13 @@ def _capabilities(raw: RawRequest, headers: Headers, tenant: TenantInfo) -> RawR
     if not isinstance(wanted, Capabilities):
         raise AssertionError(wanted)
     info = find_upstream(tenant.slug)
-    writes, trace_id = limits_under(tenant.policy).writes, str(raw.context.trace_id)
-    return capability_answer(tenant.slug, info, writes, request_id=trace_id, pretty=wanted.shape.pretty)
+    trace_id = str(raw.context.trace_id)
+    return capability_answer(tenant, info, request_id=trace_id, pretty=wanted.shape.pretty)
 
 
-def _event(plan: Plan, access: Access, exchange: Exchange) -> AuditEvent:
+def _event(plan: Plan | OwnOperationPlan | ValidationPlan, access: Access, exchange: Exchange) -> AuditEvent:
     return AuditEvent(
-        "search" if isinstance(plan, SearchPlan) else "read",
+        ACTIONS.get(type(plan), "read"),
         rule=plan.rule,
         client_id=access.client_id,
         tenant=access.tenant,

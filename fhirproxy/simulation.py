@@ -17,7 +17,7 @@ from fhirproxy.policy.plans import Deny
 from fhirproxy.policy.references import Bases
 from fhirproxy.policy.requests import Capabilities, Interaction, Page, parse_request
 from fhirproxy.policy.targets import parse_target
-from fhirproxy.tenant_rules import authority_under, limits_under
+from fhirproxy.tenant_rules import authority_under, extras_under, limits_under
 from smartauth.policy.access import Access
 
 Tree = dict[str, Any]
@@ -44,7 +44,7 @@ def simulate(access: Access, line: str, setting: Setting, *, body: bytes = b"") 
     told["grants"] = describe_grants(authority)
     told["facts"] = _facts(access, setting)
     try:
-        wanted = _parse(line, setting.bases, body)
+        wanted = _parse(line, setting, body)
     except FhirRefusal as refused:
         return told | {"decision": _refusal(refused), "without": []}
     told["parse"] = describe_interaction(wanted, values=True)
@@ -55,11 +55,14 @@ def simulate(access: Access, line: str, setting: Setting, *, body: bytes = b"") 
     return told
 
 
-def _parse(line: str, bases: Bases, body: bytes) -> Interaction:
+def _parse(line: str, setting: Setting, body: bytes) -> Interaction:
+    bases = setting.bases
     method, _, path = line.strip().partition(" ")
     rest = bases.relative(path.strip()) if "://" in path else path.strip().removeprefix("/")
     target = parse_target(f"/{path.strip() if rest is None else rest}", prefix="")
-    return parse_request(method, target, Headers(content_type=JSON if body else ""), body, bases)
+    return parse_request(
+        method, target, Headers(content_type=JSON if body else ""), body, bases, extras_under(setting.policy)
+    )
 
 
 def _decide(wanted: Interaction, authority: Authority, policy: TenantPolicy) -> tuple[Tree, object]:

@@ -1,5 +1,6 @@
 """The public CapabilityStatement of a tenant, from a copy of the upstream's that is at most ten minutes old."""
 
+from clients.tenants import TenantInfo
 from fhirproxy.answers import EXPOSED
 from fhirproxy.exchange import Exchange
 from fhirproxy.messages import FHIR_JSON, RawResponse
@@ -7,8 +8,8 @@ from fhirproxy.policy.bodies import Resource
 from fhirproxy.policy.capabilities import reduce_capabilities
 from fhirproxy.policy.decisions import read_capabilities
 from fhirproxy.policy.shaping import written_by_us
-from fhirproxy.policy.switches import WriteSwitches
 from fhirproxy.tenancy import UpstreamInfo
+from fhirproxy.tenant_rules import extras_under, limits_under
 from fhirproxy.timed import TimedCache
 from fhirproxy.upstream import UpstreamError
 from smartauth import endpoints
@@ -21,13 +22,15 @@ _last_good: TimedCache[tuple[str, str], Resource | None] = TimedCache(max_size=1
 FOR_EVER = 10 * 365 * 86_400.0
 
 
-def capability_answer(
-    tenant: str, info: UpstreamInfo | None, writes: WriteSwitches, *, request_id: str, pretty: bool
-) -> RawResponse:
+def capability_answer(tenant: TenantInfo, info: UpstreamInfo | None, *, request_id: str, pretty: bool) -> RawResponse:
     """Return the statement: the same for everybody, readable from any origin."""
     upstream = _upstream_statement(info, request_id) if info else None
     statement = reduce_capabilities(
-        upstream, public_url=endpoints.fhir_base(tenant), oauth_uris=endpoints.advertised(tenant), writes=writes
+        upstream,
+        public_url=tenant.fhir_base,
+        oauth_uris=endpoints.advertised(tenant.slug),
+        writes=limits_under(tenant.policy).writes,
+        extras=extras_under(tenant.policy),
     )
     return RawResponse(
         200,

@@ -1,11 +1,13 @@
 """A tenant's policy switches in the words of the pure policy."""
 
-from clients.tenants import TenantPolicy
+from clients.tenants import EXTRA_OPERATION, EXTRA_PARAMETER, TenantPolicy
 from fhirproxy.policy.authority import Authority, Loaded, make_authority
+from fhirproxy.policy.extras import Extras
 from fhirproxy.policy.membership import MembershipRules
 from fhirproxy.policy.plans import Limits
 from fhirproxy.policy.references import Bases
 from fhirproxy.policy.switches import WRITE_LEVELS, WriteSwitches
+from smartauth.policy import r4
 from smartauth.policy.access import Access
 
 
@@ -31,6 +33,16 @@ def limits_under(policy: TenantPolicy) -> Limits:
             allow_unversioned=policy.allow_unversioned_writes,
             compensate=policy.compensate,
         ),
+    )
+
+
+def extras_under(policy: TenantPolicy) -> Extras:
+    """Return what the tenant adds. Without a kind a parameter's values are read as tokens, as plain text can be."""
+    parameters = [EXTRA_PARAMETER.fullmatch(text) for text in policy.extra_parameters]
+    operations = [EXTRA_OPERATION.fullmatch(text) for text in policy.extra_operations]
+    return Extras(
+        {(one["type"], one["name"]): r4.Parameter(one["kind"] or "token") for one in parameters if one is not None},
+        {(one["type"], one["one"] is not None, one["name"]): one["result"] for one in operations if one is not None},
     )
 
 

@@ -79,8 +79,7 @@ class Answer:
 def send(info: UpstreamInfo, request: CanonicalRequest, *, request_id: str) -> Answer:
     """Send one request and return the answer, whatever its status but 401 and 403.
 
-    A read is tried once more on a broken connection.
-
+    A read is tried once more on a broken connection and on 502 to 504, within the time for one.
     A write never is: it may have happened. Raises UpstreamError.
     """
     breaker = breaker_of(info.base_url)
@@ -113,13 +112,24 @@ def _failed(info: UpstreamInfo, breaker: Breaker) -> None:
 def _send(info: UpstreamInfo, request: CanonicalRequest, request_id: str) -> Answer:
     if request.method != "GET":
         return _send_write(info, request, request_id)
+    began = time.monotonic()
+    first = _try_to_read(info, request, request_id, info.timeout_seconds)
+    left = began + info.timeout_seconds - time.monotonic()
+    is_answered = isinstance(first, Answer) and first.status not in AWAY
+    last = first if is_answered or left <= 0 else _try_to_read(info, request, request_id, left)
+    if isinstance(last, UpstreamDown):
+        raise last
+    return last
+
+
+def _try_to_read(
+    info: UpstreamInfo, request: CanonicalRequest, request_id: str, seconds: float
+) -> Answer | UpstreamDown:
+    handle = _as_read(_handle(info.base_url), request)
     try:
-        return _perform(info, request, request_id, _handle(info.base_url))
-    except _Broken:
-        try:
-            return _perform(info, request, request_id, _handle(info.base_url))
-        except _Broken as broken:
-            raise UpstreamDown(str(broken)) from None
+        return _perform(info, request, request_id, handle, seconds=seconds)
+    except _Broken as broken:
+        return UpstreamDown(str(broken))
 
 
 def _send_write(info: UpstreamInfo, request: CanonicalRequest, request_id: str) -> Answer:
@@ -129,7 +139,7 @@ def _send_write(info: UpstreamInfo, request: CanonicalRequest, request_id: str) 
         handle.setopt(pycurl.CUSTOMREQUEST, request.method)
         if request.body:
             handle.setopt(pycurl.POSTFIELDS, request.body)
-        return _perform(info, request, request_id, handle)
+        return _perform(info, request, request_id, handle, seconds=info.timeout_seconds)
     except _Broken as broken:
         raise UpstreamDown(str(broken)) from None
     finally:
@@ -159,6 +169,15 @@ def _handle(base_url: str) -> pycurl.Curl:
     return handle
 
 
+def _as_read(handle: pycurl.Curl, request: CanonicalRequest) -> pycurl.Curl:
+    """Set a kept handle to GET, or to POST for a search whose query is in a form, whatever it was used for before."""
+    if request.form:
+        handle.setopt(pycurl.POSTFIELDS, request.form)
+    else:
+        handle.setopt(pycurl.HTTPGET, 1)
+    return handle
+
+
 def new_handle() -> pycurl.Curl:
     """Return a handle that speaks HTTP/1.1, unpacks what comes compressed, and connects to allowed addresses only."""
     handle = make_curl(CONNECT_TIMEOUT)
@@ -170,11 +189,14 @@ def new_handle() -> pycurl.Curl:
     return handle
 
 
-def _perform(info: UpstreamInfo, request: CanonicalRequest, request_id: str, handle: pycurl.Curl) -> Answer:
+def _perform(
+    info: UpstreamInfo, request: CanonicalRequest, request_id: str, handle: pycurl.Curl, *, seconds: float
+) -> Answer:
     received = Received()
-    separator = "" if not request.target or request.target.startswith("?") else "/"
-    handle.setopt(pycurl.URL, f"{info.base_url}{separator}{request.target}")
-    handle.setopt(pycurl.TIMEOUT_MS, info.timeout_seconds * 1_000)
+    target = request.form_target if request.form else request.target
+    separator = "" if not target or target.startswith("?") else "/"
+    handle.setopt(pycurl.URL, f"{info.base_url}{separator}{target}")
+    handle.setopt(pycurl.TIMEOUT_MS, max(1, int(seconds * 1_000)))  # 0 would mean for ever
     handle.setopt(pycurl.HTTPHEADER, _headers(info, request, request_id))
     handle.setopt(pycurl.HEADERFUNCTION, received.header)
     handle.setopt(pycurl.WRITEFUNCTION, received.write)
@@ -195,6 +217,8 @@ def _headers(info: UpstreamInfo, request: CanonicalRequest, request_id: str) -> 
         "User-Agent: fhir-access-proxy",
         f"X-Request-ID: {request_id}",
     ]
+    if request.form:
+        lines += ["Content-Type: application/x-www-form-urlencoded", "Expect:"]
     if request.body:
         lines += ["Content-Type: application/fhir+json", "Expect:"]  # No waiting for a 100 before large bodies.
     if request.version:

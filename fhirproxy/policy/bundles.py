@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass, replace
 
 from fhirproxy.policy.bodies import Json, MalformedJson, Resource, parse_resource, write_json
+from fhirproxy.policy.extras import NO_EXTRAS, Extras
 from fhirproxy.policy.headers import Headers, require_media
 from fhirproxy.policy.mentions import URN
 from fhirproxy.policy.outcomes import FhirRefusal, bad_request
@@ -31,7 +32,6 @@ from fhirproxy.policy.targets import parse_target
 from fhirproxy.policy.written import RESOURCE_TYPES
 from smartauth.errors import Refusal
 
-MAX_ENTRIES = 100
 METHODS = ("DELETE", "POST", "PUT", "PATCH", "GET")  # in the order in which FHIR has them happen
 RANK = {"DELETE": 0, "POST": 1, "PUT": 2, "PATCH": 2, "GET": 3}
 BUNDLE_NAMES = frozenset({"resourceType", "type", "entry"})
@@ -70,8 +70,8 @@ class Entry:
         return RANK[self.method]
 
 
-def parse_bundle(content_type: str, data: bytes) -> BundleRequest:
-    """Read the body of a POST to the base. Raises FhirRefusal: 400, 413 or 415.
+def parse_bundle(content_type: str, data: bytes, *, most: int) -> BundleRequest:
+    """Read the body of a POST to the base, of at most `most` entries. Raises FhirRefusal: 400, 413 or 415.
 
     Servers read tenants and partitions from what else a Bundle may hold, so it holds nothing else.
     """
@@ -87,8 +87,8 @@ def parse_bundle(content_type: str, data: bytes) -> BundleRequest:
     entries = tree.get("entry", [])
     if not isinstance(entries, list):
         raise bad_request("bundle.content", "the entries are not a list")
-    if len(entries) > MAX_ENTRIES:
-        refusal = Refusal("bundle.entries", f"a Bundle has at most {MAX_ENTRIES} entries")
+    if len(entries) > most:
+        refusal = Refusal("bundle.entries", f"a Bundle has at most {most} entries")
         raise FhirRefusal(413, "too-costly", refusal)
     return BundleRequest(tree["type"] == "transaction", tuple(entries))
 
@@ -100,7 +100,7 @@ INSIDE = (
 )
 
 
-def parse_entry(tree: Json, outer: Headers, bases: Bases) -> Entry:
+def parse_entry(tree: Json, outer: Headers, bases: Bases, extras: Extras = NO_EXTRAS) -> Entry:
     """Read one entry as the request it stands for. `outer`: the headers of the Bundle. Raises FhirRefusal."""
     entry, request = _parts(tree)
     method, url = request.get("method"), request.get("url")
@@ -117,7 +117,7 @@ def parse_entry(tree: Json, outer: Headers, bases: Bases) -> Entry:
     content_type, body = _body(method, entry.get("resource"))
     headers = Headers(content_type=content_type, prefer=outer.prefer, **conditions)
     target = parse_target(f"/{url}", prefix="")
-    interaction = parse_request(method, target, headers, body, bases)
+    interaction = parse_request(method, target, headers, body, bases, extras)
     if not isinstance(interaction, INSIDE):
         raise FhirRefusal(403, "forbidden", Refusal("entry.interaction", "this is not offered inside a Bundle"))
     return Entry(method, interaction, headers, _full_url(entry.get("fullUrl"), method, url, bases))

@@ -5,6 +5,7 @@ Source: FHIR R4 capabilitystatement; SMART App Launch 1.0 conformance, "Declarin
 
 from fhirproxy.policy.bodies import Json, Resource
 from fhirproxy.policy.bulk_capabilities import add_exports
+from fhirproxy.policy.extras import NO_EXTRAS, Extras
 from fhirproxy.policy.outcomes import FhirRefusal
 from fhirproxy.policy.parameters import search_parameter
 from fhirproxy.policy.results import parse_include
@@ -33,6 +34,7 @@ OWN_OPERATIONS = (
     ("Observation", "lastn", "search-type", "http://hl7.org/fhir/OperationDefinition/Observation-lastn"),
 )
 # Operations we ask the upstream for: ours as long as they are its.
+VALIDATE = "http://hl7.org/fhir/OperationDefinition/Resource-validate"
 PASSED_OPERATIONS = {
     ("Patient", "everything"): "http://hl7.org/fhir/OperationDefinition/Patient-everything",
     ("DocumentReference", "docref"): "http://hl7.org/fhir/us/core/OperationDefinition/docref",
@@ -45,17 +47,23 @@ UNKNOWN_DATE = "2020-01-01"
 
 
 def reduce_capabilities(
-    upstream: Resource | None, *, public_url: str, oauth_uris: dict[str, str], writes: WriteSwitches
+    upstream: Resource | None,
+    *,
+    public_url: str,
+    oauth_uris: dict[str, str],
+    writes: WriteSwitches,
+    extras: Extras = NO_EXTRAS,
 ) -> Resource:
     """Return our CapabilityStatement. `upstream` None: it did not answer, so no resources are claimed.
 
-    oauth_uris: discovery name to URL, only of endpoints that exist.  writes: the tenant's switches.
+    oauth_uris: discovery name to URL, only of endpoints that exist.  writes: the tenant's switches.  extras: its own
+    search parameters, named where the upstream has them.
     """
     source = upstream or {}
     date = source.get("date")
     rest: Resource = {"mode": "server", "security": security_block(oauth_uris)}
     server = _server(source)
-    resources = _resources(server, writes)
+    resources = _resources(server, writes, extras)
     if resources:
         rest["resource"] = resources
         rest["compartment"] = [PATIENT_COMPARTMENT]
@@ -99,9 +107,9 @@ def _codes(listed: Resource) -> set[Json]:
     return {code for code in codes if isinstance(code, str)}
 
 
-def _resources(server: Resource, writes: WriteSwitches) -> list[Json]:
+def _resources(server: Resource, writes: WriteSwitches, extras: Extras) -> list[Json]:
     everywhere = _operation_names(server)
-    found = [_resource(one, everywhere, writes) for one in _objects(server, "resource")]
+    found = [_resource(one, everywhere, writes, extras) for one in _objects(server, "resource")]
     return [one for one in found if one is not None]
 
 
@@ -110,7 +118,7 @@ def _operation_names(parent: Resource) -> frozenset[str]:
     return frozenset(name.removeprefix("$") for name in names if isinstance(name, str))
 
 
-def _resource(listed: Resource, everywhere: frozenset[str], writes: WriteSwitches) -> Json:
+def _resource(listed: Resource, everywhere: frozenset[str], writes: WriteSwitches, extras: Extras) -> Json:
     kind = listed.get("type")
     if not isinstance(kind, str) or not r4.is_resource_type(kind):
         return None
@@ -129,14 +137,14 @@ def _resource(listed: Resource, everywhere: frozenset[str], writes: WriteSwitche
         **write_details(written, offered, writes),
     }
     if "search-type" in offered:
-        _add(reduced, "searchParam", _parameters(kind, listed))
+        _add(reduced, "searchParam", _parameters(kind, listed, extras))
         _add(reduced, "searchInclude", _includes(kind, listed, "searchInclude", "_include"))
         _add(reduced, "searchRevInclude", _includes(kind, listed, "searchRevInclude", "_revinclude"))
-    _add(reduced, "operation", _operations(kind, offered, _operation_names(listed) | everywhere))
+    _add(reduced, "operation", _operations(kind, offered, _operation_names(listed) | everywhere, written))
     return reduced
 
 
-def _operations(kind: str, offered: set[Json], listed: frozenset[str]) -> list[Json]:
+def _operations(kind: str, offered: set[Json], listed: frozenset[str], written: list[str]) -> list[Json]:
     own: list[Json] = [
         {"name": name, "definition": definition}
         for place, name, interaction, definition in OWN_OPERATIONS
@@ -147,14 +155,18 @@ def _operations(kind: str, offered: set[Json], listed: frozenset[str]) -> list[J
         for (place, name), definition in PASSED_OPERATIONS.items()
         if place == kind and name in listed
     ]
-    return own + passed
+    # A validation stands for a write, so it is for types that can be written.
+    judged: list[Json] = [{"name": "validate", "definition": VALIDATE}] if written and "validate" in listed else []
+    return own + passed + judged
 
 
-def _parameters(kind: str, listed: Resource) -> list[Json]:
+def _parameters(kind: str, listed: Resource, extras: Extras) -> list[Json]:
     found: list[Json] = []
     for one in _objects(listed, "searchParam"):
         name = one.get("name")
-        parameter = search_parameter(kind, name) if isinstance(name, str) else None
+        parameter = (
+            (search_parameter(kind, name) or extras.parameters.get((kind, name))) if isinstance(name, str) else None
+        )
         if parameter is not None and parameter.type != "special":
             found.append({"name": name, "type": parameter.type})
     return found

@@ -10,10 +10,11 @@ from fhirproxy.policy.authority import Authority
 from fhirproxy.policy.bulk_requests import BulkCancel, BulkExport, BulkFile, BulkStatus
 from fhirproxy.policy.compartments import Checked, Unchecked
 from fhirproxy.policy.history import decide_history, decide_version
-from fhirproxy.policy.judging import version_of, write_body
+from fhirproxy.policy.judging import require_sendable, version_of, write_body
 from fhirproxy.policy.narrowing import decide_search
 from fhirproxy.policy.operating import Plan, decide_operation, read_instance
 from fhirproxy.policy.operations import DocRef, Everything, LastN, Meta
+from fhirproxy.policy.own_operations import OwnOperation, OwnOperationPlan, decide_own_operation
 from fhirproxy.policy.plans import (
     CanonicalRequest,
     Deny,
@@ -43,6 +44,8 @@ from fhirproxy.policy.requests import (
 from fhirproxy.policy.targets import Pairs
 from fhirproxy.policy.terminology import Terminology
 from fhirproxy.policy.transactions import Step, transaction_body
+from fhirproxy.policy.validation import Validate
+from fhirproxy.policy.validation_plans import ValidationPlan, decide_validation, validation_body
 from fhirproxy.policy.wider_searches import decide_compartment_search, decide_system_search
 from fhirproxy.policy.write_plans import WritePlan
 from fhirproxy.policy.writes import decide_write
@@ -57,11 +60,12 @@ KNOWN_OPERATIONS = frozenset(
         "$implements", "$populate", "$snapshot", "$transform", "$versions", "$data-requirements",
     }
 )  # fmt: skip
+AnyPlan = Plan | WritePlan | ValidationPlan | OwnOperationPlan
 LONGEST_LINK = 16 * 1024
 LINK = re.compile(r"(?P<path>[A-Za-z0-9\-._~/$]*)(?:\?(?P<query>[\x21\x23-\x3b\x3d\x3f-\x5b\x5d-\x7e]*))?")
 
 
-def decide(wanted: Interaction, authority: Authority, limits: Limits) -> Plan | WritePlan | Deny:
+def decide(wanted: Interaction, authority: Authority, limits: Limits) -> AnyPlan | Deny:
     """Say what to fetch for `wanted` or what to write, or why not.
 
     Capabilities and pages never come here, since they have no letter; bulk data has decisions of its own.
@@ -78,23 +82,29 @@ def decide(wanted: Interaction, authority: Authority, limits: Limits) -> Plan | 
             return decide_history(wanted.type, wanted.id, wanted.query, authority, limits)
         case Create() | Update() | Patch() | Delete():
             return decide_write(wanted, authority, limits)
-        case SearchSystem():
-            return decide_system_search(wanted.wanted, authority, limits)
-        case SearchCompartment():
-            return decide_compartment_search(
-                wanted.compartment, wanted.id, wanted.type, wanted.query, authority, limits
-            )
-        case Bundled():
-            return Deny("interaction.bundle", "a batch or transaction has no place inside another")
+        case SearchSystem() | SearchCompartment():
+            return _decide_wider(wanted, authority, limits)
         case Everything() | LastN() | DocRef() | Meta() | Terminology():
             return decide_operation(wanted, authority, limits)
-        case Operation():
-            return _refuse_operation(wanted)
+        case OwnOperation():
+            return decide_own_operation(wanted, authority)
+        case Validate():
+            return decide_validation(wanted, authority, limits)
+        case Bundled() | Operation():
+            return _not_offered(wanted)
         case Capabilities() | Page() | BulkExport() | BulkStatus() | BulkCancel() | BulkFile():
             raise AssertionError(wanted)
 
 
-def _refuse_operation(wanted: Operation) -> Deny:
+def _decide_wider(wanted: SearchSystem | SearchCompartment, authority: Authority, limits: Limits) -> Plan | Deny:
+    if isinstance(wanted, SearchSystem):
+        return decide_system_search(wanted.wanted, authority, limits)
+    return decide_compartment_search(wanted.compartment, wanted.id, wanted.type, wanted.query, authority, limits)
+
+
+def _not_offered(wanted: Bundled | Operation) -> Deny:
+    if isinstance(wanted, Bundled):
+        return Deny("interaction.bundle", "a batch or transaction has no place inside another")
     if wanted.name in KNOWN_OPERATIONS:
         return Deny("interaction.operation", f"the operation {wanted.name} is not offered")
     return Deny("interaction.unknown_operation", "there is no such operation", status=404, issue="not-found")
@@ -133,6 +143,12 @@ def write_request(verb: str, checked: Checked, version: str) -> CanonicalRequest
     if verb == "delete":
         return canonical_write("DELETE", (checked.type, checked.id), version=version)
     return canonical_write("PUT", (checked.type, checked.id), write_body(checked), version=version)
+
+
+def validation_request(plan: ValidationPlan, checked: Checked) -> CanonicalRequest:
+    """Return the request that has the upstream look at a write that was judged. Raises FhirRefusal (413)."""
+    segments = (plan.type, checked.id, "$validate") if plan.mode == "delete" else (plan.type, "$validate")
+    return canonical_write("POST", segments, require_sendable(validation_body(plan, checked)), version="")
 
 
 def transaction_request(steps: tuple[Step, ...], urns: Mapping[str, str]) -> CanonicalRequest:

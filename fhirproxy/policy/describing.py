@@ -68,6 +68,9 @@ def describe_plan(plan: object, *, values: bool = False) -> Tree:
         found: Tree = {"rule": plan.rule, "reason": plan.reason, "status": plan.status}
         return found | ({"missing_scope": plan.scope} if plan.scope else {})
     found = {"plan": _hyphened(type(plan).__name__), "rule": getattr(plan, "rule", "allow")}
+    mode = getattr(plan, "mode", "")
+    if isinstance(mode, str) and mode:
+        found["mode"] = mode
     if is_dataclass(plan):
         for one in fields(plan):
             member = getattr(plan, one.name)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from fhirproxy.policy.chains import Hop, Path, parse_chain, parse_has
+from fhirproxy.policy.extras import NO_EXTRAS, Extras
 from fhirproxy.policy.outcomes import FhirRefusal, bad_request, forbidden
 from fhirproxy.policy.references import Bases, is_id
 from fhirproxy.policy.results import (
@@ -97,10 +98,12 @@ def search_parameter(resource_type: str, name: str) -> r4.Parameter | None:
     return r4.search_parameters(resource_type).get(name)
 
 
-def parse_search(resource_type: str, pairs: Pairs, bases: Bases, *, lenient: bool) -> SearchQuery:
+def parse_search(
+    resource_type: str, pairs: Pairs, bases: Bases, *, lenient: bool, extras: Extras = NO_EXTRAS
+) -> SearchQuery:
     """Read the parameters of a type search. Raises FhirRefusal: 400, or 403 for a parameter that reads too far.
 
-    `lenient`: the client lets us drop unknown names that carry no control meaning.
+    lenient: the client lets us drop unknown names that carry no control meaning.  extras: taken beside FHIR's own.
     """
     results: dict[str, list[str]] = {}
     criteria: list[Criterion] = []
@@ -109,7 +112,7 @@ def parse_search(resource_type: str, pairs: Pairs, bases: Bases, *, lenient: boo
         if base in RESULT_NAMES:
             results.setdefault(name, []).append(value)
             continue
-        criterion = _parse_criterion(resource_type, name, value, bases, lenient=lenient)
+        criterion = _parse_criterion(resource_type, name, value, bases, extras, lenient=lenient)
         if criterion is not None:
             criteria.append(criterion)
     includes = [parse_include(resource_type, name, text) for name in INCLUDES for text in results.pop(name, [])]
@@ -134,7 +137,9 @@ def _require_known_results(results: dict[str, list[str]], includes: int) -> None
         raise bad_request("search.includes", "there are more than 10 includes")
 
 
-def _parse_criterion(resource_type: str, name: str, text: str, bases: Bases, *, lenient: bool) -> Criterion | None:
+def _parse_criterion(
+    resource_type: str, name: str, text: str, bases: Bases, extras: Extras, *, lenient: bool
+) -> Criterion | None:
     found = NAME.fullmatch(name)
     base = re.split(r"[:.]", name, maxsplit=1)[0]
     if base in REFUSED:
@@ -143,7 +148,7 @@ def _parse_criterion(resource_type: str, name: str, text: str, bases: Bases, *, 
         return _chained(parse_has(resource_type, name, search_parameter), text, bases)
     if name in FULL_ONLY:
         return _value_of(name, lambda: Criterion(name, tuple(parse_text(one) for one in parse_alternatives(text))))
-    parameter = search_parameter(resource_type, base)
+    parameter = search_parameter(resource_type, base) or extras.parameters.get((resource_type, base))
     if found is None or parameter is None:
         if lenient and found and not (base.startswith("_") or found["modifier"] or found["chain"]):
             return None

@@ -13,6 +13,7 @@ from smartauth.errors import Refusal
 from smartauth.policy import r4
 
 HOST = re.compile(r"https?://(?P<host>[A-Za-z0-9.-]+)(?=/|\Z|\|)")
+LONGEST_URL = 4 * 1024  # of a target; many servers and gateways take 8 KiB of request line and headers
 _SEAL = object()
 
 
@@ -20,7 +21,8 @@ _SEAL = object()
 class CanonicalRequest:
     """What we may send: `target` is relative to the upstream's base. Written by us from typed values.
 
-    `version`: the version the resource must still have, or the empty text.
+    `version`: the version the resource must still have, or the empty text. `form`: the query of a search too long for
+    a URL, which is POSTed to `form_target`; it is the same search, and `target` names it as ever.
     """
 
     target: str
@@ -28,20 +30,33 @@ class CanonicalRequest:
     method: str = "GET"
     body: bytes = field(repr=False, default=b"")
     version: str = ""
+    form: bytes = field(repr=False, default=b"")
 
     def __post_init__(self) -> None:
         if self.seal is not _SEAL:
             raise TypeError("only a decision makes a request")
 
+    @property
+    def form_target(self) -> str:
+        """Return where a form goes."""
+        return f"{self.target.partition('?')[0]}/_search"
+
 
 def canonical_request(segments: tuple[str, ...], pairs: Pairs = ()) -> CanonicalRequest:
     """Return the request for typed values. Called by decisions only; a test keeps it so."""
-    return CanonicalRequest(render(segments, pairs), _SEAL)
+    target = render(segments, pairs)
+    return CanonicalRequest(target, _SEAL, form=_form_of(target))
+
+
+def _form_of(target: str) -> bytes:
+    """Return the query of a search of a type when no URL holds it, or nothing. Source: FHIR R4 http, "search"."""
+    path, _, query = target.partition("?")
+    return query.encode("ascii") if len(target) > LONGEST_URL and r4.is_resource_type(path) else b""
 
 
 def upstream_link_request(target: str) -> CanonicalRequest:
     """Return the request for a page link of the upstream's own making. Called by decisions only."""
-    return CanonicalRequest(target, _SEAL)
+    return CanonicalRequest(target, _SEAL, form=_form_of(target))
 
 
 def canonical_write(method: str, segments: tuple[str, ...], body: bytes = b"", *, version: str) -> CanonicalRequest:

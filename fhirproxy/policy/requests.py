@@ -6,6 +6,7 @@ What the sum type has no member for cannot be asked. Source: FHIR R4 http.
 from dataclasses import dataclass, field
 
 from fhirproxy.policy.bulk_requests import BulkCancel, BulkExport, BulkFile, BulkStatus, find_bulk_request
+from fhirproxy.policy.extras import NO_EXTRAS, Extras
 from fhirproxy.policy.headers import Headers, require_form, require_json_accepted
 from fhirproxy.policy.history import HistoryQuery, parse_history
 from fhirproxy.policy.operations import (
@@ -19,12 +20,14 @@ from fhirproxy.policy.operations import (
     parse_parameters,
 )
 from fhirproxy.policy.outcomes import FhirRefusal, bad_request
+from fhirproxy.policy.own_operations import OwnOperation, parse_own_operation
 from fhirproxy.policy.parameters import SearchQuery, parse_search
 from fhirproxy.policy.references import Bases, is_id
 from fhirproxy.policy.results import Shape, parse_read_parameters
 from fhirproxy.policy.sent import Sent, read_created, read_sent
 from fhirproxy.policy.targets import Pairs, Target, parse_form
 from fhirproxy.policy.terminology import Terminology
+from fhirproxy.policy.validation import Validate, read_validation
 from fhirproxy.policy.wider_searches import SystemQuery, parse_system_search
 from smartauth.errors import Refusal
 from smartauth.policy import r4
@@ -152,7 +155,7 @@ class Operation:
 
 Interaction = (
     Capabilities | Read | SearchType | Page | VRead | History | SearchSystem | SearchCompartment
-    | Create | Update | Patch | Delete | Bundled | Operation | ReadingOperation
+    | Create | Update | Patch | Delete | Bundled | Operation | ReadingOperation | OwnOperation | Validate
     | BulkExport | BulkStatus | BulkCancel | BulkFile
 )  # fmt: skip
 
@@ -165,8 +168,10 @@ def is_public(method: str, path: str) -> bool:
     return method in ("GET", "HEAD") and path.strip("/") == "metadata"
 
 
-def parse_request(method: str, target: Target, headers: Headers, body: bytes, bases: Bases) -> Interaction:
-    """Return what the request asks for. HEAD is read as GET.
+def parse_request(
+    method: str, target: Target, headers: Headers, body: bytes, bases: Bases, extras: Extras = NO_EXTRAS
+) -> Interaction:
+    """Return what the request asks for. HEAD is read as GET. `extras`: search parameters of the tenant's own.
 
     Raises FhirRefusal: 400 unreadable, 404 no such place, 405 method, 406 format, 414 size, 415 content type.
     """
@@ -178,7 +183,7 @@ def parse_request(method: str, target: Target, headers: Headers, body: bytes, ba
     bulk = find_bulk_request(verb, target, headers, body, bases)
     if bulk is not None:
         return bulk
-    interaction = _parse_path(verb, target, headers, body, bases)
+    interaction = _parse_path(verb, target, headers, body, bases, extras)
     shape = _shape_of(interaction)
     # What a Binary is stored as is seen when it is read; until then it may be what the client accepts.
     accept = "" if isinstance(interaction, Read) and interaction.type == "Binary" else headers.accept
@@ -196,12 +201,12 @@ def _shape_of(interaction: Interaction) -> Shape | None:
             return query.shape
         case History(query=HistoryQuery(shape=shape)):
             return shape
-        case Everything() | LastN() | DocRef() | Meta() | Terminology():
+        case Everything() | LastN() | DocRef() | Meta() | Terminology() | OwnOperation() | Validate():
             return interaction.shape
     return None
 
 
-def _parse_path(verb: str, target: Target, headers: Headers, body: bytes, bases: Bases) -> Interaction:
+def _parse_path(verb: str, target: Target, headers: Headers, body: bytes, bases: Bases, extras: Extras) -> Interaction:
     match target.segments:
         case ():
             return _parse_base(verb, target.pairs, headers, body, bases)
@@ -220,11 +225,11 @@ def _parse_path(verb: str, target: Target, headers: Headers, body: bytes, bases:
             return SearchSystem(parse_system_search(together, bases, lenient=headers.is_lenient))
         case (operation,) if operation.startswith("$"):
             _allow(verb, "GET", "POST")
-            return _parse_operation(operation, None, None, verb, target.pairs, headers, body, bases)
+            return _parse_operation(operation, None, None, verb, target.pairs, headers, body, bases, extras)
         case (kind, *rest):
             if not r4.is_resource_type(kind):
                 raise _no_such_place("target.type", "the path does not begin with a resource type of FHIR R4")
-            return _parse_type(verb, kind, tuple(rest), target.pairs, headers, body, bases)
+            return _parse_type(verb, kind, tuple(rest), target.pairs, headers, body, bases, extras)
     raise AssertionError(target.segments)
 
 
@@ -250,34 +255,43 @@ def _parse_page(pairs: Pairs) -> Page:
 
 
 def _parse_type(
-    verb: str, kind: str, rest: tuple[str, ...], pairs: Pairs, headers: Headers, body: bytes, bases: Bases
+    verb: str,
+    kind: str,
+    rest: tuple[str, ...],
+    pairs: Pairs,
+    headers: Headers,
+    body: bytes,
+    bases: Bases,
+    extras: Extras,
 ) -> Interaction:
     match rest:
         case ():
-            return _parse_collection(verb, kind, pairs, headers, body, bases)
+            return _parse_collection(verb, kind, pairs, headers, body, bases, extras)
         case ("_search",):
             _allow(verb, "POST")
             together = _with_form(pairs, headers, body)
-            return SearchType(kind, parse_search(kind, together, bases, lenient=headers.is_lenient))
+            return SearchType(kind, parse_search(kind, together, bases, lenient=headers.is_lenient, extras=extras))
         case ("_history",):
             _allow(verb, "GET")
             return History(kind, None, parse_history(kind, pairs))
         case (operation,) if operation.startswith("$"):
             _allow(verb, "GET", "POST")
-            return _parse_operation(operation, kind, None, verb, pairs, headers, body, bases)
+            return _parse_operation(operation, kind, None, verb, pairs, headers, body, bases, extras)
         case (resource_id, *tail):
             if not is_id(resource_id):
                 raise _no_such_place("target.id", "the path holds an id that is none")
             if not tail and verb != "GET":
                 return _parse_write(verb, kind, resource_id, pairs, headers, body)
-            return _parse_instance(verb, kind, resource_id, tuple(tail), pairs, headers, body, bases)
+            return _parse_instance(verb, kind, resource_id, tuple(tail), pairs, headers, body, bases, extras)
     raise AssertionError(rest)
 
 
-def _parse_collection(verb: str, kind: str, pairs: Pairs, headers: Headers, body: bytes, bases: Bases) -> Interaction:
+def _parse_collection(
+    verb: str, kind: str, pairs: Pairs, headers: Headers, body: bytes, bases: Bases, extras: Extras
+) -> Interaction:
     match verb:
         case "GET":
-            return SearchType(kind, parse_search(kind, pairs, bases, lenient=headers.is_lenient))
+            return SearchType(kind, parse_search(kind, pairs, bases, lenient=headers.is_lenient, extras=extras))
         case "POST":
             return Create(kind, read_created(kind, pairs, headers, body))
     return _parse_write(verb, kind, None, pairs, headers, body)
@@ -306,6 +320,7 @@ def _parse_instance(
     headers: Headers,
     body: bytes,
     bases: Bases,
+    extras: Extras,
 ) -> Interaction:
     match tail:
         case ():
@@ -318,17 +333,19 @@ def _parse_instance(
             return VRead(kind, resource_id, version, parse_read_parameters(kind, pairs))
         case (operation,) if operation.startswith("$"):
             _allow(verb, "GET", "POST")
-            return _parse_operation(operation, kind, resource_id, verb, pairs, headers, body, bases)
+            return _parse_operation(operation, kind, resource_id, verb, pairs, headers, body, bases, extras)
         case ("*",):
             _allow(verb, "GET")
             return SearchCompartment(kind, resource_id, "*", SearchQuery())
         case (other,) if r4.is_resource_type(other):
             _allow(verb, "GET")
-            query = parse_search(other, pairs, bases, lenient=headers.is_lenient)
+            query = parse_search(other, pairs, bases, lenient=headers.is_lenient, extras=extras)
             return SearchCompartment(kind, resource_id, other, query)
         case (other, "_search") if r4.is_resource_type(other):
             _allow(verb, "POST")
-            query = parse_search(other, _with_form(pairs, headers, body), bases, lenient=headers.is_lenient)
+            query = parse_search(
+                other, _with_form(pairs, headers, body), bases, lenient=headers.is_lenient, extras=extras
+            )
             return SearchCompartment(kind, resource_id, other, query)
     raise _no_such_place("target.path", "the path leads nowhere")
 
@@ -342,10 +359,17 @@ def _parse_operation(
     headers: Headers,
     body: bytes,
     bases: Bases,
+    extras: Extras,
 ) -> Interaction:
-    if kind is None or not is_offered(name, kind, resource_id):
+    if name == "$validate" and kind is not None:
+        _allow(verb, "POST")
+        return read_validation(kind, resource_id, pairs, headers, body)
+    result = extras.operations.get((kind or "", resource_id is not None, name))
+    if kind is None or not (result or is_offered(name, kind, resource_id)):
         return Operation(name, kind, resource_id)
     together = pairs + parse_parameters(headers, body) if verb == "POST" else pairs
+    if result:
+        return parse_own_operation(name, kind, resource_id, result, together, bases)
     return parse_operation(name, kind, resource_id, together, bases, lenient=headers.is_lenient)
 
 

@@ -3,6 +3,7 @@
 Source: FHIR R4 search, "Summary" and "Elements"; FHIR R4 bundle, "Search Result".
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -180,17 +181,37 @@ def primitive_parameters(tree: Resource, bases: Bases) -> Shaped:
     return Shaped(written, _SEAL)
 
 
-def _parts(values: Json) -> list[Json]:
+def parameters(tree: Resource, inside: Callable[[Json], Shaped | None], bases: Bases, *, with_values: bool) -> Shaped:
+    """Return Parameters written anew, with the resources in them that `inside` admits and shapes.
+
+    with_values: also what is no resource. Without, a part in which nothing is left is left out with its name.
+    """
+    written: Resource = {"resourceType": "Parameters"}
+    parts = _parts(tree.get("parameter"), inside, with_values=with_values)
+    if parts:
+        written["parameter"] = parts
+    localise(written, bases)
+    return Shaped(written, _SEAL)
+
+
+def _parts(
+    values: Json, inside: Callable[[Json], Shaped | None] = lambda _: None, *, with_values: bool = True
+) -> list[Json]:
     written: list[Json] = []
     for one in values if isinstance(values, list) else []:
         if not isinstance(one, dict) or not isinstance(one.get("name"), str):
             continue
         part: Resource = {"name": one["name"]}
-        part.update({name: value for name, value in one.items() if name in CODE_VALUES})
-        inner = _parts(one.get("part"))
+        if with_values:
+            part.update({name: value for name, value in one.items() if name in CODE_VALUES})
+        found = inside(one["resource"]) if "resource" in one else None
+        if found is not None:
+            part["resource"] = found.tree
+        inner = _parts(one.get("part"), inside, with_values=with_values)
         if inner:
             part["part"] = inner
-        written.append(part)
+        if with_values or len(part) > 1:
+            written.append(part)
     return written
 
 

@@ -14,8 +14,11 @@ EXPRESSION = re.compile(r"[A-Z][A-Za-z]{1,40}(?:\.[a-z][A-Za-z0-9]{0,60}(?:\[[0-
 SEVERITIES = frozenset({"fatal", "error", "warning", "information"})
 # Codes about the body itself. Others (duplicate, conflict, not-found, …) are about what else is stored.
 CODES = frozenset(
-    {"invalid", "structure", "required", "value", "invariant", "code-invalid", "extension", "business-rule", "too-long"}
-)
+    {
+        "invalid", "structure", "required", "value", "invariant", "code-invalid", "extension", "business-rule",
+        "too-long", "informational",
+    }
+)  # fmt: skip
 
 
 def refusal_of(status: int, outcome: Resource | None) -> FhirRefusal:

@@ -26,6 +26,7 @@ _OPERATIONS = {
     "subsumes": ("CodeSystem",),
     "translate": ("ConceptMap",),
 }
+_VALIDATE = {"name": "validate", "definition": "http://hl7.org/fhir/OperationDefinition/Resource-validate"}
 _SYSTEM_INTERACTIONS = ("transaction", "search-system", "history-system")
 
 
@@ -72,6 +73,7 @@ def _resource(resource_type: str) -> JsonObject:
         {"name": name, "definition": f"http://hl7.org/fhir/OperationDefinition/{resource_type}-{name}"}
         for name in operations
     ]
+    described["operation"].append(_VALIDATE)
     if resource_type in _EXPORTS:
         described["operation"].append(_EXPORTS[resource_type])
     return described

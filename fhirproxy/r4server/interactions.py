@@ -1,6 +1,6 @@
 """FHIR's verbs on the store: what a request under the base URL means and what it answers."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from urllib.parse import unquote, urlsplit
 
@@ -11,7 +11,7 @@ from fhirproxy.r4server.export.jobs import Exports
 from fhirproxy.r4server.facts import resource_types
 from fhirproxy.r4server.messages import Request, Response, http_date
 from fhirproxy.r4server.modes import MODES, Mode
-from fhirproxy.r4server.operations import documents_of, everything_about
+from fhirproxy.r4server.operations import documents_of, everything_about, overview_of
 from fhirproxy.r4server.search.across import search_across
 from fhirproxy.r4server.search.bundle import Entry, page_links, page_url, searchset, self_link
 from fhirproxy.r4server.search.including import included_with
@@ -22,6 +22,7 @@ from fhirproxy.r4server.store import LOGICAL_ID, Store, Version
 from fhirproxy.r4server.terminology import OPERATIONS as TERMINOLOGY
 from fhirproxy.r4server.terminology import answer_about_codes
 from fhirproxy.r4server.transactions import transact
+from fhirproxy.r4server.validation import validate
 from fhirproxy.r4server.versions import history_bundle, history_of, snapshot_of
 
 
@@ -58,12 +59,13 @@ class FhirService:
                 return self.search(request, resource_type, request.query_pairs())
             case ("POST", resource_type, "_search"):
                 return self.search(request, resource_type, request.query_pairs() + request.form_pairs())
+            case ("POST", resource_type, *instance, "$validate") if len(instance) < 2:
+                one = instance[0] if instance else None
+                return Response(200, encode(validate(self.store, resource_type, one, request.json_body())))
             case ("POST", resource_type) if resource_type:
                 return self.create(request, resource_type)
             case ("GET", resource_type, resource_id):
                 return self.read(request, resource_type, resource_id)
-            case ("GET", resource_type, resource_id, "_history", number):
-                return self.read_version(resource_type, resource_id, number)
             case ("PUT", resource_type, resource_id):
                 return self.update(request, resource_type, resource_id)
             case ("DELETE", resource_type, resource_id):
@@ -84,10 +86,17 @@ class FhirService:
                 return self.history(request, resource_type, None)
             case [resource_type, resource_id, "_history"]:
                 return self.history(request, resource_type, resource_id)
+            case [resource_type, resource_id, "_history", number]:
+                return self.read_version(resource_type, resource_id, number)
             case ["Patient", patient_id, "$everything"]:
                 return self.gathered(
                     request, everything_about(self.store, patient_id, request.query_pairs()), "Patient"
                 )
+            case ["Patient", patient_id, "$overview"]:
+                return Response(200, encode(overview_of(self.store, patient_id)))
+            case ["Observation", "$noted"]:
+                in_one = replace(request, query="_count=1000")
+                return self.gathered(in_one, list(self.store.all_of("Observation")), "Observation")
             case ["DocumentReference", "$docref"]:
                 found = documents_of(self.store, request.query_pairs())
                 return self.gathered(request, found, "DocumentReference")

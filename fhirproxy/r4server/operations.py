@@ -6,6 +6,7 @@ Source: FHIR R4 patient-operation-everything.html; US Core, docref.
 
 from typing import Any
 
+from fhirproxy.r4server.encoding import JsonObject
 from fhirproxy.r4server.errors import FhirError
 from fhirproxy.r4server.facts import patient_parameters
 from fhirproxy.r4server.search.dates import intervals_of, parse_date
@@ -46,6 +47,21 @@ def documents_of(store: Store, pairs: list[tuple[str, str]]) -> list[Version]:
         if (version.resource or {}).get("subject", {}).get("reference") == key
         and all(_overlaps(version, name, asked[name]) for name in ("start", "end") if name in asked)
     ]
+
+
+def overview_of(store: Store, patient_id: str) -> JsonObject:
+    """Return how many Observations there are around a patient, and each of them. An operation of this server's own."""
+    found = everything_about(store, patient_id, [("_type", "Observation")])
+    patient = store.find("Patient", patient_id)
+    parts = [{"name": "observation", "resource": one.resource} for one in found]
+    return {
+        "resourceType": "Parameters",
+        "parameter": [
+            {"name": "count", "valueInteger": len(found)},
+            {"name": "patient", "resource": patient.resource if patient else None},
+            {"name": "around", "part": parts},
+        ],
+    }
 
 
 def _overlaps(version: Version, name: str, text: str) -> bool:

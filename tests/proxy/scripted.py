@@ -27,6 +27,7 @@ class Scripted:
 
     base_url: str = ""
     answers: dict[str, Said] = field(default_factory=dict)
+    at_first: dict[str, list[Said]] = field(default_factory=dict)  # said before, each once
     asked: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
 
@@ -56,7 +57,7 @@ def scripted() -> Iterator[Scripted]:
             line = f"{self.command} {self.path}"
             script.asked.append((line, {name.lower(): value for name, value in self.headers.items()}))
             script.bodies.append(self.rfile.read(int(self.headers.get("Content-Length", "0"))))
-            said = script.answers.get(line, Said(404))
+            said = before.pop(0) if (before := script.at_first.get(line)) else script.answers.get(line, Said(404))
             time.sleep(said.delay)
             self.send_response(said.status)
             for name, value in said.headers.items():

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.http import HttpResponse
 
+from clients import tenants
 from smartauth.audit.models import AuditRecord
 from smartauth.receipts.models import Receipt
 from tests.proxy.conftest import PUBLIC, Behind, Caller, Mint
@@ -150,6 +151,18 @@ def test_what_is_no_batch_fails_as_a_whole(
     response = call.write("POST", "/", minted("patient/*.cruds", **ANA), body)
     assert (response.status_code, Receipt.objects.get().rule) == (status, rule)
     assert restored.received() == []
+
+
+@pytest.mark.parametrize(("most", "entries", "status"), [(2, 2, 200), (2, 3, 413), (101, 101, 200)])
+@pytest.mark.parametrize("kind", ["batch", "transaction"])
+def test_how_many_entries_is_the_tenants_to_say(
+    small: Behind, minted: Mint, call: Caller, kind: str, most: int, entries: int, status: int
+) -> None:
+    switch(max_entries=most)
+    tenants._tenants.clear()
+    body = bundle(kind, *[entry("GET", "Patient/ana")] * entries)
+    assert call.write("POST", "", minted("patient/*.rs", **ANA), body).status_code == status
+    assert bool(small.received()) is (status == 200)
 
 
 def test_a_batch_needs_nothing_of_its_own_and_gives_nothing(restored: Behind, minted: Mint, call: Caller) -> None:

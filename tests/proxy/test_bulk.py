@@ -11,7 +11,9 @@ import pytest
 from django.core.management import call_command
 from django.http import HttpResponse
 
+from clients import tenants
 from clients.key_pairs import KeyPair
+from clients.models import Tenant
 from clients.tenants import TenantInfo
 from fhirproxy import bulk_jobs
 from fhirproxy.models import BulkJob
@@ -415,6 +417,18 @@ def test_three_exports_at_a_time(sandbox: Behind, minted: Mint, call: Caller) ->
     assert call("/$export?_type=Goal", token, **ASYNC).status_code == 429
     call(jobs[1], token, method="DELETE")
     kick_off(call, token, "/$export?_type=Goal")
+
+
+@pytest.mark.parametrize("most", [0, 1, 4])
+def test_how_many_exports_is_the_tenants_to_say(sandbox: Behind, minted: Mint, call: Caller, most: int) -> None:
+    Tenant.objects.update(policy={"max_jobs": most})
+    tenants._tenants.clear()
+    token = minted(EVERYTHING)
+    for _ in range(most):
+        kick_off(call, token, "/$export?_type=Goal")
+    assert call("/$export?_type=Goal", token, **ASYNC).status_code == 429
+    assert Receipt.objects.get().rule == "bulk.too_many"
+    assert len(sandbox.received()) == BulkJob.objects.count() == most
 
 
 def test_a_job_the_upstream_does_not_start_leaves_nothing(sandbox: Behind, minted: Mint, call: Caller) -> None:

@@ -5,6 +5,8 @@ FHIR R4 capabilitystatement; SMART App Launch 1.0 conformance; Fetch standard, C
 
 from typing import Any
 
+import pytest
+
 from clients.models import Tenant
 from fhirproxy import statement
 from fhirproxy.policy.capabilities import reduce_capabilities
@@ -71,13 +73,13 @@ def test_operations_are_those_that_work(small: Behind, call: Caller) -> None:
         for kind in ("Patient", "Observation", "DocumentReference", "ValueSet", "CodeSystem", "ConceptMap", "Condition")
     }
     assert names == {
-        "Patient": {"meta", "everything", "export"},
-        "Observation": {"meta", "lastn"},
-        "DocumentReference": {"meta", "docref"},
-        "ValueSet": {"meta", "expand", "validate-code"},
-        "CodeSystem": {"meta", "lookup", "validate-code", "subsumes"},
-        "ConceptMap": {"meta", "translate"},
-        "Condition": {"meta"},
+        "Patient": {"meta", "everything", "export", "validate"},
+        "Observation": {"meta", "lastn", "validate"},
+        "DocumentReference": {"meta", "docref", "validate"},
+        "ValueSet": {"meta", "expand", "validate-code", "validate"},
+        "CodeSystem": {"meta", "lookup", "validate-code", "subsumes", "validate"},
+        "ConceptMap": {"meta", "translate", "validate"},
+        "Condition": {"meta", "validate"},
     }
     (rest,) = document["rest"]
     assert rest["compartment"] == ["http://hl7.org/fhir/CompartmentDefinition/patient"]
@@ -110,6 +112,27 @@ def test_nothing_is_claimed_that_the_upstream_does_not_offer() -> None:
     assert (patient["versioning"], patient["readHistory"]) == ("no-version", False)
     assert [one["name"] for one in patient["operation"]] == ["meta", "everything"]
     assert [one["name"] for one in observation["operation"]] == ["meta"]
+
+
+VALIDATING = [
+    # the upstream's operations   who may write          offered
+    (["validate"], frozenset({"user"}), True),
+    ([], frozenset({"user"}), False),
+    (["validate"], frozenset(), False),
+]
+
+
+@pytest.mark.parametrize(("listed", "levels", "is_offered"), VALIDATING)
+def test_validation_is_claimed_where_there_are_writes_and_the_upstream_validates(
+    listed: list[str], levels: frozenset[str], is_offered: bool
+) -> None:
+    interactions: Any = [{"code": "read"}, {"code": "create"}]
+    goal: Any = {"type": "Goal", "interaction": interactions, "operation": [{"name": name} for name in listed]}
+    upstream: Any = {"rest": [{"mode": "server", "resource": [goal]}]}
+    writes = WriteSwitches(levels=levels)
+    document = reduce_capabilities(upstream, public_url=PUBLIC, oauth_uris={}, writes=writes)
+    names = [one["name"] for one in resource(document, "Goal")["operation"]]
+    assert ("validate" in names) is is_offered
 
 
 def test_the_security_block_names_what_exists(small: Behind, call: Caller) -> None:

@@ -54,6 +54,24 @@ def test_every_step_is_told() -> None:
     assert found["decision"]["via"] == found["grants"]
 
 
+def test_what_a_tenant_adds_is_simulated_too() -> None:
+    policy = TenantPolicy(extra_parameters=("Observation.remark",), extra_operations=("Observation/$noted=Bundle",))
+    found = told("GET Observation?remark=x", "patient/Observation.rs", "ana", policy=policy)
+    assert (found["decision"]["allowed"], found["switches"]) == (True, ["extra_parameters"])
+    found = told("GET Observation/$noted?mood=good", "patient/Observation.rs", "ana", policy=policy)
+    assert (found["decision"]["request"], found["switches"]) == ("Observation/$noted?mood=good", ["extra_operations"])
+    assert told("GET Observation/$noted", "patient/Observation.rs", "ana")["decision"]["allowed"] is False
+
+
+def test_a_validation_is_simulated_as_the_write_it_stands_for() -> None:
+    found = told("POST Observation/o1/$validate?mode=delete", "patient/Observation.d", "ana")
+    assert found["parse"] == {"interaction": "validate", "type": "Observation", "id": "o1"}
+    assert (found["decision"]["allowed"], found["decision"]["mode"]) == (True, "delete")
+    assert told("POST Observation/o1/$validate?mode=delete", "patient/Observation.c", "ana")["decision"]["rule"] == (
+        "scope"
+    )
+
+
 def test_what_a_scope_contributes_is_the_difference_without_it() -> None:
     scopes = "patient/Observation.rs?category=laboratory patient/Observation.rs?category=vital-signs patient/Patient.rs"
     found = told("GET Observation", scopes, "ana")

@@ -110,7 +110,7 @@ REFUSED = [
     ("patient/*.rs", "CodeSystem/$expand", 403, "interaction.operation"),
     ("patient/*.rs", "Observation/$validate-code", 403, "interaction.operation"),
     ("patient/*.rs", "$closure", 403, "interaction.operation"),
-    ("patient/*.rs", "Patient/$validate", 403, "interaction.operation"),
+    ("patient/*.rs", "Patient/$validate", 405, "http.method"),
 ]  # fmt: skip
 
 

@@ -27,3 +27,10 @@ def test_docref_finds_documents_by_date(sandbox: Caller) -> None:
     assert all(one.startswith("DocumentReference/") for one in found)
     assert sandbox.search("DocumentReference/$docref?patient=ana&end=1990").matches == []
     assert sandbox.send("GET", "DocumentReference/$docref").status == 400
+
+
+def test_this_server_has_operations_of_its_own(sandbox: Caller) -> None:
+    assert sandbox.search("Observation/$noted").matches[0].partition("/")[0] == "Observation"
+    count, patient, around = sandbox.send("GET", "Patient/ana/$overview").json["parameter"]
+    assert count["valueInteger"] == len(around["part"]) > 0
+    assert patient["resource"]["id"] == "ana"

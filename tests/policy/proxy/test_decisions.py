@@ -256,6 +256,7 @@ def test_nobody_else_makes_a_request() -> None:
         "history.py",
         "narrowing.py",
         "operating.py",
+        "own_operations.py",
         "plans.py",
         "terminology.py",
         "wider_searches.py",
