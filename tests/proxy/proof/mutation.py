@@ -12,7 +12,8 @@ from types import ModuleType
 from unittest.mock import patch
 
 from tests.proxy.proof.catalogue import PROPERTIES, lacks
-from tests.proxy.proof.rules import RULES, Rule
+from tests.proxy.proof.rule import Rule
+from tests.proxy.proof.rules import RULES
 from tests.proxy.proof.running import notices
 from tests.proxy.proof.world import World, running_world
 

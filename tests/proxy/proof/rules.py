@@ -3,9 +3,6 @@
 A new rule joins by a line in the table. `section` is that of the policy, or the promise.
 """
 
-from dataclasses import dataclass
-from typing import Any
-
 from fhirproxy import cursors, exchange, pipeline, reading, rights, searching, upstream
 from fhirproxy.policy import (
     authority,
@@ -24,25 +21,8 @@ from fhirproxy.policy import (
 )  # fmt: skip
 from fhirproxy.policy.authority import EVERYONE, Grant
 from tests.proxy.proof import without
-
-Patch = tuple[Any, str, Any]
-LEAKS = ("T1 leaky", "T1 hostile", "T1 faithful")
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """One rule, and what is put in its place. `suspects`: the properties to ask first."""
-
-    section: str
-    name: str
-    patch: Patch
-    suspects: tuple[str, ...] = LEAKS
-    also: Patch | None = None
-
-    @property
-    def patches(self) -> tuple[Patch, ...]:
-        return (self.patch, self.also) if self.also else (self.patch,)
-
+from tests.proxy.proof.rule import LEAKS, Rule
+from tests.proxy.proof.write_rules import WRITE_RULES
 
 FAITHFUL = ("T2 faithful", "T4 faithful", "T6 faithful", "T1 faithful")
 CLOSED = ("T6 faithful", "T6 leaky")
@@ -152,6 +132,8 @@ RULES: tuple[Rule, ...] = (
     Rule("P5", "a cursor is bound to the patients", (cursors, "patients_digest", without.always("")), ("T7",)),
     Rule("P5", "a cursor carries no authority", (pipeline, "open_cursor", without.cursor_is_authority), ("T7",)),
     Rule("P5", "a cursor ends", (pipeline, "open_cursor", without.endless_cursor), ("T7",)),
+    # Writing
+    *WRITE_RULES,
 )  # fmt: skip
 
 # A few that are noticed fast, for every run of the tests.

@@ -11,7 +11,8 @@ from smartauth.context import new_context
 from tests.proxy.oracle import Token
 from tests.proxy.proof import integrity, planting
 from tests.proxy.proof.mutation import row_of
-from tests.proxy.proof.rules import QUICK, RULES, Rule
+from tests.proxy.proof.rule import Rule
+from tests.proxy.proof.rules import QUICK, RULES
 from tests.proxy.proof.running import notices
 from tests.proxy.proof.world import Reply, Request, World, running_world
 

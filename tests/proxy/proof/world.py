@@ -80,8 +80,9 @@ class Reply:
         return next((value for key, value in self.headers if key.lower() == name.lower()), "")
 
     def next_path(self) -> str | None:
-        """Return where the next page is, below the base."""
-        links = self.tree.get("link", []) if self.status == 200 else []
+        """Return where the next page is, below the base. What a resource calls its link is no page."""
+        is_page = self.status == 200 and self.tree.get("resourceType") == "Bundle"
+        links = self.tree.get("link", []) if is_page else []
         urls = [one["url"] for one in links if one.get("relation") == "next"]
         return urls[0].removeprefix(PUBLIC) if urls else None
 

@@ -1,0 +1,72 @@
+"""The rules about writing, each with a way to take it away. Asked of T3 and T9 first."""
+
+from typing import Any
+
+from fhirproxy import resolving, transacting, writing
+from fhirproxy.policy import compartments, judging, writes
+from fhirproxy.policy.authority import EVERYONE, Grant
+from fhirproxy.policy.judging import Before
+from fhirproxy.searching import Sifter
+from smartauth.policy import r4
+from tests.proxy.proof import without
+from tests.proxy.proof.rule import Rule
+
+WRITING = ("T3", "T9")
+_permitted = writes.permitted
+
+
+def _waved_through(unchecked: Any, letter: str, bases: Any) -> Any:
+    grant = Grant("system", "*", "cruds", EVERYONE, operator_types=frozenset({unchecked.type}))
+    return compartments.check(unchecked, (grant,), letter, bases)
+
+
+def unjudged_before(plan: Any, unchecked: Any, version: str, bases: Any, known: Any, *, is_deleted: bool) -> Any:
+    if unchecked is None:
+        return judging.judge_before(plan, unchecked, version, bases, known, is_deleted=is_deleted)
+    return Before(_waved_through(unchecked, plan.letter, bases), version)
+
+
+def unjudged_after(plan: Any, before: Any, drafted: Any, bases: Any, known: Any) -> Any:
+    return _waved_through(drafted.unchecked, plan.letter, bases)
+
+
+def any_letter_writes(verb: str, resource_type: str, authority: Any, limits: Any) -> Any:
+    return authority.having("cruds", resource_type) or _permitted(verb, resource_type, authority, limits)
+
+
+def directories_written(verb: str, resource_type: str, authority: Any, limits: Any) -> Any:
+    if r4.memberships()[resource_type].cls == "shared":
+        return authority.having(writes.LETTERS[verb], resource_type) or _permitted(
+            verb, resource_type, authority, limits
+        )
+    return _permitted(verb, resource_type, authority, limits)
+
+
+def patients_made(verb: str, resource_type: str, authority: Any, limits: Any) -> Any:
+    if resource_type == "Patient":
+        return authority.having(writes.LETTERS[verb], resource_type) or _permitted(
+            verb, resource_type, authority, limits
+        )
+    return _permitted(verb, resource_type, authority, limits)
+
+
+class _Credulous(Sifter):
+    def check(self, unchecked: Any, grants: Any, letters: str, neighbours: Any) -> Any:
+        return _waved_through(unchecked, "s", self._bases)
+
+
+WRITE_RULES: tuple[Rule, ...] = (
+    Rule("4.2", "what is changed was inside before", (writing, "judge_before", unjudged_before), WRITING),
+    Rule("4.1", "what is written is inside afterwards", (writing, "judge_after", unjudged_after), WRITING),
+    Rule("4.6", "each entry of a transaction is judged", (transacting, "judge_after", unjudged_after), WRITING),
+    Rule("2.5", "a write needs its own letter", (writes, "permitted", any_letter_writes), WRITING),
+    Rule("4.1", "directories are not for the confined to write", (writes, "permitted", directories_written), WRITING),
+    Rule("4.1", "the confined do not make patients", (writes, "permitted", patients_made), WRITING),
+    Rule("4.3", "what is written points at nothing outside", (judging, "_require_members",
+    without.always(None)), WRITING),
+    Rule("4.3", "a subject is a plain reference", (judging, "_require_plain_subject", without.always(None)), WRITING),
+    Rule("4.3", "links between patients stay", (judging, "_require_same_links", without.always(None)), WRITING),
+    Rule("4.4", "criteria find what is inside", (resolving, "Sifter", _Credulous), WRITING),
+    Rule("4.5", "labels cannot be changed", (judging, "_keep_labels", without.always(None)), WRITING,
+         (judging, "_require_no_labels", without.always(None))),
+)  # fmt: skip
