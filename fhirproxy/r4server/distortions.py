@@ -154,7 +154,10 @@ def duplicate_names(scene: Scene) -> Sending:
     if not is_read and not others:
         return Sending(scene.response)
     body = scene.response.body if is_read else scene.rng.choice(others).raw
-    subject = b'"subject":{"reference":"Patient/ana"},"patient":{"reference":"Patient/ana"},'
+    # Twice by itself, for where nothing was said before there would be nothing to contradict.
+    subject = b'"subject":{"reference":"Patient/nobody"},' + b"".join(
+        b'"%b":{"reference":"Patient/ana"},' % name for name in (b"subject", b"patient")
+    )
     twin = scene.rng.choice(
         (
             subject,
