@@ -15,6 +15,12 @@ from tests.proxy.proof.world import Request, World
 OWN = 900_000  # markers of what a case writes begin here
 EVERYTHING = Token(("system/*.cruds",), client="service")
 FHIR = (("Content-Type", "application/fhir+json"),)
+# What a write aims at as often as at anything: somebody's own, plainly.
+TARGETS = tuple(
+    f"{kind}/{whose}-{kind.lower()}"
+    for kind in ("Observation", "Condition", "DocumentReference", "Encounter", "Task", "Patient")
+    for whose in ("ana", "ben")
+)
 PLANTED = (
     "", "", "", "Observation/ben-observation", "Binary/of-ben", "Binary/attached-ben", "Patient/ben",
     "Encounter/ben-encounter", "Observation/missing", "Observation/ana-observation", "Binary/attached-ana",
@@ -45,13 +51,18 @@ def recipes(draw: st.DrawFn) -> Recipe:
     return Recipe(
         verb=draw(st.sampled_from(("create", "create", "update", "update", "update", "patch", "delete",
         "conditional-create",
-                                   "conditional-update", "conditional-delete", "transaction"))),
-        where=draw(instances(("Observation", "Observation", "Observation", "DocumentReference", "Provenance", *KINDS))),
-        about=draw(st.sampled_from((0, 0, 0, 0, 0, 1, 1, -1, *range(2, 50)))),
-        planted=draw(st.sampled_from(PLANTED)),
+                                   "conditional-update", "conditional-delete", "transaction", "transaction"))),
+        where=draw(
+            st.one_of(
+                st.sampled_from(TARGETS),
+                instances(("Observation", "Observation", "Observation", "DocumentReference", "Provenance", *KINDS)),
+            )
+        ),
+        about=draw(st.one_of(st.sampled_from((0, 1)), st.sampled_from((0, 1)), st.integers(-1, 49))),
+        planted=draw(st.one_of(st.just(""), st.sampled_from(PLANTED))),
         if_match=draw(st.sampled_from(("", "", "", 'W/"1"', 'W/"7"'))),
         criteria=draw(st.sampled_from(CRITERIA)),
-        tamper=draw(st.sampled_from(("", "", "", "", "security", "id", "type", "twice", "link"))),
+        tamper=draw(st.one_of(st.just(""), st.sampled_from(("", "security", "id", "type", "twice", "link")))),
     )  # fmt: skip
 
 
