@@ -5,7 +5,7 @@ from typing import NamedTuple
 from hypothesis import strategies as st
 
 from fhirproxy.r4server.store import Store, Version
-from tests.proxy.oracle import State, Token, allowed
+from tests.proxy.oracle import TYPES, State, Token, allowed, reach
 from tests.proxy.proof.generators import requests_for
 from tests.proxy.proof.running import Watch
 from tests.proxy.proof.world import Request, Shelf
@@ -54,7 +54,11 @@ def require_allowed(
     token: Token, key: str, old: Version | None, new: Version | None, before: State, after: State
 ) -> None:
     """Assert that one change was within the authority."""
-    letter = "c" if old is None else "d" if new is None else "u"
+    letter = "c" if old is None else "d" if new is None or new.resource is None else "u"
+    kind = key.partition("/")[0]
+    is_nobodys = TYPES[kind]["class"] in ("shared", "operator") or (kind == "Patient" and letter in "cd")
+    if is_nobodys:  # What everybody reads, and who there is at all, changes for those who reach everybody.
+        assert reach(token, kind, letter, before) == "everybody", (token, letter, key)
     if old is not None and old.resource is not None:
         assert allowed(token, old.resource, letter, before), (token, letter, key, "before")
     if new is not None and new.resource is not None:
