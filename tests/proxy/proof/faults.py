@@ -44,7 +44,10 @@ def check(watch: Watch, case: Case) -> None:
         for reply in world.pages(case.token, case.request, 2):
             assert reply.status in STATUSES, (case, reply.status)
             require_no_leak(judge, reply, world)
-            assert not (case.distortion in TOO_MUCH and reply.status == 200 and world.received()), case
+            if case.distortion in TOO_MUCH and reply.status == 200 and world.received():
+                # Provenance hangs on its targets: one that cannot be read is one that is not there.
+                assert case.request.path.startswith("/Provenance"), case
+                assert not reply.tree.get("entry"), case
             watch.saw(f"{case.distortion} {reply.status}")
     assert listener.visits == 0, case
     watch.case(case.distortion)
