@@ -15,12 +15,15 @@ from tests.proxy.proof.world import Request, World
 OWN = 900_000  # markers of what a case writes begin here
 EVERYTHING = Token(("system/*.cruds",), client="service")
 FHIR = (("Content-Type", "application/fhir+json"),)
-# What a write aims at as often as at anything: somebody's own, plainly.
-TARGETS = tuple(
-    f"{kind}/{whose}-{kind.lower()}"
-    for kind in ("Observation", "Condition", "DocumentReference", "Encounter", "Task", "Patient")
-    for whose in ("ana", "ben")
-)
+# What a write aims at as often as at anything: somebody's own, plainly, and what is nobody's in particular.
+TARGETS = (
+    *(
+        f"{kind}/{whose}-{kind.lower()}"
+        for kind in ("Observation", "Condition", "DocumentReference", "Encounter", "Task")
+        for whose in ("ana", "ben")
+    ),
+    "Patient/ana", "Patient/ben", "Practitioner/practitioner", "Organization/organization",
+)  # fmt: skip
 PLANTED = (
     "", "", "", "Observation/ben-observation", "Binary/of-ben", "Binary/attached-ben", "Patient/ben",
     "Encounter/ben-encounter", "Observation/missing", "Observation/ana-observation", "Binary/attached-ana",
