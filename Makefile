@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 NODE_MODULES := tests/node/node_modules
 
-.PHONY: run reset test check lock prove prove-hapi
+.PHONY: run reset test check lock conformance prove prove-hapi
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.run
@@ -25,6 +25,10 @@ check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	SMARTAUTH_MODE=sandbox SMARTAUTH_VAR=var/check $(BIN)/python manage.py check --fail-level WARNING
+
+# docs/conformance.md, from the rows and the marks on the tests.
+conformance: $(VENV)/.dev
+	$(BIN)/python -m tests.conformance
 
 lock: $(VENV)/.dev
 	$(BIN)/pip-compile $(LOCK_OPTIONS) --extra sandbox -o requirements.lock pyproject.toml
