@@ -45,7 +45,9 @@ def require_no_leak(judge: Judge, reply: Reply, world: World) -> list[str]:
     shown = []
     if reply.body and reply.status < 300:
         for resource, letters in resources_in(reply.tree):
-            shown.append(_judge_resource(judge, resource, letters))
+            # The patient of $everything is read; what comes with them is found.
+            is_read = reply.asked.interaction == "everything" and resource["resourceType"] == "Patient"
+            shown.append(_judge_resource(judge, resource, "rs" if is_read else letters))
     if reply.asked.interaction == "read" and reply.status == 200 and reply.body:
         key = reply.asked.path[1:].partition("?")[0]
         assert f"{reply.tree['resourceType']}/{reply.tree['id']}" == key, (judge.token, key)
