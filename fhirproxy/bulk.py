@@ -35,6 +35,7 @@ from fhirproxy.policy.bulk_results import MalformedManifest, Manifest, parse_man
 from fhirproxy.policy.bulk_urls import UpstreamUrl, find_file_url, find_job_url
 from fhirproxy.policy.outcomes import FhirRefusal, bad_request, not_found
 from fhirproxy.policy.plans import Deny
+from fhirproxy.supported import as_supported
 from fhirproxy.upstream import UpstreamMalformed
 from smartauth.audit.recording import AuditEvent, record_now, record_read
 from smartauth.context import RequestContext
@@ -57,7 +58,7 @@ def carry_out(
         if raw.method == "HEAD":  # Looking must not start anything.
             refusal = Refusal("http.method", "an export is started by GET or POST", expected="GET, POST")
             raise FhirRefusal(405, "not-supported", refusal, allow="GET, POST")
-        plan = decide_export(wanted, authority, access.restrictions)
+        plan = as_supported(decide_export(wanted, authority, access.restrictions), exchange)
         if isinstance(plan, Deny):
             raise plan.as_refusal()
         return _kick_off(raw.context, plan, tenant, access, exchange, now)

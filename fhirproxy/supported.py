@@ -7,6 +7,7 @@ tenant is set up, never on data.
 from typing import TypeVar
 
 from fhirproxy.exchange import Exchange
+from fhirproxy.policy.bulk_decisions import ExportPlan
 from fhirproxy.policy.extras import NO_EXTRAS, Extras
 from fhirproxy.policy.plans import Deny
 from fhirproxy.policy.supported import asked_by, deny_unsupported
@@ -16,12 +17,12 @@ P = TypeVar("P")
 
 
 def as_supported(plan: P, exchange: Exchange, extras: Extras = NO_EXTRAS) -> P | Deny:
-    """Return the plan, or why the search in it cannot be made here.
+    """Return the plan, or why a search in it, or a filter of its export, cannot be made here.
 
     Asks the upstream for its CapabilityStatement when there is no copy of the last ten minutes; no plan depends on
     its answering.
     """
-    asked = asked_by(plan)
+    asked = plan.asked if isinstance(plan, ExportPlan) else asked_by(plan)
     if not asked:
         return plan
     return deny_unsupported(asked, supported_parameters(exchange), extras) or plan

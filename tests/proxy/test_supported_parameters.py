@@ -14,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from clients import tenants
 from clients.tenants import TenantInfo
 from fhirproxy import breakers
-from fhirproxy.models import Upstream
+from fhirproxy.models import BulkJob, Upstream
 from smartauth.audit import recording
 from smartauth.audit.models import AuditRecord
 from smartauth.receipts.models import Receipt
@@ -165,6 +165,18 @@ def test_forms_batches_and_criteria_obey_the_same_rule(behind: Scripted, minted:
     assert "Entry 0" in response.json()["issue"][0]["details"]["text"]
     assert behind.lines() == [METADATA]
     assert set(Receipt.objects.values_list("rule", flat=True)) == {"search.unsupported"}
+
+
+def test_filters_of_an_export_obey_it_too(behind: Scripted, minted: Mint, call: Caller) -> None:
+    token = minted("system/*.rs")
+    path = "/$export?_type=Observation&_typeFilter=Observation%3F{}"
+    refused = call(path.format("date%3D2026"), token, HTTP_PREFER="respond-async")
+    assert (refused.status_code, Receipt.objects.get().rule) == (400, "search.unsupported")
+    assert (behind.lines(), BulkJob.objects.count()) == ([METADATA], 0)
+    kick_off = "GET /r4/$export?_type=Observation&_typeFilter=Observation%3Fcode%3Dx"
+    behind.answers[kick_off] = Said(202, headers={"Content-Location": f"{behind.base_url}/jobs/1"})
+    assert call(path.format("code%3Dx"), token, HTTP_PREFER="respond-async").status_code == 202
+    assert behind.lines() == [METADATA, kick_off]
 
 
 def test_a_cold_search_costs_one_more_call_and_a_warm_one_none_and_no_statement_of_the_database(
