@@ -84,7 +84,7 @@ def supported_parameters(exchange: Exchange) -> Supported:
 def find_supported_parameters(info: UpstreamInfo) -> Supported | None:
     """Return the same from a copy that is there, or None. Nothing is asked."""
     copy = _copies.find(_key(info))
-    return copy.supported if copy else None
+    return copy.supported if copy and copy.is_current else None
 
 
 def _copy(exchange: Exchange) -> _Copy:

@@ -14,7 +14,10 @@ from django.test.utils import CaptureQueriesContext
 from clients import tenants
 from clients.tenants import TenantInfo
 from fhirproxy import breakers
+from fhirproxy import statement as statement_cache
 from fhirproxy.models import BulkJob, Upstream
+from fhirproxy.statement import find_supported_parameters
+from fhirproxy.tenancy import find_upstream
 from smartauth.audit import recording
 from smartauth.audit.models import AuditRecord
 from smartauth.receipts.models import Receipt
@@ -227,6 +230,28 @@ def test_a_statement_that_does_not_come_is_not_waited_for_again(behind: Scripted
     for _ in range(2):
         assert call(CODE, token).status_code == 200
     assert behind.lines() == [METADATA, SENT, SENT]
+
+
+def test_what_did_not_come_is_not_taken_for_known(behind: Scripted, call: Caller) -> None:
+    info = find_upstream("sandbox")
+    assert info is not None
+    behind.answers[METADATA] = Said(500)
+    assert call("/metadata").status_code == 200
+    assert find_supported_parameters(info) is None
+    forget_statement()
+    behind.answers[METADATA] = FEW
+    assert call("/metadata").status_code == 200
+    assert find_supported_parameters(info) is not None
+
+
+def test_the_last_good_statement_counts_while_none_comes(behind: Scripted, minted: Mint, call: Caller) -> None:
+    behind.answers[SENT] = FOUND
+    token = minted("patient/*.rs", **ANA)
+    assert call(CODE, token).status_code == 200
+    statement_cache._copies.clear()
+    behind.answers[METADATA] = Said(500)
+    assert call("/Observation?date=2026", token).status_code == 400
+    assert call(CODE, token).status_code == 200
 
 
 def test_what_a_tenant_adds_need_not_be_listed(behind: Scripted, minted: Mint, call: Caller) -> None:
