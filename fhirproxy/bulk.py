@@ -15,7 +15,7 @@ from clients.tenants import TenantInfo
 from fhirproxy import bulk_jobs, bulk_upstream
 from fhirproxy.answers import PRIVATE
 from fhirproxy.bulk_files import Deletions, Resources, error_answer, file_answer
-from fhirproxy.bulk_upstream import Reply
+from fhirproxy.bulk_upstream import Reply, places_of
 from fhirproxy.exchange import Exchange
 from fhirproxy.messages import RawRequest, RawResponse
 from fhirproxy.policy.authority import Authority
@@ -32,9 +32,10 @@ from fhirproxy.policy.bulk_requests import (
     BulkStatus,
 )
 from fhirproxy.policy.bulk_results import MalformedManifest, Manifest, parse_manifest, write_manifest
-from fhirproxy.policy.bulk_urls import Places, UpstreamUrl, find_file_url, find_job_url
+from fhirproxy.policy.bulk_urls import UpstreamUrl, find_file_url, find_job_url
 from fhirproxy.policy.outcomes import FhirRefusal, bad_request, not_found
 from fhirproxy.policy.plans import Deny
+from fhirproxy.supported import as_supported
 from fhirproxy.upstream import UpstreamMalformed
 from smartauth.audit.recording import AuditEvent, record_now, record_read
 from smartauth.context import RequestContext
@@ -57,7 +58,7 @@ def carry_out(
         if raw.method == "HEAD":  # Looking must not start anything.
             refusal = Refusal("http.method", "an export is started by GET or POST", expected="GET, POST")
             raise FhirRefusal(405, "not-supported", refusal, allow="GET, POST")
-        plan = decide_export(wanted, authority, access.restrictions)
+        plan = as_supported(decide_export(wanted, authority, access.restrictions), exchange)
         if isinstance(plan, Deny):
             raise plan.as_refusal()
         return _kick_off(raw.context, plan, tenant, access, exchange, now)
@@ -98,7 +99,7 @@ def _started_at(reply: Reply, plan: ExportPlan, exchange: Exchange) -> UpstreamU
     """Return where the upstream tells how far it is. Raises FhirRefusal or UpstreamMalformed."""
     match reply.status:
         case 202:
-            url = find_job_url(reply.headers.get("content-location", ""), _places(exchange))
+            url = find_job_url(reply.headers.get("content-location", ""), places_of(exchange.info))
             if url is None:
                 raise UpstreamMalformed("the status of the export is not on the upstream's own origin")
             return url
@@ -159,8 +160,7 @@ def _cancel(
     record_now(context, _event("cancel", job.id, access, group=job.scope.group))
     exchange.calls += 1
     reply = bulk_upstream.cancel(exchange.info, _own_url(job, exchange), request_id=exchange.request_id)
-    # A server that has no cancelling, or no such job any more, has nothing left for us to do.
-    if reply.status in (401, 403, 429) or reply.status >= 500:
+    if not reply.is_taken:
         raise UpstreamMalformed(f"status {reply.status} for cancelling an export")
     bulk_jobs.ended(job.id, now=now)
     return RawResponse(202, PRIVATE)
@@ -185,24 +185,19 @@ def _file(
         record_read(context, event)
 
     sifter = Deletions(plan, exchange) if file.is_deletions else Resources(file.type, plan, job.elements, exchange)
-    return file_answer(sifter, url, exchange, note=note)
-
-
-def _places(exchange: Exchange) -> Places:
-    info = exchange.info
-    return Places(info.base_url, info.base, info.bases, info.file_hosts)
+    return file_answer(sifter, url, exchange, client=(access.tenant, access.client_id), note=note)
 
 
 def _own_url(job: bulk_jobs.Job, exchange: Exchange) -> UpstreamUrl:
     """Hold a stored URL against what is configured today: the tenant may have moved to another server since."""
-    url = find_job_url(job.status_url, _places(exchange))
+    url = find_job_url(job.status_url, places_of(exchange.info))
     if url is None:
         raise UpstreamMalformed("the status of the export is no longer on the upstream's own origin")
     return url
 
 
 def _file_url(text: str, exchange: Exchange, *, needs_token: bool) -> UpstreamUrl:
-    url = find_file_url(text, _places(exchange), needs_token=needs_token)
+    url = find_file_url(text, places_of(exchange.info), needs_token=needs_token)
     if url is None:
         raise UpstreamMalformed("a file of the export is neither on the upstream's origin nor on a known file host")
     return url

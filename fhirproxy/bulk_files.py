@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterator, Mapping
 
 from fhirproxy.answers import PRIVATE
+from fhirproxy.bulk_downloads import Client
 from fhirproxy.bulk_upstream import Download
 from fhirproxy.exchange import Exchange
 from fhirproxy.messages import RawResponse
@@ -36,13 +37,14 @@ UNFINISHED = b'{"resourceType":"OperationOutcome","issue":[{"severity":"fatal","
 Note = Callable[[str, Mapping[str, str | int]], None]
 
 
-def file_answer(sifter: "Sifter", url: UpstreamUrl, exchange: Exchange, *, note: Note) -> RawResponse:
+def file_answer(sifter: "Sifter", url: UpstreamUrl, exchange: Exchange, *, client: Client, note: Note) -> RawResponse:
     """Return the file as it may be seen. `note` records what was allowed and, at the end, how many lines were removed.
 
-    Raises UpstreamError, FhirRefusal (404 when the upstream has the file no more) or AuditUnavailable.
+    Raises UpstreamError, AuditUnavailable or FhirRefusal: 404 when the upstream has the file no more, 429 when
+    `client`, or everybody together, reads too many.
     """
     exchange.calls += 1
-    download = Download(exchange.info, url, request_id=exchange.request_id)
+    download = Download(exchange.info, url, client=client, request_id=exchange.request_id)
     try:
         _require_found(download.open())
         note("file", {"scopes": sifter.scopes})

@@ -1,4 +1,4 @@
-"""The rows of bulk exports: reserving a place, what the upstream told, cancelling, and the end of all of them."""
+"""The rows of bulk exports: reserving a place, what the upstream told, and cancelling."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -87,8 +87,7 @@ def find(job: UUID, access: Access, *, now: datetime) -> Job | None:
         return None
     files = _opened(row.sealed_files) if row.sealed_files else ()
     scope = JobScope(row.level, row.group, tuple(row.types))  # type: ignore[arg-type]
-    url = decrypt(row.sealed_status_url, purpose=PURPOSE).decode()
-    return Job(row.pk, scope, tuple(row.elements), row.request, row.expires_at, url, files)
+    return Job(row.pk, scope, tuple(row.elements), row.request, row.expires_at, status_url_of(row), files)
 
 
 def _opened(sealed: str) -> tuple[StoredFile, ...]:
@@ -110,6 +109,6 @@ def ended(job: UUID, *, now: datetime) -> None:
     BulkJob.objects.filter(pk=job, cancelled_at=None).update(cancelled_at=now)
 
 
-def purge(now: datetime) -> int:
-    """Delete jobs that have expired and return how many they were."""
-    return BulkJob.objects.filter(expires_at__lte=now).delete()[0]
+def status_url_of(row: BulkJob) -> str:
+    """Return where the upstream tells how far a started job is. Raises Unsealable."""
+    return decrypt(row.sealed_status_url, purpose=PURPOSE).decode()

@@ -4,7 +4,6 @@ A file of gigabytes must not be held: bytes are fetched when somebody asks for t
 upstream down. Credentials go to the FHIR server's origin alone.
 """
 
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -13,22 +12,17 @@ from typing import Any
 
 import pycurl
 
+from fhirproxy.bulk_downloads import Client, give_back, take
 from fhirproxy.inflating import Inflater, MalformedStream
 from fhirproxy.policy.bulk_decisions import ExportPlan
 from fhirproxy.policy.bulk_requests import NDJSON
-from fhirproxy.policy.bulk_urls import UpstreamUrl
-from fhirproxy.policy.outcomes import FhirRefusal
+from fhirproxy.policy.bulk_urls import Places, UpstreamUrl
 from fhirproxy.tenancy import UpstreamInfo
 from fhirproxy.upstream import Received, UpstreamDown, UpstreamMalformed, UpstreamTimeout, new_handle, raise_for
-from smartauth.errors import Refusal
 
 SILENCE = 300.0  # seconds a file may stand still
 HELD = 1024 * 1024  # bytes that wait at most between two looks at a stream
 LONGEST_HEAD = 64 * 1024  # bytes
-MOST_DOWNLOADS = 4  # at a time in one process
-
-# A download holds a thread of the server for as long as its reader likes, and apps at the bedside need threads too.
-_free = threading.BoundedSemaphore(MOST_DOWNLOADS)
 
 
 @dataclass(slots=True)
@@ -44,6 +38,19 @@ class Reply:
         """Return the seconds to wait, from 1 to 600; 5 when the upstream does not say it plainly."""
         text = self.headers.get("retry-after", "")
         return max(1, min(int(text), 600)) if text.isascii() and text.isdigit() and len(text) < 6 else 5
+
+    @property
+    def is_taken(self) -> bool:
+        """Return True unless cancelling is to be tried again.
+
+        A server that has no cancelling, or no such job any more, has nothing left for us to do.
+        """
+        return self.status not in (401, 403, 429) and self.status < 500
+
+
+def places_of(info: UpstreamInfo) -> Places:
+    """Return where URLs of an upstream may lead, as it is configured today."""
+    return Places(info.base_url, info.base, info.bases, info.file_hosts)
 
 
 def kick_off(info: UpstreamInfo, plan: ExportPlan, *, request_id: str) -> Reply:
@@ -119,8 +126,9 @@ class _Head:
 class Download:
     """A file on its way. Used by one thread at a time; `close` may be called at any moment and more than once."""
 
-    def __init__(self, info: UpstreamInfo, url: UpstreamUrl, *, request_id: str) -> None:
-        """Raises FhirRefusal (429) when too many are on their way."""
+    def __init__(self, info: UpstreamInfo, url: UpstreamUrl, *, client: Client, request_id: str) -> None:
+        """Raises FhirRefusal (429) when too many are on their way, to `client` or in all."""
+        self._client = client
         self._head = _Head()
         self._waiting: list[bytes] = []
         self._size = 0
@@ -137,9 +145,7 @@ class Download:
         handle.setopt(pycurl.HEADERFUNCTION, self._head.add)
         handle.setopt(pycurl.WRITEFUNCTION, self._write)
         self._multi: Any = pycurl.CurlMulti()
-        if not _free.acquire(blocking=False):
-            reason = "too many files are being read at the moment"
-            raise FhirRefusal(429, "throttled", Refusal("bulk.too_many_files", reason))
+        take(client)
         self._multi.add_handle(handle)
 
     def open(self) -> int:
@@ -177,7 +183,7 @@ class Download:
         multi, self._multi = self._multi, None
         if multi is None:
             return
-        _free.release()
+        give_back(self._client)
         with suppress(pycurl.error):  # When nobody closed us, the garbage collector may have been there first.
             multi.remove_handle(self._handle)
             multi.close()

@@ -40,6 +40,7 @@ from fhirproxy.reading import read
 from fhirproxy.rights import load_facts
 from fhirproxy.searching import Position, search, self_url
 from fhirproxy.statement import capability_answer
+from fhirproxy.supported import as_supported
 from fhirproxy.tenancy import find_upstream
 from fhirproxy.tenant_rules import authority_under, extras_under, limits_under
 from fhirproxy.terminology import ask_about_codes
@@ -142,7 +143,7 @@ def _carry_out(
     if isinstance(wanted, Bundled):
         return _bundle(raw, wanted, tenant, access, authority, exchange, headers, now)
     raw.context.explanation = explanation = Explanation(access, wanted, authority, exchange, tenant.policy)
-    plan = _plan(wanted, tenant, access, authority, now)
+    plan = as_supported(_plan(wanted, tenant, access, authority, now), exchange, extras_under(tenant.policy))
     explanation.planned(plan)
     match plan:
         case Deny():

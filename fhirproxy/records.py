@@ -1,13 +1,14 @@
 """What the pages of the authorization server ask about patients, answered by the enforcement that stands before an app.
 
-A question is an Access made for the signed-in person, a request we write and the decision about it; what is shown of a
-record is read out of checked resources only. Source: FHIR R4 patient, datatypes (HumanName, Identifier) and search.
+A question is an Access made for the signed-in person within the app's restrictions, a request we write and the decision
+about it; what is shown of a record is read out of checked resources only.
+Source: FHIR R4 patient, datatypes (HumanName, Identifier) and search.
 """
 
 import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from clients.tenants import TenantPolicy, find_tenant
@@ -32,7 +33,7 @@ from fhirproxy.tenant_rules import authority_under
 from fhirproxy.upstream import UpstreamError
 from smartauth.audit.recording import AuditEvent, AuditUnavailable, record_read
 from smartauth.context import RequestContext
-from smartauth.policy.access import Access
+from smartauth.policy.access import UNRESTRICTED, Access
 from smartauth.policy.scopes import ResourceScope
 from smartauth.records import PatientPage, PatientRecord, PatientSearch, Person, RecordsUnavailable
 from smartauth.sealing import Unsealable
@@ -83,7 +84,11 @@ class ProxyRecords:
 
     @_faults_told()
     def find_user_name(self, person: Person, *, context: RequestContext, now: datetime) -> str:
-        """Return the name on the person's own record, "" when there is none. Raises RecordsUnavailable."""
+        """Return the name on the person's own record, "" when there is none. Raises RecordsUnavailable.
+
+        It is shown to that person alone, so what the app may reach does not count.
+        """
+        person = replace(person, restrictions=UNRESTRICTED)
         inquiry = _ask(person, context, now=now, named_scopes=frozenset({"openid", "fhirUser"}))
         user = user_of(inquiry.access, inquiry.exchange.info.bases)
         found = inquiry.read(user.type, user.id) if user else None
@@ -192,6 +197,7 @@ def _ask(
         user=person.user,
         fhir_user=person.fhir_user,
         related_patients=person.related_patients,
+        restrictions=person.restrictions,
     )
     exchange = Exchange(info, str(context.trace_id))
     loaded = _facts(access, exchange, tenant.policy, now=now)
@@ -206,6 +212,8 @@ def _facts(access: Access, exchange: Exchange, policy: TenantPolicy, *, now: dat
     """
     loaded = load_facts(access, exchange, now=now, policy=policy)
     user = user_of(access, exchange.info.bases)
+    for group in () if loaded.group_members else access.restrictions.groups or ():
+        exchange.read(read_for_ourselves("Group", group), Local("Group", group))
     if access.scopes and user is not None and is_panel_bound(access, user, policy.practitioner_access):
         for source in () if loaded.panel else policy.panel_by:
             read_panel(user, exchange, source, now=now)

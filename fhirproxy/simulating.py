@@ -8,6 +8,7 @@ from typing import Any
 from clients.tenants import find_tenant
 from fhirproxy.policy.references import is_id, make_bases
 from fhirproxy.simulation import Setting, simulate
+from fhirproxy.statement import find_supported_parameters
 from fhirproxy.tenancy import find_upstream
 from smartauth import endpoints
 from smartauth.conf import config
@@ -53,6 +54,7 @@ def answer(question: Question, *, now: datetime) -> Mapping[str, Any]:
     if tenant is None:
         raise Unimaginable(f"The tenant {question.tenant!r} is not active.")
     bases = info.bases if info else make_bases(endpoints.fhir_base(tenant.slug), ())
-    setting = Setting(tenant.policy, bases, frozenset(question.reach))
+    supported = find_supported_parameters(info) if info else None
+    setting = Setting(tenant.policy, bases, frozenset(question.reach), supported)
     told = simulate(access, question.line, setting, body=question.body)
     return told | {"asked": question.scope or "all the client may have"}

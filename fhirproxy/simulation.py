@@ -16,21 +16,27 @@ from fhirproxy.policy.outcomes import FhirRefusal
 from fhirproxy.policy.plans import Deny
 from fhirproxy.policy.references import Bases
 from fhirproxy.policy.requests import Capabilities, Interaction, Page, parse_request
+from fhirproxy.policy.supported import Supported, asked_by, deny_unsupported
 from fhirproxy.policy.targets import parse_target
 from fhirproxy.tenant_rules import authority_under, extras_under, limits_under
 from smartauth.policy.access import Access
 
 Tree = dict[str, Any]
 JSON = "application/fhir+json"
+STATEMENT = "whether the FHIR server has these search parameters"
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """Where a request is simulated. `reach`: the patients that facts read upstream would give."""
+    """Where a request is simulated. `reach`: the patients that facts read upstream would give.
+
+    `supported`: the search parameters the upstream has. None: it has not been asked lately, and is not asked here.
+    """
 
     policy: TenantPolicy
     bases: Bases
     reach: frozenset[str] = frozenset()
+    supported: Supported | None = None
 
 
 def simulate(access: Access, line: str, setting: Setting, *, body: bytes = b"") -> Tree:
@@ -48,7 +54,9 @@ def simulate(access: Access, line: str, setting: Setting, *, body: bytes = b"") 
     except FhirRefusal as refused:
         return told | {"decision": _refusal(refused), "without": []}
     told["parse"] = describe_interaction(wanted, values=True)
-    decision, plan = _decide(wanted, authority, setting.policy)
+    decision, plan = _decide(wanted, authority, setting)
+    if setting.supported is None and asked_by(plan):
+        told["facts"].append(STATEMENT)
     told["decision"] = decision
     told["switches"] = list(influences(setting.policy, wanted, plan, authority))
     told["without"] = _without_each_scope(access, wanted, setting, decision)
@@ -65,15 +73,17 @@ def _parse(line: str, setting: Setting, body: bytes) -> Interaction:
     )
 
 
-def _decide(wanted: Interaction, authority: Authority, policy: TenantPolicy) -> tuple[Tree, object]:
+def _decide(wanted: Interaction, authority: Authority, setting: Setting) -> tuple[Tree, object]:
     if isinstance(wanted, Capabilities):
         return {"allowed": True, "rule": "public"}, None
     if isinstance(wanted, Page):
         return {"allowed": None, "rule": "page", "reason": "a page link is opened by its holder only"}, None
     try:
-        plan = decide(wanted, authority, limits_under(policy))
+        plan: object = decide(wanted, authority, limits_under(setting.policy))
     except FhirRefusal as refused:
         return _refusal(refused), None
+    if setting.supported is not None:
+        plan = deny_unsupported(asked_by(plan), setting.supported, extras_under(setting.policy)) or plan
     return {"allowed": not isinstance(plan, Deny), **describe_plan(plan, values=True)}, plan
 
 
@@ -81,7 +91,7 @@ def _without_each_scope(access: Access, wanted: Interaction, setting: Setting, d
     differences = []
     for scope in access.scopes:
         fewer = replace(access, scopes=tuple(one for one in access.scopes if one != scope))
-        without, _ = _decide(wanted, _authority(fewer, setting), setting.policy)
+        without, _ = _decide(wanted, _authority(fewer, setting), setting)
         if without != decision:
             differences.append({"scope": str(scope), "decision": without})
     return differences

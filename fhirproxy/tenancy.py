@@ -65,13 +65,20 @@ def seal_secret(secret: str) -> str:
     return encrypt(secret.encode(), purpose=PURPOSE)
 
 
-def set_upstream(tenant: object, *, base_url: str, bearer: str = "") -> Upstream:
-    """Store what stands behind a tenant (a row of the registry). Raises UnusableUpstream."""
-    values = {
+def set_upstream(
+    tenant: object, *, base_url: str, bearer: str = "", file_hosts: tuple[str, ...] | None = None
+) -> Upstream:
+    """Store what stands behind a tenant (a row of the registry). Raises UnusableUpstream.
+
+    file_hosts: origins where it keeps files of exports, if not on its own; None leaves them as they are.
+    """
+    values: dict[str, object] = {
         "base_url": require_usable(base_url),
         "credential": Upstream.Credential.BEARER if bearer else Upstream.Credential.NONE,
         "sealed_secret": seal_secret(bearer) if bearer else "",
     }
+    if file_hosts is not None:
+        values["file_hosts"] = [require_file_host(url) for url in file_hosts]
     row, _ = Upstream.objects.update_or_create(tenant=tenant, defaults=values)
     return row
 

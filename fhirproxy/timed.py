@@ -32,6 +32,12 @@ class TimedCache(Generic[K, V]):
         self.put(key, value, seconds)
         return value
 
+    def find(self, key: K) -> V | None:
+        """Return what is kept for `key`, or None. Nothing is loaded."""
+        with self._lock:
+            entry = self._entries.get(key)
+            return entry[1] if entry is not None and entry[0] > time.monotonic() else None
+
     def put(self, key: K, value: V, seconds: float) -> None:
         """Keep `value` for so many seconds; none at all for nought."""
         with self._lock:

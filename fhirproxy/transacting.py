@@ -25,6 +25,7 @@ from fhirproxy.policy.write_outcomes import refusal_of
 from fhirproxy.policy.write_plans import WritePlan
 from fhirproxy.reading import read
 from fhirproxy.resolving import resolve
+from fhirproxy.supported import as_supported
 from fhirproxy.upstream import UpstreamMalformed
 from fhirproxy.write_answers import Written, existing_answer, written_answer
 from fhirproxy.write_trail import Trail
@@ -87,7 +88,7 @@ class Transaction:
         return works
 
     def _plan(self, entry: Entry) -> ReadPlan | WritePlan:
-        plan = decide(entry.interaction, self.authority, self.limits)
+        plan = as_supported(decide(entry.interaction, self.authority, self.limits), self.exchange)
         if isinstance(plan, Deny):
             raise plan.as_refusal()
         if not isinstance(plan, ReadPlan | WritePlan):

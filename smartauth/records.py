@@ -1,4 +1,5 @@
-"""The protocol by which the picker and the consent page ask for patients, always within the signed-in user's rights.
+"""The protocol by which the picker and the consent page ask for patients, always within the signed-in user's rights
+and what the app may reach.
 
 The authorization server knows no FHIR server; whoever stands behind it implements this and is named in the settings.
 """
@@ -12,6 +13,7 @@ from django.conf import settings
 from django.utils.module_loading import import_string
 
 from smartauth.context import RequestContext
+from smartauth.policy.access import UNRESTRICTED, Restrictions
 
 
 class RecordsUnavailable(Exception):
@@ -23,7 +25,8 @@ class Person:
     """The signed-in user at one tenant, as far as rights to records hang on it.
 
     `fhir_user` is relative to the tenant's FHIR base, or None. `related_patients` are logical ids of the patients the
-    user may act for by proxy relation now. `client_id` is the app that asks, for the audit trail.
+    user may act for by proxy relation now. `client_id` is the app that asks, for the audit trail. `restrictions`: what
+    it may reach at most.
     """
 
     user: int
@@ -32,6 +35,7 @@ class Person:
     fhir_user: str | None
     related_patients: frozenset[str]
     client_id: str
+    restrictions: Restrictions = UNRESTRICTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +72,13 @@ class Records(Protocol):
     def find_patients(
         self, person: Person, search: PatientSearch, *, limit: int, context: RequestContext, now: datetime
     ) -> PatientPage:
-        """Return at most `limit` patients the person may act for that match, ordered by name."""
+        """Return at most `limit` patients the person may act for through the app that match, ordered by name."""
         ...
 
     def find_patient(
         self, person: Person, patient_id: str, *, context: RequestContext, now: datetime
     ) -> PatientRecord | None:
-        """Return one patient, or None when there is none or the person may not act for them: not told apart."""
+        """Return one patient, or None when there is none or the person may not act for them here: not told apart."""
         ...
 
     def find_user_name(self, person: Person, *, context: RequestContext, now: datetime) -> str:

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from fhirproxy.policy.authority import Authority, Grant, union, within
 from fhirproxy.policy.bodies import Json, Resource, write_json
 from fhirproxy.policy.bulk_requests import BulkExport, ExportLevel
-from fhirproxy.policy.plans import CanonicalRequest, Deny, canonical_request
+from fhirproxy.policy.parameters import SearchQuery
+from fhirproxy.policy.plans import Asked, CanonicalRequest, Deny, canonical_request
+from fhirproxy.policy.supported import asked_parameters
 from fhirproxy.policy.targets import Pairs, render
 from smartauth.policy import r4
 from smartauth.policy.access import Restrictions
@@ -32,6 +34,7 @@ class ExportPlan:
     group: str
     types: tuple[str, ...]  # every type the files may hold
     elements: tuple[str, ...]
+    asked: Asked = frozenset()  # what its filters name, and the upstream must have
     rule: str = "allow"
 
 
@@ -137,6 +140,7 @@ def _plan(wanted: BulkExport, types: tuple[str, ...], *, says_types: bool) -> Ex
         wanted.group,
         types,
         wanted.elements,
+        frozenset().union(*(asked_parameters(one.type, SearchQuery(one.criteria)) for one in wanted.filters)),
     )
 
 

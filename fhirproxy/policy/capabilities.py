@@ -3,14 +3,17 @@
 Source: FHIR R4 capabilitystatement; SMART App Launch 1.0 conformance, "Declaring support in the CapabilityStatement".
 """
 
+from dataclasses import dataclass
+
 from fhirproxy.policy.bodies import Json, Resource
 from fhirproxy.policy.bulk_capabilities import add_exports
 from fhirproxy.policy.extras import NO_EXTRAS, Extras
+from fhirproxy.policy.operation_capabilities import offered_operations
 from fhirproxy.policy.outcomes import FhirRefusal
 from fhirproxy.policy.parameters import search_parameter
 from fhirproxy.policy.results import parse_include
+from fhirproxy.policy.supported import Supported, read_supported
 from fhirproxy.policy.switches import WriteSwitches
-from fhirproxy.policy.terminology import PARAMETERS as QUESTIONS
 from fhirproxy.policy.write_capabilities import system_interactions, write_details, written_interactions
 from smartauth.policy import r4
 
@@ -28,21 +31,6 @@ OAUTH_URI_NAMES = (
 INTERACTIONS = ("read", "vread", "history-instance", "history-type", "search-type")
 SYSTEM_INTERACTIONS = ("search-system", "history-system")
 PATIENT_COMPARTMENT = "http://hl7.org/fhir/CompartmentDefinition/patient"
-# Operations we carry out ourselves, with the interaction they stand on: for every type, or for one.
-OWN_OPERATIONS = (
-    ("*", "meta", "read", "http://hl7.org/fhir/OperationDefinition/Resource-meta"),
-    ("Observation", "lastn", "search-type", "http://hl7.org/fhir/OperationDefinition/Observation-lastn"),
-)
-# Operations we ask the upstream for: ours as long as they are its.
-VALIDATE = "http://hl7.org/fhir/OperationDefinition/Resource-validate"
-PASSED_OPERATIONS = {
-    ("Patient", "everything"): "http://hl7.org/fhir/OperationDefinition/Patient-everything",
-    ("DocumentReference", "docref"): "http://hl7.org/fhir/us/core/OperationDefinition/docref",
-    **{
-        (kind, name.removeprefix("$")): f"http://hl7.org/fhir/OperationDefinition/{kind}-{name.removeprefix('$')}"
-        for name, kind in QUESTIONS
-    },
-}
 UNKNOWN_DATE = "2020-01-01"
 
 
@@ -56,14 +44,16 @@ def reduce_capabilities(
 ) -> Resource:
     """Return our CapabilityStatement. `upstream` None: it did not answer, so no resources are claimed.
 
-    oauth_uris: discovery name to URL, only of endpoints that exist.  writes: the tenant's switches.  extras: its own
-    search parameters, named where the upstream has them.
+    oauth_uris: discovery name to URL, only of endpoints that exist.  writes: the tenant's switches.  extras: what the
+    tenant adds, named for types that the upstream has.
     """
     source = upstream or {}
     date = source.get("date")
     rest: Resource = {"mode": "server", "security": security_block(oauth_uris)}
     server = _server(source)
-    resources = _resources(server, writes, extras)
+    tenant = _Tenant(public_url, writes, extras, _operation_names(server), read_supported(source))
+    listed = (_resource(one, tenant) for one in _objects(server, "resource"))
+    resources: list[Json] = [one for one in listed if one is not None]
     if resources:
         rest["resource"] = resources
         rest["compartment"] = [PATIENT_COMPARTMENT]
@@ -107,10 +97,15 @@ def _codes(listed: Resource) -> set[Json]:
     return {code for code in codes if isinstance(code, str)}
 
 
-def _resources(server: Resource, writes: WriteSwitches, extras: Extras) -> list[Json]:
-    everywhere = _operation_names(server)
-    found = [_resource(one, everywhere, writes, extras) for one in _objects(server, "resource")]
-    return [one for one in found if one is not None]
+@dataclass(frozen=True, slots=True)
+class _Tenant:
+    """What a tenant's statement hangs on beside the upstream's."""
+
+    public_url: str
+    writes: WriteSwitches
+    extras: Extras
+    everywhere: frozenset[str]  # operations that the upstream has for all types
+    supported: Supported
 
 
 def _operation_names(parent: Resource) -> frozenset[str]:
@@ -118,12 +113,12 @@ def _operation_names(parent: Resource) -> frozenset[str]:
     return frozenset(name.removeprefix("$") for name in names if isinstance(name, str))
 
 
-def _resource(listed: Resource, everywhere: frozenset[str], writes: WriteSwitches, extras: Extras) -> Json:
+def _resource(listed: Resource, tenant: _Tenant) -> Json:
     kind = listed.get("type")
     if not isinstance(kind, str) or not r4.is_resource_type(kind):
         return None
     offered = _codes(listed)
-    written = written_interactions(kind, offered, writes)
+    written = written_interactions(kind, offered, tenant.writes)
     read = [code for code in INTERACTIONS if code in offered]
     interactions: list[Json] = [{"code": code} for code in (*read, *written)]
     if not interactions:
@@ -134,42 +129,35 @@ def _resource(listed: Resource, everywhere: frozenset[str], writes: WriteSwitche
         "versioning": "versioned" if "vread" in offered else "no-version",
         "readHistory": "vread" in offered and listed.get("readHistory") is True,
         "conditionalRead": "not-supported",
-        **write_details(written, offered, writes),
+        **write_details(written, offered, tenant.writes),
     }
     if "search-type" in offered:
-        _add(reduced, "searchParam", _parameters(kind, listed, extras))
+        _add(reduced, "searchParam", _parameters(kind, listed, tenant.extras))
         _add(reduced, "searchInclude", _includes(kind, listed, "searchInclude", "_include"))
         _add(reduced, "searchRevInclude", _includes(kind, listed, "searchRevInclude", "_revinclude"))
-    _add(reduced, "operation", _operations(kind, offered, _operation_names(listed) | everywhere, written))
+    operations = offered_operations(
+        kind,
+        offered,
+        _operation_names(listed) | tenant.everywhere,
+        is_written=bool(written),
+        supported=tenant.supported,
+        extras=tenant.extras,
+        public_url=tenant.public_url,
+    )
+    _add(reduced, "operation", operations)
     return reduced
 
 
-def _operations(kind: str, offered: set[Json], listed: frozenset[str], written: list[str]) -> list[Json]:
-    own: list[Json] = [
-        {"name": name, "definition": definition}
-        for place, name, interaction, definition in OWN_OPERATIONS
-        if place in ("*", kind) and interaction in offered
-    ]
-    passed: list[Json] = [
-        {"name": name, "definition": definition}
-        for (place, name), definition in PASSED_OPERATIONS.items()
-        if place == kind and name in listed
-    ]
-    # A validation stands for a write, so it is for types that can be written.
-    judged: list[Json] = [{"name": "validate", "definition": VALIDATE}] if written and "validate" in listed else []
-    return own + passed + judged
-
-
 def _parameters(kind: str, listed: Resource, extras: Extras) -> list[Json]:
-    found: list[Json] = []
-    for one in _objects(listed, "searchParam"):
-        name = one.get("name")
-        parameter = (
-            (search_parameter(kind, name) or extras.parameters.get((kind, name))) if isinstance(name, str) else None
-        )
-        if parameter is not None and parameter.type != "special":
-            found.append({"name": name, "type": parameter.type})
-    return found
+    """Return what a type can be searched by. What the tenant adds is among it: the tenant knows its own server."""
+    names = (one.get("name") for one in _objects(listed, "searchParam"))
+    common = {name: search_parameter(kind, name) for name in names if isinstance(name, str)}
+    added = {name: parameter for (place, name), parameter in extras.parameters.items() if place == kind}
+    return [
+        {"name": name, "type": parameter.type}
+        for name, parameter in (common | added).items()
+        if parameter is not None and parameter.type != "special"
+    ]
 
 
 def _includes(kind: str, listed: Resource, name: str, parameter: str) -> list[Json]:

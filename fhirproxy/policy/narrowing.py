@@ -10,6 +10,7 @@ from fhirproxy.policy.parameters import FULL_ONLY, Criterion, SearchQuery, patie
 from fhirproxy.policy.plans import CanonicalRequest, Deny, Limits, SearchPlan, canonical_request, deny_letter
 from fhirproxy.policy.references import Local
 from fhirproxy.policy.results import Include
+from fhirproxy.policy.supported import asked_parameters
 from fhirproxy.policy.targets import Pairs
 from fhirproxy.policy.totals import is_exact
 from fhirproxy.policy.values import MalformedValue, ReferenceValue, parse_alternatives
@@ -54,6 +55,7 @@ def decide_search(resource_type: str, query: SearchQuery, authority: Authority, 
         counting=_counting(resource_type, query, filters, is_full=is_full, limits=limits),
         resolve=resolve,
         trusts_total=trusts_total,
+        asked=asked_parameters(resource_type, query),
     )
 
 

@@ -13,6 +13,7 @@ from smartauth.errors import Refusal
 from smartauth.policy import r4
 
 HOST = re.compile(r"https?://(?P<host>[A-Za-z0-9.-]+)(?=/|\Z|\|)")
+Asked = frozenset[tuple[str, str]]  # search parameters: the type each is of, and its name
 LONGEST_URL = 4 * 1024  # of a target; many servers and gateways take 8 KiB of request line and headers
 _SEAL = object()
 
@@ -112,6 +113,7 @@ class SearchPlan:
     interaction: str = "search-type"  # FHIR's name for it, or an operation's
     within: ReadPlan | None = None  # a resource that must be readable first
     most: int = 0  # of each kind, for $lastn
+    asked: Asked = frozenset()  # what the client itself filters or sorts by, and the upstream must have
     rule: str = "allow"
 
 

@@ -12,6 +12,7 @@ from fhirproxy.policy.parameters import SearchQuery, parse_search
 from fhirproxy.policy.plans import Deny, Limits, SearchPlan, canonical_request, deny_letter
 from fhirproxy.policy.reach import grants_for
 from fhirproxy.policy.references import Bases
+from fhirproxy.policy.supported import asked_parameters
 from fhirproxy.policy.targets import Pairs
 from smartauth.policy import r4
 
@@ -76,6 +77,7 @@ def decide_system_search(wanted: SystemQuery, authority: Authority, limits: Limi
         types=types,
         path=(),
         interaction="search-system",
+        asked=frozenset().union(*(asked_parameters(one, query) for one in wanted.types)),
     )
 
 
@@ -96,4 +98,8 @@ def decide_compartment_search(
         return Deny("compartment", "the search names a patient outside the authority")
     criteria = confine(resource_type, facts.narrow, query, frozenset({patient}))
     plan = decide_search(resource_type, replace(query, criteria=criteria or query.criteria), authority, limits)
-    return replace(plan, request=None) if criteria is None and isinstance(plan, SearchPlan) else plan
+    if isinstance(plan, Deny):
+        return plan
+    # The parameter that names the patient was added by us.
+    plan = replace(plan, asked=asked_parameters(resource_type, query))
+    return replace(plan, request=None) if criteria is None else plan

@@ -95,7 +95,7 @@ def _continue(request: HttpRequest, view: View, stored: PendingAuthorization, no
     if silent:
         return _back(request, stored, ConsentRequired(Refusal("prompt.none", "the user is asked at every launch")))
     pending.bind_to_user(stored, request.user.pk)
-    person = person_at(request.user, tenant, client_id=client.client_id, now=now)
+    person = person_at(request.user, tenant, client_id=client.client_id, restrictions=client.restrictions, now=now)
     opened = Open(stored, client, tenant, person, auth_time, parse_registered(stored.scope), now)
     try:
         return view(request, opened)

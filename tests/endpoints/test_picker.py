@@ -14,7 +14,7 @@ from django.http import HttpResponse
 from django.test import Client as Browser
 from django.utils import timezone
 
-from clients.models import Tenant
+from clients.models import Client, Tenant
 from clients.tenants import TenantInfo
 from fhirproxy.models import Upstream
 from smartauth.audit.models import AuditRecord
@@ -138,6 +138,53 @@ def test_a_clinician_is_asked_even_when_there_is_one_patient_only(
     assert offered(page) == ["ana"]
     assert pending().patient == ""
     assert_chosen(choose(browser, path, "ana"), path, "ana")
+
+
+def restrict(**restrictions: Any) -> None:
+    Client.objects.update(restrictions=restrictions)
+
+
+def test_a_clinician_is_offered_whom_the_app_may_reach(browser: Browser, growth_chart: App, dr_grey: User) -> None:
+    restrict(patients=["ben"])
+    path, page = open_picker(browser, growth_chart, dr_grey)
+    assert offered(page) == ["ben"]
+    assert said(find(browser, path, name="lindqvist")).startswith(NO_MATCH)
+    assert page_refusal(choose(browser, path, "ana"), 403).rule == "picker.not_yours"
+    assert pending().patient == ""
+    assert_chosen(choose(browser, path, "ben"), path, "ben")
+
+
+def test_a_choice_that_the_app_may_reach_no_more_is_not_allowed(
+    browser: Browser, growth_chart: App, dr_grey: User
+) -> None:
+    path, _ = open_picker(browser, growth_chart, dr_grey)
+    assert_chosen(choose(browser, path, "ana"), path, "ana")
+    page = browser.get(path)
+    restrict(patients=["ben"])
+    assert decide(browser, path, page).status_code == 409
+    assert_no_grant()
+
+
+def test_an_app_that_may_not_reach_the_user_s_own_record_is_offered_none(
+    browser: Browser, growth_chart: App, ana: User
+) -> None:
+    restrict(patients=["ben"])
+    _, page = open_picker(browser, growth_chart, ana)
+    assert offered(page) == []
+    assert said(page) == NOBODY
+
+
+@pytest.mark.parametrize("how", ["client", "tenant"])
+def test_where_relations_do_not_count_a_patient_means_themself(
+    browser: Browser, growth_chart: App, parent: User, how: str
+) -> None:
+    if how == "client":
+        restrict(proxy_relations=False)
+    else:
+        Tenant.objects.update(policy={"proxy_relations": False})
+    page = open_consent(browser, begin(browser, growth_chart), parent)
+    assert pending().patient == "ana"
+    assert CHOOSE_AGAIN not in page.content.decode()
 
 
 def test_a_clinician_in_a_role_is_asked(browser: Browser, growth_chart: App, tenant: TenantInfo) -> None:

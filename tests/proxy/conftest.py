@@ -12,14 +12,16 @@ import pytest
 from django.http import HttpResponse
 from django.test import Client as Browser
 
+from clients import tenants
 from clients.key_pairs import KeyPair
 from clients.models import Tenant
 from clients.tenants import TenantInfo
 from fhirproxy import alarms, attachments, breakers, limits, panels, rights, statement
+from fhirproxy.exchange import Exchange
 from fhirproxy.r4server import process as r4server
 from fhirproxy.r4server.encoding import encode
 from fhirproxy.r4server.population import generate
-from fhirproxy.tenancy import set_upstream
+from fhirproxy.tenancy import find_upstream, set_upstream
 from smartauth.receipts import recording
 from smartauth.sandbox.minting import mint
 from tests.factories import make_client, make_tenant, phone_app, service
@@ -97,11 +99,11 @@ def _reset(running: r4server.Running) -> Behind:
     behind = Behind(running)
     behind.ask("PUT", "/_fault", {"kind": "none"})
     behind.ask("PUT", "/_mode", {"mode": "faithful"})
-    behind.ask("DELETE", "/_received")
-    caches = (rights._facts, panels._panels, statement._copies, statement._last_good, attachments._indexes)
-    for cache in caches:
+    for cache in (rights._facts, panels._panels, attachments._indexes):
         cache.clear()
     breakers.forget()
+    know_statement()
+    behind.ask("DELETE", "/_received")
     return behind
 
 
@@ -138,6 +140,23 @@ def sandbox(tenant: TenantInfo, _sandbox: r4server.Running) -> Behind:
     """The whole synthetic population, behind the tenant."""
     put_behind(tenant, _sandbox.base_url, bearer=_sandbox.bearer)
     return _reset(_sandbox)
+
+
+def forget_statement() -> None:
+    """Let the upstream's CapabilityStatement be unknown."""
+    for cache in (statement._copies, statement._last_good, statement._silent):
+        cache.clear()
+
+
+def know_statement() -> None:
+    """Have the upstream's CapabilityStatement asked for, so that a search of the test does not ask for it."""
+    tenants._tenants.clear()
+    info = find_upstream("sandbox")
+    assert info is not None
+    known = statement._copies.find((info.tenant, info.base_url))
+    if known is None or not known.is_current:
+        forget_statement()
+        statement.supported_parameters(Exchange(info, "known"))
 
 
 def put_behind(tenant: TenantInfo, base_url: str, *, bearer: str) -> None:

@@ -453,6 +453,14 @@ def test_the_purge_deletes_expired_jobs(sandbox: Behind, minted: Mint, call: Cal
     assert BulkJob.objects.get().types == ["Patient"]
 
 
+def test_a_page_may_go_on_to_delete_an_export(sandbox: Behind, minted: Mint, call: Caller) -> None:
+    job = kick_off(call, minted(EVERYTHING), "/$export?_type=Goal")
+    for path in (job, f"{job}/1"):
+        answer = call(path, method="OPTIONS", HTTP_ORIGIN="https://app.example.org")
+        assert (answer.status_code, answer["Access-Control-Allow-Origin"]) == (204, "https://app.example.org")
+        assert "DELETE" in answer["Access-Control-Allow-Methods"].split(", ")
+
+
 def test_urls_of_the_upstream_are_stored_sealed(sandbox: Behind, minted: Mint, call: Caller) -> None:
     token = minted(EVERYTHING)
     manifest(call, token, kick_off(call, token, "/$export?_type=Goal"))

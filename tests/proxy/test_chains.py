@@ -31,8 +31,6 @@ SENT = [
      "Patient?_has%3AObservation%3Apatient%3Acode=x"),
     ("system/*.rs",   SERVICE, "Observation?has-member:Observation.subject:Patient.name=x",
      "Observation?has-member%3AObservation.subject%3APatient.name=x"),
-    ("system/*.rs", SERVICE, "Observation?_source=http://x&_text=a%20b",
-     "Observation?_source=http%3A%2F%2Fx&_text=a%20b"),
     ("patient/*.rs",  ANA,     "Observation?code:in=http://loinc.org/vs/LL1-9",
      "Observation?patient=Patient%2Fana&code%3Ain=http%3A%2F%2Floinc.org%2Fvs%2FLL1-9"),
     ("patient/*.rs",  ANA,     "Observation?code:not-in=urn:oid:2.16.840.1.113883.1.11.1",

@@ -82,12 +82,12 @@ def test_it_goes_no_further_than_that(
     assert (response.status_code, Receipt.objects.get().rule) == (status, rule)
 
 
-def test_it_is_claimed_where_the_upstream_has_it(noted: Behind, call: Caller) -> None:
+def test_it_is_claimed_because_the_tenant_knows_its_server(noted: Behind, call: Caller) -> None:
     def named() -> dict[str, str]:
         listed: Any = resource(call("/metadata").json(), "Observation")["searchParam"]
         return {one["name"]: one["type"] for one in listed}
 
     assert "remark" not in named()
-    offer("Observation.remark:string", "Observation.nowhere")
+    offer("Observation.remark:string", "Observation.unlisted")
     assert named()["remark"] == "string"
-    assert "nowhere" not in named()
+    assert named()["unlisted"] == "token"

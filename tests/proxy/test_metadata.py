@@ -12,7 +12,7 @@ from fhirproxy import statement
 from fhirproxy.policy.capabilities import reduce_capabilities
 from fhirproxy.policy.switches import WriteSwitches
 from smartauth import endpoints
-from tests.proxy.conftest import PUBLIC, Behind, Caller
+from tests.proxy.conftest import PUBLIC, Behind, Caller, forget_statement
 
 READING = ["read", "vread", "history-instance", "history-type", "search-type"]
 
@@ -157,6 +157,7 @@ def test_the_security_block_names_what_exists(small: Behind, call: Caller) -> No
 
 
 def test_it_is_asked_for_once_in_ten_minutes(small: Behind, call: Caller) -> None:
+    forget_statement()
     for _ in range(3):
         assert call("/metadata").status_code == 200
     assert small.targets() == ["metadata"]
@@ -181,6 +182,7 @@ def test_the_last_good_copy_outlives_the_upstream(small: Behind, call: Caller) -
 
 
 def test_without_any_copy_no_resources_are_claimed(small: Behind, call: Caller) -> None:
+    forget_statement()
     small.fail(kind="status", status=500)
     response = call("/metadata")
     assert response.status_code == 200

@@ -11,8 +11,9 @@ from clients import tenants
 from smartauth.audit import recording
 from smartauth.audit.models import AuditRecord
 from smartauth.receipts.models import Receipt
-from tests.proxy.conftest import Behind, Caller, Mint, ids
+from tests.proxy.conftest import PUBLIC, Behind, Caller, Mint, ids
 from tests.proxy.oracle import Token, allowed
+from tests.proxy.test_metadata import resource
 from tests.proxy.test_no_leak import POPULATION
 from tests.proxy.test_writes import switch
 
@@ -113,3 +114,15 @@ def test_it_is_asked_by_post_with_primitive_parameters(small: Behind, minted: Mi
     assert small.targets()[0] == "Observation/$noted?mood=good"
     body["parameter"] = [{"name": "mood", "resource": {"resourceType": "Goal"}}]
     assert call.write("POST", "/Observation/$noted", token, body).status_code == 400
+
+
+def test_they_are_claimed_with_definitions_of_our_own(small: Behind, call: Caller) -> None:
+    def named(kind: str) -> dict[str, str]:
+        listed: Any = resource(call("/metadata").json(), kind)["operation"]
+        return {one["name"]: one["definition"] for one in listed}
+
+    assert "noted" not in named("Observation")
+    offer(NOTED, OVERVIEW, "Patient/$overview=Bundle")
+    assert named("Observation")["noted"] == f"{PUBLIC}/OperationDefinition/Observation-noted"
+    assert named("Patient")["overview"] == f"{PUBLIC}/OperationDefinition/Patient-overview"
+    assert "noted" not in named("Patient")

@@ -16,6 +16,7 @@ import pytest
 from django.db import OperationalError
 
 from clients.models import Tenant
+from clients.registered import parse_restrictions
 from clients.tenants import TenantInfo
 from fhirproxy.models import Upstream
 from fhirproxy.records import ProxyRecords
@@ -30,8 +31,9 @@ NOW = datetime(2026, 3, 1, tzinfo=UTC)
 Load = Callable[..., None]
 
 
-def person(fhir_user: str | None = None, *related: str) -> Person:
-    return Person(7, "sandbox", "a-subject", fhir_user, frozenset(related), "growth-chart")
+def person(fhir_user: str | None = None, *related: str, **restrictions: Any) -> Person:
+    limits = parse_restrictions(restrictions)
+    return Person(7, "sandbox", "a-subject", fhir_user, frozenset(related), "growth-chart", limits)
 
 
 CLINICIAN = person("Practitioner/dr-grey")
@@ -104,6 +106,42 @@ def test_a_person_is_shown_whom_they_may_act_for(small: Behind, who: Person, pat
     for patient_id in (*EVERYBODY, "ghost"):
         record = one(who, patient_id)
         assert (record.id if record else None) == (patient_id if patient_id in patients else None)
+
+
+RESTRICTED: list[tuple[Person, set[str]]] = [
+    (person("Practitioner/dr-grey", patients=["ben"]), {"ben"}),
+    (person("Practitioner/dr-grey", patients=["ben", "ghost"]), {"ben"}),
+    (person("Practitioner/dr-grey", patients=[]), set()),
+    (person("Practitioner/dr-grey", groups=["both"]), {"ana", "ben"}),
+    (person("Practitioner/dr-grey", groups=["nowhere"]), set()),
+    (person("Practitioner/dr-grey", groups=[], patients=["ana"]), {"ana"}),
+    (person("Patient/ana", "ben", patients=["ben"]), {"ben"}),
+    (person("Patient/ana", "ben", proxy_relations=False), {"ana"}),
+    (person("Patient/ana", patients=["ben"]), set()),
+    (person("RelatedPerson/ana-as-wife-of-ben", patients=["ana"]), set()),
+    (person("Practitioner/dr-grey", panel=True), {"ben"}),
+]
+
+
+@pytest.mark.parametrize(("who", "patients"), RESTRICTED, ids=str)
+def test_nobody_is_shown_whom_the_app_may_not_reach(load: Load, who: Person, patients: set[str]) -> None:
+    members = [{"entity": {"reference": f"Patient/{one}"}} for one in ("ana", "ben")]
+    load("Group", "both", type="person", actual=True, member=members)
+    policy(panel_by=[], panels={"Practitioner/dr-grey": ["ben"]})
+    assert set(ids(who)) == patients
+    for patient_id in (*EVERYBODY, "ghost"):
+        record = one(who, patient_id)
+        assert (record.id if record else None) == (patient_id if patient_id in patients else None)
+
+
+def test_the_members_of_an_app_s_groups_must_be_readable(small: Behind) -> None:
+    small.fail(kind="status", status=500)
+    with pytest.raises(RecordsUnavailable):
+        found(person("Practitioner/dr-grey", groups=["both"]))
+
+
+def test_people_are_told_their_own_name_whatever_the_app_may_reach(small: Behind) -> None:
+    assert name_of(person("Patient/ana", patients=["ben"])) == name_of(ANA) != ""
 
 
 NOBODYS = [

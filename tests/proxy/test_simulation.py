@@ -9,15 +9,17 @@ from django.core.management import CommandError, call_command
 
 from clients.models import Activation, Client, Tenant
 from clients.tenants import TenantInfo, TenantPolicy
-from fhirproxy.simulation import Setting, simulate
+from fhirproxy.policy.supported import Supported
+from fhirproxy.simulation import STATEMENT, Setting, simulate
 from smartauth.people.models import FhirUser, ProxyRelation, User
 from smartauth.policy.access import Restrictions
 from tests.policy.proxy.building import access_for, bases
-from tests.proxy.conftest import Behind, Caller, Mint
+from tests.proxy.conftest import Behind, Caller, Mint, forget_statement, know_statement
 
 
 def told(line: str, scope: str, patient: str | None = None, fhir_user: str | None = None, **more: Any) -> Any:
-    setting = Setting(more.pop("policy", TenantPolicy()), bases(), frozenset(more.pop("reach", ())))
+    policy, reach = more.pop("policy", TenantPolicy()), frozenset(more.pop("reach", ()))
+    setting = Setting(policy, bases(), reach, more.pop("supported", None))
     return simulate(access_for(scope, patient, fhir_user, **more), line, setting)
 
 
@@ -52,6 +54,21 @@ def test_every_step_is_told() -> None:
         "Observation?patient=Patient%2Fana&code=http%3A%2F%2Floinc.org%7C718-7&_sort=-date&_count=50"
     )
     assert found["decision"]["via"] == found["grants"]
+
+
+def test_search_parameters_are_held_against_a_statement_that_is_known_and_none_is_asked_for() -> None:
+    line, scope = "GET Observation?code=x", "patient/Observation.rs"
+    unknown = told(line, scope, "ana")
+    assert (unknown["decision"]["allowed"], unknown["facts"]) == (True, [STATEMENT])
+    assert told("GET Observation?_id=x", scope, "ana")["facts"] == []
+    assert told("GET Observation/x", scope, "ana")["facts"] == []
+    listed = told(line, scope, "ana", supported=Supported({"Observation": frozenset({"code"})}))
+    assert (listed["decision"]["allowed"], listed["facts"]) == (True, [])
+    dates = Supported({"Observation": frozenset({"date"})})
+    refused = told(line, scope, "ana", supported=dates)
+    assert (refused["decision"]["rule"], refused["decision"]["status"]) == ("search.unsupported", 400)
+    policy = TenantPolicy(extra_parameters=("Observation.remark",))
+    assert told("GET Observation?remark=x", scope, "ana", policy=policy, supported=dates)["decision"]["allowed"]
 
 
 def test_what_a_tenant_adds_is_simulated_too() -> None:
@@ -239,9 +256,14 @@ def test_the_admin_simulates_too_for_those_who_may_look(client: Any, ana: User, 
     assert b"Simulate a request" in client.get("/admin/fhirproxy/upstream/").content
     form = {"client": "growth-chart", "tenant": "sandbox", "patient": "ana", "scope": "patient/*.rs", "line": "GET "}
     assert client.get(url).status_code == 200
+    forget_statement()
     page = client.post(url, {**form, "line": "GET Observation?code=<b>"}).content.decode()
+    assert f"not asked  {STATEMENT}" in page
     assert "decision   allowed" in page
     assert "code=%3Cb%3E" in page
     assert "<b>" not in page
+    know_statement()
+    small.ask("DELETE", "/_received")
+    assert "not asked" not in client.post(url, {**form, "line": "GET Observation?code=x"}).content.decode()
     assert "There is no client" in client.post(url, {**form, "client": "nobody"}).content.decode()
     assert small.received() == []

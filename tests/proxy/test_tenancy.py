@@ -85,6 +85,36 @@ def test_a_policy_that_loosens_a_rule_is_taken_and_said_to_do_so(db: None, tmp_p
     assert line.startswith("The policy loosens a rule with compartment_mode: ")
 
 
+def test_hosts_of_export_files_may_stand_beside_the_switches(db: None, tmp_path: Path) -> None:
+    policy = tmp_path / "policy.json"
+    policy.write_text('{"max_count": 100, "file_hosts": ["https://files.example.org/", "https://b.example.org:8443"]}')
+    create("--slug", "north", "--upstream", "https://ehr.example.org", "--policy", str(policy))
+    row = Upstream.objects.get()
+    assert row.file_hosts == ["https://files.example.org", "https://b.example.org:8443"]
+    assert row.tenant.policy == {"max_count": 100}
+    set_upstream(row.tenant, base_url="https://other.example.org")
+    assert len(Upstream.objects.get().file_hosts) == 2
+
+
+BAD_HOSTS = [
+    ('["https://files.example.org/bucket"]', "without a path"),
+    ('["ftp://files.example.org"]', "http"),
+    ('["http://127.0.0.1:8000"]', "this server itself"),
+    ('"https://files.example.org"', "not a policy"),
+    ("[7]", "not a policy"),
+    ("null", "not a policy"),
+]
+
+
+@pytest.mark.parametrize(("hosts", "because"), BAD_HOSTS)
+def test_hosts_of_export_files_are_origins(db: None, tmp_path: Path, hosts: str, because: str) -> None:
+    policy = tmp_path / "policy.json"
+    policy.write_text(f'{{"file_hosts": {hosts}}}')
+    with pytest.raises(CommandError, match=because):
+        create("--slug", "north", "--upstream", "https://ehr.example.org", "--policy", str(policy))
+    assert not Tenant.objects.exists()
+
+
 def test_a_policy_with_an_unknown_switch_is_refused(db: None, tmp_path: Path) -> None:
     policy = tmp_path / "policy.json"
     for text in (

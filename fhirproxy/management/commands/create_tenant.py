@@ -5,6 +5,7 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
@@ -25,7 +26,9 @@ class Command(BaseCommand):
         parser.add_argument("--upstream", required=True, metavar="URL", help="FHIR base URL of the server behind")
         parser.add_argument("--upstream-bearer-file", type=Path, metavar="FILE", help="holds our credential there")
         parser.add_argument("--name", default="", help="how people call it")
-        parser.add_argument("--policy", type=Path, metavar="FILE", help="policy switches as a JSON object")
+        parser.add_argument(
+            "--policy", type=Path, metavar="FILE", help="policy switches as a JSON object, and file_hosts"
+        )
 
     def handle(
         self, *, slug: str, upstream: str, upstream_bearer_file: Path | None, name: str, policy: Path | None, **_: Any
@@ -34,7 +37,7 @@ class Command(BaseCommand):
             raise CommandError("A slug is 1 to 32 lower-case letters, digits and hyphens, and begins with no hyphen.")
         if slug in slugs.RESERVED_SLUGS:
             raise CommandError(f"The slug {slug} is reserved.")
-        switches = _policy(policy)
+        switches, file_hosts = _policy(policy)
         bearer = _read(upstream_bearer_file).strip() if upstream_bearer_file else ""
         if upstream_bearer_file and not bearer:
             raise CommandError(f"{upstream_bearer_file} is empty.")
@@ -43,7 +46,7 @@ class Command(BaseCommand):
             if not is_new:
                 raise CommandError(f"A tenant with the slug {slug} exists already.")
             try:
-                stored = set_upstream(tenant, base_url=upstream, bearer=bearer)
+                stored = set_upstream(tenant, base_url=upstream, bearer=bearer, file_hosts=file_hosts)
             except UnusableUpstream as why:
                 raise CommandError(str(why)) from None
         described = {"slug": slug, "fhir_base": endpoints.fhir_base(slug), "upstream": stored.base_url}
@@ -52,11 +55,14 @@ class Command(BaseCommand):
             self.stderr.write(f"The policy loosens a rule with {name}: {MEANINGS[name]}")
 
 
-def _policy(path: Path | None) -> dict[str, Any]:
+def _policy(path: Path | None) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return the switches in a file, and beside them the hosts of export files, which belong to the upstream."""
     if path is None:
-        return {}
+        return {}, ()
     try:
-        return stored(parse_policy(json.loads(_read(path))))
+        switches = json.loads(_read(path))
+        hosts = switches.pop("file_hosts", []) if isinstance(switches, dict) else []
+        return stored(parse_policy(switches)), msgspec.convert(hosts, tuple[str, ...])
     except ValueError as why:
         raise CommandError(f"{path} is not a policy: {why}.") from None
 

@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from django.utils import timezone
 
-from fhirproxy import bulk_jobs
+from fhirproxy import bulk_expiry
 from smartauth.retention import purge
 
 
@@ -16,5 +16,9 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         now = timezone.now()
-        for name, count in {**purge(now), "bulk exports": bulk_jobs.purge(now)}.items():
+        for name, count in purge(now).items():
             self.stdout.write(f"{count} {name}")
+        exports = bulk_expiry.purge(now)
+        self.stdout.write(f"{exports.deleted} bulk exports")
+        if exports.kept:
+            self.stderr.write(f"{exports.kept} bulk exports are kept: their FHIR server did not delete them.")

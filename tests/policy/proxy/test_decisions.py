@@ -51,6 +51,12 @@ DECISIONS = [
     ("patient/*.rs", "ana", "GET /Provenance?agent=Practitioner/p", "search.provenance"),
     ("system/*.rs", None, "GET /Provenance", "Provenance"),
     ("system/*.rs", None, "GET /Binary", "Binary"),
+    (
+        "system/*.rs",
+        None,
+        "GET /Observation?_source=http://x&_text=a%20b",
+        "Observation?_source=http%3A%2F%2Fx&_text=a%20b",
+    ),
     ("system/*.rs", None, "GET /Patient?_id=ben", "Patient?_id=ben"),
     ("patient/Observation.rs?code=a", "ana", "GET /Observation", "Observation?patient=Patient%2Fana&code=a"),
     ("patient/Observation.rs?code=a", "ana", "GET /Observation?code=b", "Observation?patient=Patient%2Fana&code=b"),
