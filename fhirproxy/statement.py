@@ -1,7 +1,6 @@
 """The public CapabilityStatement of a tenant, from a copy of the upstream's that is at most ten minutes old."""
 
 from clients.tenants import TenantInfo
-from fhirproxy.answers import EXPOSED
 from fhirproxy.exchange import Exchange
 from fhirproxy.messages import FHIR_JSON, RawResponse
 from fhirproxy.policy.bodies import Resource
@@ -38,8 +37,6 @@ def capability_answer(tenant: TenantInfo, info: UpstreamInfo | None, *, request_
             ("Content-Type", FHIR_JSON),
             ("Cache-Control", f"public, max-age={MAX_AGE if upstream else int(KEPT_FAILURE)}"),
             ("X-Content-Type-Options", "nosniff"),
-            ("Access-Control-Allow-Origin", "*"),
-            ("Access-Control-Expose-Headers", EXPOSED),
         ),
         written_by_us(statement).encode(pretty=pretty),
     )

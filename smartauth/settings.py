@@ -94,6 +94,7 @@ DEFAULT_TENANT = env.text("SMARTAUTH_DEFAULT_TENANT", "sandbox" if SANDBOX else 
 if DEFAULT_TENANT is not None and not is_tenant_slug(DEFAULT_TENANT):
     raise ImproperlyConfigured(f"SMARTAUTH_DEFAULT_TENANT is {DEFAULT_TENANT!r}, which cannot be the slug of a tenant.")
 
+SANDBOX_RATE = 60_000  # On one developer's machine everybody has the same address, and much is tried quickly.
 SMARTAUTH = Config(
     mode="sandbox" if SANDBOX else "production",
     base_url=BASE_URL,
@@ -103,6 +104,8 @@ SMARTAUTH = Config(
     jwks_allowed_hosts=env.hosts("SMARTAUTH_JWKS_ALLOWED_HOSTS"),
     var=VAR,
     callback_iss=env.flag("SMARTAUTH_CALLBACK_ISS"),
+    rate_per_address=env.number("SMARTAUTH_RATE_PER_ADDRESS", SANDBOX_RATE if SANDBOX else 600, most=1_000_000),
+    rate_per_client=env.number("SMARTAUTH_RATE_PER_CLIENT", SANDBOX_RATE if SANDBOX else 6_000, most=1_000_000),
 )
 
 # Who answers the picker and the consent page: see smartauth/records.py.
