@@ -195,9 +195,10 @@ def private(response: HttpResponse) -> HttpResponse:
 
 
 def _cacheable(request: HttpRequest, response: HttpResponse) -> HttpResponse:
-    etag = f'"{hashlib.sha256(response.content).hexdigest()[:32]}"'
-    known = [tag.strip().removeprefix("W/") for tag in request.headers.get("If-None-Match", "").split(",")]
-    if etag in known or "*" in known:
+    # Weak, so that it still stands for the document after a gateway compressed it (RFC 9110 §8.8.3.3).
+    etag = f'W/"{hashlib.sha256(response.content).hexdigest()[:32]}"'
+    known = [f"W/{tag.strip().removeprefix('W/')}" for tag in request.headers.get("If-None-Match", "").split(",")]
+    if etag in known or "W/*" in known:
         response = _empty(304)
     response["ETag"] = etag
     response["Cache-Control"] = "public, max-age=300"

@@ -36,6 +36,9 @@ CORE = {
 }
 
 
+@pytest.mark.requirement(
+    "DISC-01", "DISC-05", "DISC-06", "DISC-07", "DISC-08", "DISC-09", "DISC-10", "DISC-14", "DISC-15", "DISC-18"
+)
 def test_the_document_names_what_works_at_this_tenant(client: Any, tenant: TenantInfo) -> None:
     answer = client.get(DOCUMENT)
     assert answer.status_code == 200
@@ -50,16 +53,26 @@ def test_the_document_names_what_works_at_this_tenant(client: Any, tenant: Tenan
     assert not any("ehr" in name for name in capabilities)
 
 
+AUTHENTICATION = {
+    "token_endpoint_auth_methods_supported": [*CLIENT_AUTH, "none"],
+    "token_endpoint_auth_signing_alg_values_supported": ALGORITHMS,
+    "introspection_endpoint_auth_methods_supported": [*CLIENT_AUTH, "Bearer"],
+    "introspection_endpoint_auth_signing_alg_values_supported": ALGORITHMS,
+    "revocation_endpoint_auth_methods_supported": [*CLIENT_AUTH, "none"],
+    "revocation_endpoint_auth_signing_alg_values_supported": ALGORITHMS,
+}
+
+
+@pytest.mark.requirement("META-02", "META-04", "DISC-18")
 def test_the_openid_document_says_what_openid_needs(client: Any, tenant: TenantInfo) -> None:
     body = client.get("/.well-known/openid-configuration").json()
     assert body.pop("scopes_supported")
     assert "fhirUser" in body.pop("claims_supported")
-    assert body == CORE | {
+    assert body == CORE | AUTHENTICATION | {
         "userinfo_endpoint": "http://127.0.0.1:8000/auth/sandbox/userinfo",
         "response_modes_supported": ["query"],
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["RS256", "ES256"],
-        "token_endpoint_auth_methods_supported": [*CLIENT_AUTH, "none"],
         "request_parameter_supported": False,
         "request_uri_parameter_supported": False,
         "claims_parameter_supported": False,
