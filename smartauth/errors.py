@@ -185,6 +185,13 @@ class ContentTooLarge(OAuthError):
     default_description = "The request is too large"
 
 
+class UriTooLong(OAuthError):
+    """The URL is longer than anything we are asked with (RFC 9110 §15.5.15)."""
+
+    status = 414
+    default_description = "The URL is too long"
+
+
 class ContentLengthRequired(OAuthError):
     """The body came without telling its length first (RFC 9110 §15.5.12)."""
 
