@@ -197,7 +197,8 @@ ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_LOGOUT_ON_GET = False
 ACCOUNT_SESSION_REMEMBER = False
 # Guesses are slowed down by user name and address. On one developer's machine everybody has the same address.
-ACCOUNT_RATE_LIMITS = {"login": "300/m/ip" if SANDBOX else "30/m/ip", "login_failed": "10/m/ip,5/300s/key"}
+SIGN_INS = env.number("SMARTAUTH_SIGN_INS_PER_ADDRESS", 300 if SANDBOX else 30, most=100_000)
+ACCOUNT_RATE_LIMITS = {"login": f"{SIGN_INS}/m/ip", "login_failed": f"{max(10, SIGN_INS // 10)}/m/ip,5/300s/key"}
 
 X_FRAME_OPTIONS = "DENY"
 SECURE_CONTENT_TYPE_NOSNIFF = True

@@ -59,6 +59,7 @@ BAD = [
     ("SMARTAUTH_JWKS_ALLOWED_HOSTS", "keys.example.org,http://x", "host or host:port"),
     ("SMARTAUTH_CALLBACK_ISS", "perhaps", "must be one of on, off"),
     ("SMARTAUTH_RATE_PER_ADDRESS", "0", "between 1 and 1000000"),
+    ("SMARTAUTH_SIGN_INS_PER_ADDRESS", "0", "between 1 and 100000"),
     ("SMARTAUTH_RATE_PER_CLIENT", "unlimited", "between 1 and 1000000"),
     ("PORT", "99999", "between 1 and 65535"),
 ]

@@ -227,10 +227,12 @@ class TestDelivery:
         assert (answer.status_code, answer.headers["Allow"]) == (405, "GET, HEAD, OPTIONS")
 
 
-@pytest.mark.requirement("HDR-10")
+@pytest.mark.requirement("HDR-10", "HDR-11")
 def test_the_host_header_decides_nothing(client: Any, tenant: TenantInfo) -> None:
     mine = client.get(DOCUMENT).content
     assert client.get(DOCUMENT, headers={"Host": "localhost"}).content == mine
+    for name in ("X-Forwarded-Host", "X-Forwarded-Server", "X-Original-Host", "Forwarded"):
+        assert client.get(DOCUMENT, headers={name: "host=evil.example.org"}).content == mine
     foreign = client.get(DOCUMENT, headers={"Host": "evil.example.org"})
     assert foreign.status_code == 400
     assert b"evil" not in foreign.content
