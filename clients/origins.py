@@ -17,6 +17,10 @@ from clients.uri_rules import LOOPBACK_HOSTS, origin_problem
 from smartauth.conf import config
 from smartauth.cross_origin import MayRead
 
+MOST_READERS = 10_000
+_readers: OrderedDict[tuple[str, str], None] = OrderedDict()  # who could read when last asked, the latest at the end
+_lock = threading.Lock()
+
 
 def origins_from(redirect_uris: Iterable[str], allowed_origins: Iterable[str]) -> frozenset[str]:
     """Return the origins of a registration. http counts on loopback in the sandbox, private-use schemes never do."""
@@ -67,9 +71,5 @@ def may_read(origin: str, client_id: str) -> bool:
             _readers.popitem(last=False)
     return answer
 
-
-MOST_READERS = 10_000
-_readers: OrderedDict[tuple[str, str], None] = OrderedDict()  # who could read when last asked, the latest at the end
-_lock = threading.Lock()
 
 REGISTERED_ORIGINS: MayRead = may_read
