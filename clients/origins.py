@@ -3,16 +3,23 @@
 Source: SMART 2.2 app-launch, "Considerations for Cross-Origin Resource Sharing (CORS) support"; RFC 6454 §6.
 """
 
+import threading
+from collections import OrderedDict
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
+from django.db import InterfaceError, OperationalError
 from django.db.models import Q
 
 from clients.models import Client
 from clients.registered import find_client
 from clients.uri_rules import LOOPBACK_HOSTS, origin_problem
 from smartauth.conf import config
-from smartauth.cross_origin import CrossOrigin
+from smartauth.cross_origin import MayRead
+
+MOST_READERS = 10_000
+_readers: OrderedDict[tuple[str, str], None] = OrderedDict()  # who could read when last asked, the latest at the end
+_lock = threading.Lock()
 
 
 def origins_from(redirect_uris: Iterable[str], allowed_origins: Iterable[str]) -> frozenset[str]:
@@ -46,4 +53,23 @@ def is_registered_origin(origin: str) -> bool:
     return any(origin in origins_from(uris.split(), allowed.split()) for uris, allowed in listed.iterator())
 
 
-REGISTERED_ORIGINS = CrossOrigin(origins_of, is_registered_origin)
+def may_read(origin: str, client_id: str) -> bool:
+    """Return True when pages of `origin` may read what `client_id` is told; "": what is told before anybody is named.
+
+    While the database is away the answer is the last one given, so that a page reads that we are not available.
+    """
+    key = (origin, client_id)
+    try:
+        answer = origin in origins_of(client_id) if client_id else is_registered_origin(origin)
+    except (OperationalError, InterfaceError):
+        return key in _readers
+    with _lock:
+        _readers.pop(key, None)
+        if answer:
+            _readers[key] = None
+        while len(_readers) > MOST_READERS:
+            _readers.popitem(last=False)
+    return answer
+
+
+REGISTERED_ORIGINS: MayRead = may_read

@@ -14,8 +14,8 @@ from fhirproxy.policy.headers import Headers
 from fhirproxy.policy.outcomes import FhirRefusal, operation_outcome
 from fhirproxy.policy.references import is_id
 from fhirproxy.policy.shaping import Shaped, written_by_us
+from smartauth.cross_origin import PREFLIGHT_AGE, REQUEST_HEADERS
 from smartauth.errors import InvalidToken, OAuthError, TemporarilyUnavailable
-from smartauth.policy.access import Access
 
 REALM = "fhir"
 PRIVATE = (
@@ -25,13 +25,7 @@ PRIVATE = (
     ("Referrer-Policy", "no-referrer"),
     ("Vary", "Authorization, Origin"),
 )
-EXPOSED = "ETag, Location, Content-Location, Last-Modified, WWW-Authenticate, Retry-After, X-Request-ID, X-Trace-Id"
 METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
-ANYBODY = ("Access-Control-Allow-Origin", "*")
-PREFLIGHT_HEADERS = (
-    "Authorization, Content-Type, Accept, Prefer, "
-    "If-Match, If-None-Match, If-None-Exist, If-Modified-Since, X-Request-ID"
-)
 
 HeaderLines = tuple[tuple[str, str], ...]
 
@@ -147,16 +141,9 @@ def preflight_answer(*, allowed_origin: str) -> RawResponse:
             *allowed,
             ("Allow", METHODS),
             ("Access-Control-Allow-Methods", METHODS),
-            ("Access-Control-Allow-Headers", PREFLIGHT_HEADERS),
-            ("Access-Control-Max-Age", "600"),
+            ("Access-Control-Allow-Headers", REQUEST_HEADERS),
+            ("Access-Control-Max-Age", PREFLIGHT_AGE),
             ("Vary", "Origin"),
             ("X-Content-Type-Options", "nosniff"),
         ),
     )
-
-
-def cors_lines(access: Access | None, origin: str) -> HeaderLines:
-    """Return the CORS headers for the client behind the token: its registered origins and no other."""
-    if access is None or origin not in access.origins:
-        return ()
-    return (("Access-Control-Allow-Origin", origin), ("Access-Control-Expose-Headers", EXPOSED))

@@ -9,10 +9,9 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from uuid import uuid5
 
-from clients.origins import is_registered_origin
 from clients.tenants import TenantInfo, find_tenant
 from fhirproxy import bulk
-from fhirproxy.answers import ANYBODY, answer, cors_lines, error_code, preflight_answer, refusal_answer
+from fhirproxy.answers import answer, error_code, preflight_answer, refusal_answer
 from fhirproxy.batches import run_batch
 from fhirproxy.cursors import no_page, open_cursor, seal_cursor
 from fhirproxy.exchange import Exchange
@@ -36,6 +35,7 @@ from fhirproxy.policy.targets import parse_target, render
 from fhirproxy.policy.terminology import TerminologyPlan
 from fhirproxy.policy.validation_plans import ValidationPlan
 from fhirproxy.policy.write_plans import WritePlan
+from fhirproxy.readers import path_below_base, preflight_origin, readable
 from fhirproxy.reading import read
 from fhirproxy.rights import load_facts
 from fhirproxy.searching import Position, search, self_url
@@ -108,8 +108,8 @@ def _answer(raw: RawRequest, progress: _Progress) -> RawResponse:
         raise FhirRefusal(404, "not-found", Refusal("tenant.unknown", "there is no FHIR API at this URL"))
     raw.context.tenant = tenant.slug
     if raw.method == "OPTIONS":
-        return preflight_answer(allowed_origin=_allowed_origin(raw, headers))
-    if is_public(raw.method, _path_below_base(raw)):
+        return preflight_answer(allowed_origin=preflight_origin(raw))
+    if is_public(raw.method, path_below_base(raw)):
         return _capabilities(raw, headers, tenant)
     now = datetime.now(UTC)
     token = bearer_token(headers.authorization)
@@ -233,13 +233,6 @@ def _search(
     return answer(200, bundle, pretty=plan.shape.pretty)
 
 
-def _allowed_origin(raw: RawRequest, headers: Headers) -> str:
-    """Return the origin a preflight may name: it shows no token, so that of any client will do."""
-    if is_public("GET", _path_below_base(raw)):
-        return "*"
-    return headers.origin if headers.origin and is_registered_origin(headers.origin) else ""
-
-
 def _authority(access: Access, tenant: TenantInfo, exchange: Exchange, now: datetime) -> Authority:
     loaded = load_facts(access, exchange, now=now, policy=tenant.policy)
     return authority_under(tenant.policy, access, exchange.info.bases, loaded)
@@ -297,9 +290,7 @@ def _refuse(raw: RawRequest, refused: FhirRefusal | OAuthError) -> RawResponse:
 
 
 def _finish(raw: RawRequest, response: RawResponse, progress: _Progress) -> RawResponse:
-    lines = [*response.headers, *cors_lines(progress.access, progress.headers.origin)]
-    if response.status >= 400 and is_public(raw.method, _path_below_base(raw)):
-        lines.append(ANYBODY)  # A page may read why there is no statement, too.
+    lines = list(readable(raw, response, progress.access).headers)
     if progress.headers.request_id:
         lines.append(("X-Request-ID", progress.headers.request_id))
     body, stream = response.body, response.stream
@@ -322,7 +313,3 @@ def _require_body(raw: RawRequest) -> bytes:
             raise FhirRefusal(413, "too-long", Refusal("http.size", "the body is larger than 10 MiB"))
         case body:
             return body
-
-
-def _path_below_base(raw: RawRequest) -> str:
-    return raw.target.partition("?")[0].removeprefix(raw.prefix)

@@ -3,7 +3,6 @@
 from dataclasses import dataclass, replace
 
 from clients.tenants import TenantInfo
-from fhirproxy.answers import EXPOSED
 from fhirproxy.exchange import Exchange
 from fhirproxy.messages import FHIR_JSON, RawResponse
 from fhirproxy.policy.bodies import Resource
@@ -57,8 +56,6 @@ def capability_answer(tenant: TenantInfo, info: UpstreamInfo | None, *, request_
             ("Content-Type", FHIR_JSON),
             ("Cache-Control", f"public, max-age={MAX_AGE if upstream else int(KEPT_FAILURE)}"),
             ("X-Content-Type-Options", "nosniff"),
-            ("Access-Control-Allow-Origin", "*"),
-            ("Access-Control-Expose-Headers", EXPOSED),
         ),
         written_by_us(statement).encode(pretty=pretty),
     )

@@ -11,6 +11,7 @@ from django.views.decorators.csrf import csrf_exempt
 from fhirproxy.answers import bug_answer, refusal_answer
 from fhirproxy.messages import LARGEST_BODY, RawRequest, RawResponse, Unreadable
 from fhirproxy.pipeline import handle
+from fhirproxy.readers import readable
 from smartauth.bodies import BodyTooLarge, BrokenBody, LengthRequired, read_body
 from smartauth.context import context_of
 from smartauth.responses import database_away
@@ -23,12 +24,13 @@ def proxy(request: HttpRequest, tenant: str) -> HttpResponseBase:
     """Everything at and below `/fhir/<tenant>/r4`."""
     context = context_of(request)
     trace_id = str(context.trace_id)
+    raw = _raw(request, tenant)
     try:
-        response = handle(_raw(request, tenant))
+        response = handle(raw)
     except Exception as error:  # Ours, whatever it is: the caller gets a number, we get the traceback.
         logging.getLogger(__name__).exception("request %s at the proxy failed", trace_id)
         is_away = isinstance(error, OperationalError | InterfaceError)
-        response = refusal_answer(database_away(), trace_id) if is_away else bug_answer(trace_id)
+        response = readable(raw, refusal_answer(database_away(), trace_id) if is_away else bug_answer(trace_id))
     return _as_django(response, has_body=request.method != "HEAD")
 
 

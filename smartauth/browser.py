@@ -13,7 +13,7 @@ from django.shortcuts import render
 from django.utils.encoding import iri_to_uri
 
 from smartauth.context import context_of
-from smartauth.errors import MethodNotAllowed, OAuthError, Refusal
+from smartauth.errors import MethodNotAllowed, OAuthError, Refusal, TooManyRequests
 from smartauth.policy.redirects import form_action_source, with_parameters
 from smartauth.receipts.recording import record
 from smartauth.responses import require_method
@@ -69,6 +69,8 @@ def browser_page(*methods: str, endpoint: str) -> Callable[[Callable[..., HttpRe
             except MethodNotAllowed as error:
                 response = error_page(request, _as_page(error))
                 response["Allow"] = error.allow
+            except TooManyRequests as error:
+                response = too_many_page(request, error)
             except (OperationalError, InterfaceError):
                 response = _unavailable(request)
             response["Cache-Control"] = "no-store"
@@ -84,6 +86,14 @@ def error_page(request: HttpRequest, refused: PageRefused) -> HttpResponse:
     context = context_of(request)
     record(context, status=refused.status, error="page", refusal=refused.refusal)
     return render(request, "error.html", {"title": refused.title, "advice": refused.advice}, status=refused.status)
+
+
+def too_many_page(request: HttpRequest, error: TooManyRequests) -> HttpResponse:
+    """Return the page for somebody whose address asks too often."""
+    title, advice = "Too many requests", "Too much came from your network at once. Please wait a little and try again."
+    response = error_page(request, PageRefused(error.refusal, title=title, advice=advice, status=error.status))
+    response["Retry-After"] = str(error.retry_after)
+    return response
 
 
 def redirect_error(request: HttpRequest, return_to: ReturnTo, error: OAuthError) -> HttpResponse:

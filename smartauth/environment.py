@@ -42,12 +42,20 @@ class Environment:
             raise ImproperlyConfigured(f"{name} is {value!r}; it must be one of {', '.join(options)}.")
         return value
 
+    def flag(self, name: str) -> bool:
+        """Return True for "on", False for "off" and for nothing."""
+        return self.choice(name, ("on", "off"), "off") == "on"
+
+    def number(self, name: str, default: int, *, most: int, what: str = "a number") -> int:
+        """Return a whole number from 1 to `most`."""
+        text = self.text(name, str(default))
+        if not (text.isascii() and text.isdigit() and len(text) < 16 and 0 < int(text) <= most):
+            raise ImproperlyConfigured(f"{name} is {text!r}; it must be {what} between 1 and {most}.")
+        return int(text)
+
     def port(self, name: str, default: int) -> int:
         """Return a TCP port."""
-        text = self.text(name, str(default))
-        if not text.isascii() or not text.isdigit() or not 0 < int(text) < 65536:
-            raise ImproperlyConfigured(f"{name} is {text!r}; it must be a port between 1 and 65535.")
-        return int(text)
+        return self.number(name, default, most=65535, what="a port")
 
     def base_url(self, name: str, default: str) -> str:
         """Return an absolute http(s) URL without trailing slash, query, fragment or user."""

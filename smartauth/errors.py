@@ -185,6 +185,13 @@ class ContentTooLarge(OAuthError):
     default_description = "The request is too large"
 
 
+class UriTooLong(OAuthError):
+    """The URL is longer than anything we are asked with (RFC 9110 §15.5.15)."""
+
+    status = 414
+    default_description = "The URL is too long"
+
+
 class ContentLengthRequired(OAuthError):
     """The body came without telling its length first (RFC 9110 §15.5.12)."""
 
@@ -197,3 +204,14 @@ class TemporarilyUnavailable(OAuthError):
 
     code, status = "temporarily_unavailable", 503
     default_description = "The service is temporarily unavailable"
+
+
+class TooManyRequests(OAuthError):
+    """The caller asks too often. `retry_after`: seconds until there is room again (RFC 6585 §4, RFC 9126 §2.3)."""
+
+    code, status = "temporarily_unavailable", 429
+    default_description = "Too many requests"
+
+    def __init__(self, refusal: Refusal, *, retry_after: int) -> None:
+        super().__init__(refusal)
+        self.retry_after = retry_after

@@ -11,7 +11,7 @@ from django.urls import Resolver404, resolve
 from smartauth.browser import page_policy_text
 from smartauth.conf import config
 from smartauth.context import context_of, new_context
-from smartauth.errors import InvalidRequest, NotFound, Refusal
+from smartauth.errors import InvalidRequest, NotFound, OAuthError, Refusal, UriTooLong
 from smartauth.receipts.recording import record
 from smartauth.responses import error_response, private
 
@@ -23,6 +23,8 @@ PROTOCOL = re.compile(
     # Of what is below /auth/ only these are pages of a person, or will be.
     r"|/auth/(?!(?:[^/]+/)?(?:authorize|consent|logout)(?:/|$))"
 )
+# bytes of path and query as they came; an authorization request with every scope of US Core has a third of it
+LONGEST_URL = 32 * 1024
 PROBES = ("/healthz", "/readyz")
 
 
@@ -36,7 +38,7 @@ def trace(get_response: GetResponse) -> GetResponse:
         correlation_id = request.headers.get("X-Request-ID", "")
         if CORRELATION_ID.fullmatch(correlation_id):
             context.correlation_id = correlation_id
-        response = _refuse_foreign(request) or get_response(request)
+        response = _refuse_foreign(request) or _refuse_long(request) or get_response(request)
         response["X-Trace-Id"] = str(context.trace_id)
         return response
 
@@ -108,10 +110,27 @@ def _refuse_foreign(request: HttpRequest) -> HttpResponse | None:
         request.get_host()
     except DisallowedHost:
         seen = request.META.get("HTTP_HOST", "")[:200]
-        return _refuse(request, Refusal("http.host", "This host is not served here.", config().base_url, seen))
+        foreign = Refusal("http.host", "This host is not served here.", config().base_url, seen)
+        return _refuse(request, InvalidRequest(foreign, foreign.reason))
     if not request.is_secure() and not config().is_sandbox:
-        return _refuse(request, Refusal("http.scheme", "This server is reached by https only.", config().base_url))
+        plain = Refusal("http.scheme", "This server is reached by https only.", config().base_url)
+        return _refuse(request, InvalidRequest(plain, plain.reason))
     return None
+
+
+def _refuse_long(request: HttpRequest) -> HttpResponse | None:
+    """Refuse what is too long to be a request of ours. The FHIR API has a limit of its own."""
+    length = len(request.META.get("PATH_INFO", "")) + len(request.META.get("QUERY_STRING", ""))
+    if length <= LONGEST_URL or request.path_info.startswith("/fhir/"):
+        return None
+    refusal = Refusal(
+        "http.url_size",
+        "The URL is too long.",
+        expected=f"at most {LONGEST_URL} bytes",
+        seen=f"{length} bytes",
+        fix="Send the parameters by POST, in the body.",
+    )
+    return _refuse(request, UriTooLong(refusal))
 
 
 def _nothing_here(request: HttpRequest) -> NotFound:
@@ -120,8 +139,8 @@ def _nothing_here(request: HttpRequest) -> NotFound:
     return NotFound(Refusal("http.path", "there is nothing at this URL", seen=request.path_info[:200], fix=fix))
 
 
-def _refuse(request: HttpRequest, refusal: Refusal) -> HttpResponse:
+def _refuse(request: HttpRequest, error: OAuthError) -> HttpResponse:
     if PROTOCOL.match(request.path_info):
-        return private(error_response(request, InvalidRequest(refusal, refusal.reason)))
-    record(context_of(request), status=400, error="invalid_request", refusal=refusal)
-    return HttpResponse(f"{refusal.reason}\n", status=400, content_type="text/plain")
+        return private(error_response(request, error))
+    record(context_of(request), status=error.status, error=error.code, refusal=error.refusal)
+    return HttpResponse(f"{error.refusal.reason}\n", status=error.status, content_type="text/plain")

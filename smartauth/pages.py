@@ -11,10 +11,13 @@ from django.urls import reverse
 
 from clients.tenants import find_default_tenant
 from smartauth import endpoints
-from smartauth.browser import PageRefused, error_page
+from smartauth.browser import PageRefused, error_page, too_many_page
 from smartauth.conf import config
 from smartauth.context import context_of
-from smartauth.errors import Refusal
+from smartauth.errors import Refusal, TooManyRequests
+
+AFTER_GUESSES = 300  # seconds; how long wrong passwords of one user count
+MINUTE = 60  # seconds; how long requests of one address count
 
 
 def site(request: HttpRequest) -> dict[str, Any]:
@@ -38,7 +41,20 @@ def landing(request: HttpRequest) -> HttpResponse:
     return render(request, "landing.html", {"tenant": tenant, "documents": documents, "sample_app": sample_app})
 
 
-sign_in = LoginView.as_view(template_name="account/login.html")
+class SignIn(LoginView):
+    """The sign-in page, which says with its status too when it does not look at a password any more."""
+
+    template_name = "account/login.html"
+
+    def form_invalid(self, form: Any) -> HttpResponse:
+        response: HttpResponse = super().form_invalid(form)
+        if any(error.code == "too_many_login_attempts" for error in form.non_field_errors().as_data()):
+            response.status_code = 429
+            response["Retry-After"] = str(AFTER_GUESSES)
+        return response
+
+
+sign_in = SignIn.as_view()
 sign_in_again = ReauthenticateView.as_view(template_name="account/reauthenticate.html")
 sign_out = LogoutView.as_view(template_name="account/logout.html")
 
@@ -77,6 +93,13 @@ def forbidden(request: HttpRequest, exception: Exception | None = None, reason: 
 def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     """Answer a request for nothing."""
     return _error(request, 404, "There is no such page", "Check the address, or start at the front page.")
+
+
+def too_many(request: HttpRequest) -> HttpResponse:
+    """Answer when signing in was tried too often from one address; django-allauth finds this in the URL map."""
+    context_of(request).endpoint = "page"
+    refusal = Refusal("page.429", "signing in was tried too often from one address")
+    return too_many_page(request, TooManyRequests(refusal, retry_after=MINUTE))
 
 
 def server_error(request: HttpRequest) -> HttpResponse:

@@ -11,8 +11,9 @@ from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 
+from smartauth import rates
 from smartauth.context import context_of
-from smartauth.cross_origin import CrossOrigin, allow_origin, preflight_response
+from smartauth.cross_origin import EXPOSED_HEADERS, MayRead, allow_origin, preflight_response
 from smartauth.errors import (
     ContentLengthRequired,
     ContentTooLarge,
@@ -23,6 +24,7 @@ from smartauth.errors import (
     OAuthError,
     Refusal,
     TemporarilyUnavailable,
+    TooManyRequests,
 )
 from smartauth.receipts.recording import record
 
@@ -32,19 +34,26 @@ _log = logging.getLogger(__name__)
 
 
 def oauth_json(
-    *methods: str, endpoint: str, origins: CrossOrigin | None = None
+    *methods: str, endpoint: str, origins: MayRead | None = None
 ) -> Callable[[Callable[..., Json | None]], Callable[..., HttpResponse]]:
     """Make a view of a function that returns the members of a JSON answer, or None for an empty one.
 
     An OAuthError becomes the error answer of RFC 6749 §5.2 and leaves a receipt. Everything is `no-store`.
+    A request that does not prove who it is is counted against its address; beyond its rate nothing is looked at.
     origins: whose pages may read the answers, errors included; None for no page.
     """
 
     def decorate(view: Callable[..., Json | None]) -> Callable[..., HttpResponse]:
         def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            context = context_of(request)
             try:
-                require_method(request, *methods)
-                body = view(request, *args, **kwargs)
+                rates.require_room(context)
+                try:
+                    require_method(request, *methods)
+                    body = view(request, *args, **kwargs)
+                finally:
+                    if not context.is_proven:
+                        rates.count_unproven(context)
             except OAuthError as error:
                 return error_response(request, error)
             except Exception as error:  # Ours, whatever it is: the caller gets a number, we get the traceback.
@@ -91,7 +100,7 @@ def public_json(*, endpoint: str) -> Callable[[Callable[..., Json]], Callable[..
                 response = private(failure_response(request, error))
             response["Access-Control-Allow-Origin"] = "*"
             response["Access-Control-Allow-Methods"] = "GET, HEAD, OPTIONS"
-            response["Access-Control-Expose-Headers"] = "ETag, X-Trace-Id"
+            response["Access-Control-Expose-Headers"] = EXPOSED_HEADERS
             return response
 
         return wrapper
@@ -131,6 +140,8 @@ def _answer_to(error: OAuthError, trace_id: str) -> HttpResponse:
             response["Connection"] = "close"  # The rest of the body is not read, so nothing can follow it.
         case MethodNotAllowed(allow=allow):
             response["Allow"] = allow
+        case TooManyRequests(retry_after=seconds):
+            response["Retry-After"] = str(seconds)
         case TemporarilyUnavailable():
             response["Retry-After"] = "5"
     return response
@@ -184,9 +195,10 @@ def private(response: HttpResponse) -> HttpResponse:
 
 
 def _cacheable(request: HttpRequest, response: HttpResponse) -> HttpResponse:
-    etag = f'"{hashlib.sha256(response.content).hexdigest()[:32]}"'
-    known = [tag.strip().removeprefix("W/") for tag in request.headers.get("If-None-Match", "").split(",")]
-    if etag in known or "*" in known:
+    # Weak, so that it still stands for the document after a gateway compressed it (RFC 9110 §8.8.3.3).
+    etag = f'W/"{hashlib.sha256(response.content).hexdigest()[:32]}"'
+    known = [f"W/{tag.strip().removeprefix('W/')}" for tag in request.headers.get("If-None-Match", "").split(",")]
+    if etag in known or "W/*" in known:
         response = _empty(304)
     response["ETag"] = etag
     response["Cache-Control"] = "public, max-age=300"

@@ -94,6 +94,7 @@ DEFAULT_TENANT = env.text("SMARTAUTH_DEFAULT_TENANT", "sandbox" if SANDBOX else 
 if DEFAULT_TENANT is not None and not is_tenant_slug(DEFAULT_TENANT):
     raise ImproperlyConfigured(f"SMARTAUTH_DEFAULT_TENANT is {DEFAULT_TENANT!r}, which cannot be the slug of a tenant.")
 
+SANDBOX_RATE = 60_000  # On one developer's machine everybody has the same address, and much is tried quickly.
 SMARTAUTH = Config(
     mode="sandbox" if SANDBOX else "production",
     base_url=BASE_URL,
@@ -102,6 +103,9 @@ SMARTAUTH = Config(
     trusted_proxies=env.networks("SMARTAUTH_TRUSTED_PROXIES"),
     jwks_allowed_hosts=env.hosts("SMARTAUTH_JWKS_ALLOWED_HOSTS"),
     var=VAR,
+    callback_iss=env.flag("SMARTAUTH_CALLBACK_ISS"),
+    rate_per_address=env.number("SMARTAUTH_RATE_PER_ADDRESS", SANDBOX_RATE if SANDBOX else 600, most=1_000_000),
+    rate_per_client=env.number("SMARTAUTH_RATE_PER_CLIENT", SANDBOX_RATE if SANDBOX else 6_000, most=1_000_000),
 )
 
 # Who answers the picker and the consent page: see smartauth/records.py.
@@ -193,7 +197,8 @@ ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_LOGOUT_ON_GET = False
 ACCOUNT_SESSION_REMEMBER = False
 # Guesses are slowed down by user name and address. On one developer's machine everybody has the same address.
-ACCOUNT_RATE_LIMITS = {"login": "300/m/ip" if SANDBOX else "30/m/ip", "login_failed": "10/m/ip,5/300s/key"}
+SIGN_INS = env.number("SMARTAUTH_SIGN_INS_PER_ADDRESS", 300 if SANDBOX else 30, most=100_000)
+ACCOUNT_RATE_LIMITS = {"login": f"{SIGN_INS}/m/ip", "login_failed": f"{max(10, SIGN_INS // 10)}/m/ip,5/300s/key"}
 
 X_FRAME_OPTIONS = "DENY"
 SECURE_CONTENT_TYPE_NOSNIFF = True

@@ -63,4 +63,5 @@ if config().is_sandbox:
 handler400 = pages.bad_request
 handler403 = pages.forbidden
 handler404 = pages.not_found
+handler429 = pages.too_many
 handler500 = pages.server_error

@@ -57,10 +57,15 @@ BAD = [
     ("DATABASE_URL", "postgresql://127.0.0.1", "names no database"),
     ("SMARTAUTH_TRUSTED_PROXIES", "10.0.0.0/8,nonsense", "not a CIDR"),
     ("SMARTAUTH_JWKS_ALLOWED_HOSTS", "keys.example.org,http://x", "host or host:port"),
+    ("SMARTAUTH_CALLBACK_ISS", "perhaps", "must be one of on, off"),
+    ("SMARTAUTH_RATE_PER_ADDRESS", "0", "between 1 and 1000000"),
+    ("SMARTAUTH_SIGN_INS_PER_ADDRESS", "0", "between 1 and 100000"),
+    ("SMARTAUTH_RATE_PER_CLIENT", "unlimited", "between 1 and 1000000"),
     ("PORT", "99999", "between 1 and 65535"),
 ]
 
 
+@pytest.mark.requirement("HDR-15")
 @pytest.mark.parametrize(("name", "value", "why"), BAD)
 def test_one_bad_value_stops_the_start_with_one_sentence(
     tmp_path: Path, name: str, value: str | None, why: str

@@ -20,6 +20,7 @@ def refused(client: Any, **meta: str) -> Receipt:
     return Receipt.objects.get(trace_id=answer.json()["trace_id"])
 
 
+@pytest.mark.requirement("HDR-16")
 @pytest.mark.parametrize("path", ["/", "/healthz", "/nothing", "/auth/token", "/.well-known/jwks.json", "/admin/"])
 def test_every_answer_has_a_trace_id_of_ours(client: Any, path: str) -> None:
     first, second = (client.get(path, headers={"X-Trace-Id": "mine"}).headers["X-Trace-Id"] for _ in range(2))
@@ -46,6 +47,7 @@ FORWARDED = [
 ]  # fmt: skip
 
 
+@pytest.mark.requirement("HDR-11")
 @pytest.mark.parametrize(("peer", "header", "trusted", "caller"), FORWARDED)
 def test_the_callers_address_comes_from_trusted_hops_only(
     client: Any, configure: Configure, peer: str, header: str, trusted: str, caller: str
@@ -61,18 +63,21 @@ class TestScheme:
     def production(self, configure: Configure) -> None:
         configure(mode="production", trusted_proxies=(ip_network("10.0.0.0/8"),))
 
+    @pytest.mark.requirement("HDR-02", "HDR-11")
     def test_plain_http_is_refused(self, client: Any) -> None:
         answer = client.post("/auth/token", "grant_type=x", content_type=FORM)
         assert answer.status_code == 400
         assert b"https only" in answer.content
         assert Receipt.objects.get(trace_id=answer.headers["X-Trace-Id"]).rule == "http.scheme"
 
+    @pytest.mark.requirement("HDR-02", "HDR-11")
     def test_a_trusted_hop_may_say_https(self, client: Any) -> None:
         meta = {"REMOTE_ADDR": "10.1.1.1", "HTTP_X_FORWARDED_PROTO": "https"}
         answer = client.post("/auth/token", "grant_type=x", content_type=FORM, **meta)
         assert answer.json()["error"] == "unsupported_grant_type"
         assert answer.headers["Strict-Transport-Security"] == "max-age=31536000"
 
+    @pytest.mark.requirement("HDR-02", "HDR-11")
     def test_anybody_else_may_not(self, client: Any) -> None:
         meta = {"REMOTE_ADDR": "203.0.113.1", "HTTP_X_FORWARDED_PROTO": "https"}
         assert client.post("/auth/token", "grant_type=x", content_type=FORM, **meta).status_code == 400
@@ -86,6 +91,7 @@ def test_loopback_hosts_are_served_in_the_sandbox(client: Any, host: str) -> Non
     assert client.get("/", headers={"Host": host}).status_code == 200
 
 
+@pytest.mark.requirement("HDR-10")
 @pytest.mark.parametrize("host", ["evil.example.org", "127.0.0.1.evil.org", "a b", ""])
 def test_a_foreign_host_is_refused_without_an_echo(client: Any, host: str) -> None:
     answer = client.get("/", headers={"Host": host})
@@ -149,6 +155,7 @@ def test_a_protocol_path_that_leads_nowhere_is_told_in_json_with_a_receipt(clien
     assert Receipt.objects.get(trace_id=answer.headers["X-Trace-Id"]).rule in ("http.path", "tenant.unknown")
 
 
+@pytest.mark.requirement("HDR-16")
 def test_a_page_that_shows_a_trace_id_has_a_receipt(client: Any) -> None:
     answer = client.get("/nothing")
     assert answer.headers["X-Trace-Id"].encode() in answer.content

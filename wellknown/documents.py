@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from smartauth.policy import advertising
+
 
 @dataclass(frozen=True, slots=True)
 class Facts:
@@ -22,6 +24,7 @@ class Facts:
     scopes: tuple[str, ...] = ()
     claims: tuple[str, ...] = ()  # in ID tokens
     capabilities: tuple[str, ...] = ()
+    callback_iss: bool = False  # RFC 9207 `iss` on the callback
 
 
 def smart_configuration(facts: Facts) -> dict[str, Any]:
@@ -30,8 +33,11 @@ def smart_configuration(facts: Facts) -> dict[str, Any]:
 
 
 def authorization_server(facts: Facts) -> dict[str, Any]:
-    """Return the members of `.well-known/oauth-authorization-server`.  Source: RFC 8414 §2."""
-    return _present({**_common(facts), "response_modes_supported": ("query",), **_public(facts)})
+    """Return the members of `.well-known/oauth-authorization-server`.  Source: RFC 8414 §2; RFC 9207 §3."""
+    callback = {"authorization_response_iss_parameter_supported": True} if facts.callback_iss else {}
+    return _present(
+        {**_common(facts), "response_modes_supported": advertising.RESPONSE_MODES, **_authentication(facts), **callback}
+    )
 
 
 def openid_configuration(facts: Facts) -> dict[str, Any]:
@@ -40,7 +46,7 @@ def openid_configuration(facts: Facts) -> dict[str, Any]:
         {
             **authorization_server(facts),
             "userinfo_endpoint": facts.userinfo_endpoint,
-            "subject_types_supported": ("public",),
+            "subject_types_supported": advertising.SUBJECT_TYPES,
             "id_token_signing_alg_values_supported": facts.id_token_algs,
             "claims_supported": facts.claims,
             "request_parameter_supported": False,
@@ -60,17 +66,29 @@ def _common(facts: Facts) -> dict[str, Any]:
         "issuer": facts.issuer,
         **facts.endpoints,
         "grant_types_supported": facts.grant_types,
-        "response_types_supported": ("code",),
-        "code_challenge_methods_supported": ("S256",),
+        "response_types_supported": advertising.RESPONSE_TYPES,
+        "code_challenge_methods_supported": advertising.CODE_CHALLENGE_METHODS,
         "token_endpoint_auth_methods_supported": facts.auth_methods,
         "token_endpoint_auth_signing_alg_values_supported": facts.signing_algs,
         "scopes_supported": facts.scopes,
     }
 
 
-def _public(facts: Facts) -> dict[str, Any]:
-    """Return what documents beyond SMART's have a word for: a public client's way is no authentication method there."""
-    return {"token_endpoint_auth_methods_supported": (*facts.auth_methods, "none")}
+def _authentication(facts: Facts) -> dict[str, Any]:
+    """Return who may ask each endpoint, in words that SMART does not have and RFC 8414 has.
+
+    Without these members a client would have to take it that all secrets are sent with Basic, and nothing else is.
+    """
+    methods = {
+        "token": (*facts.auth_methods, advertising.PUBLIC_METHOD),
+        "revocation": (*facts.auth_methods, advertising.PUBLIC_METHOD),
+        "introspection": (*facts.auth_methods, advertising.TOKEN_METHOD),
+    }
+    told: dict[str, Any] = {}
+    for name, listed in methods.items():
+        told[f"{name}_endpoint_auth_methods_supported"] = listed
+        told[f"{name}_endpoint_auth_signing_alg_values_supported"] = facts.signing_algs
+    return told
 
 
 def _present(members: dict[str, Any]) -> dict[str, Any]:

@@ -9,27 +9,9 @@ from clients.tenants import TenantInfo, find_default_tenant, find_tenant
 from smartauth import endpoints, keys, styling
 from smartauth.conf import config
 from smartauth.errors import NotFound, Refusal
-from smartauth.policy.advertising import LAUNCH_SCOPES, advertised_scopes
+from smartauth.policy import advertising
 from smartauth.responses import public_json
 from wellknown import documents
-
-CAPABILITIES = (
-    "launch-standalone",
-    "authorize-post",
-    "client-public",
-    "client-confidential-symmetric",
-    "client-confidential-asymmetric",
-    "sso-openid-connect",
-    "context-banner",
-    "context-style",
-    "context-standalone-patient",
-    "permission-offline",
-    "permission-online",
-    "permission-patient",
-    "permission-user",
-    "permission-v1",
-    "permission-v2",
-)
 
 
 @public_json(endpoint="smart-configuration")
@@ -75,16 +57,17 @@ def _require_tenant(slug: str | None) -> TenantInfo:
 
 
 def _facts(tenant: TenantInfo) -> documents.Facts:
-    levels = (advertised_scopes("patient"), advertised_scopes("user"), advertised_scopes("system"))
+    algorithms = config().assertion_algorithms
     return documents.Facts(
         issuer=endpoints.issuer(),
         endpoints={"jwks_uri": endpoints.jwks_uri(), **endpoints.advertised(tenant.slug)},
         userinfo_endpoint=endpoints.userinfo(tenant.slug),
-        grant_types=("authorization_code", "refresh_token", "client_credentials"),
-        auth_methods=("client_secret_basic", "private_key_jwt"),
-        signing_algs=config().assertion_algorithms,
+        grant_types=advertising.GRANT_TYPES,
+        auth_methods=advertising.client_methods(algorithms),
+        signing_algs=algorithms,
         id_token_algs=keys.ALGORITHMS["id_token"],
-        scopes=(*LAUNCH_SCOPES, *(scope for level in levels for scope in level)),
-        claims=("sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "at_hash", "fhirUser", "profile"),
-        capabilities=CAPABILITIES,
+        scopes=advertising.all_scopes(),
+        claims=advertising.ID_TOKEN_CLAIMS,
+        capabilities=advertising.capabilities(algorithms),
+        callback_iss=config().callback_iss,
     )

@@ -1,10 +1,40 @@
-"""The scopes worth telling partners about: those US Core asks a server to list. Pure.
+"""What discovery documents say of what can be asked and how: every list of theirs, once. Pure.
 
-Source: US Core SMART scopes; SMART 2.2 conformance, `scopes_supported`.
+A test calls each entry and sees it work, so an entry arrives here together with what it promises.
+Source: SMART 2.2 conformance; RFC 8414 §2; OIDC Discovery §3; US Core SMART scopes.
 """
 
 from typing import Literal
 
+GRANT_TYPES = ("authorization_code", "refresh_token", "client_credentials")
+RESPONSE_TYPES = ("code",)
+RESPONSE_MODES = ("query",)
+CODE_CHALLENGE_METHODS = ("S256",)
+SUBJECT_TYPES = ("public",)
+ID_TOKEN_CLAIMS = ("sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "at_hash", "fhirUser", "profile")
+SECRET_METHODS = ("client_secret_basic",)  # of clients that share a secret with us
+KEY_METHOD = "private_key_jwt"
+PUBLIC_METHOD = "none"  # SMART has no word for it among the methods, RFC 8414 has
+# A caller of introspection may show a token instead: RFC 8414 §2 takes its type for the name of the method.
+TOKEN_METHOD = "Bearer"
+# What works whatever is switched on. Words of SMART 2.2 conformance, "Capabilities".
+CAPABILITIES = (
+    "launch-standalone",
+    "authorize-post",
+    "client-public",
+    "client-confidential-symmetric",
+    "sso-openid-connect",
+    "context-banner",
+    "context-style",
+    "context-standalone-patient",
+    "permission-offline",
+    "permission-online",
+    "permission-patient",
+    "permission-user",
+    "permission-v1",
+    "permission-v2",
+)
+KEY_CAPABILITY = "client-confidential-asymmetric"
 US_CORE_TYPES = (
     "AllergyIntolerance",
     "CarePlan",
@@ -54,6 +84,22 @@ CATEGORIES = {
         f"{_US_CORE}/us-core-category|sdoh",
     ),
 }
+
+
+def capabilities(assertion_algorithms: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the capabilities of SMART that work. assertion_algorithms: those a client may sign its assertion with."""
+    return (*CAPABILITIES, KEY_CAPABILITY) if assertion_algorithms else CAPABILITIES
+
+
+def client_methods(assertion_algorithms: tuple[str, ...]) -> tuple[str, ...]:
+    """Return how a client proves who it is; a public one proves nothing."""
+    return (*SECRET_METHODS, KEY_METHOD) if assertion_algorithms else SECRET_METHODS
+
+
+def all_scopes() -> tuple[str, ...]:
+    """Return the scopes worth telling partners about: those of a launch, and those US Core names at each level."""
+    levels = (advertised_scopes("patient"), advertised_scopes("user"), advertised_scopes("system"))
+    return (*LAUNCH_SCOPES, *(scope for level in levels for scope in level))
 
 
 def advertised_scopes(level: Literal["patient", "user", "system"]) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from django.views.decorators.csrf import csrf_exempt
 from clients.models import AuthMethod, Client
 from clients.registered import CLIENT_ID, RegisteredClient, find_client
 from clients.tenants import TenantInfo, find_tenant
-from smartauth import endpoints, pending
+from smartauth import endpoints, pending, rates
 from smartauth.browser import PageRefused, ReturnTo, browser_page, redirect_error
 from smartauth.context import RequestContext, context_of
 from smartauth.errors import InvalidRequest, InvalidTarget, OAuthError, Refusal, UnauthorizedClient
@@ -28,6 +28,7 @@ def authorize(request: HttpRequest, tenant: str | None = None) -> HttpResponse:
     no cookies, so nobody would seem to be signed in.
     """
     context = context_of(request)
+    rates.admit_address(context)
     addressed = _require_addressed(tenant)
     fields = _fields(request)
     client = _require_client(_only(fields, "client_id"), context)

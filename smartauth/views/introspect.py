@@ -8,7 +8,7 @@ from django.utils import timezone
 from clients.authentication import authenticate_client
 from clients.models import AuthMethod
 from clients.registered import require_active_at
-from smartauth import endpoints, tokens
+from smartauth import endpoints, rates, tokens
 from smartauth.bearer import bearer_token
 from smartauth.context import context_of
 from smartauth.errors import InvalidClient, InvalidToken, Refusal
@@ -37,6 +37,7 @@ def introspect(request: HttpRequest, tenant: str | None = None) -> dict[str, Any
     now = timezone.now()
     if bearer is not None:
         access = tokens.require_access(bearer, tenant=addressed.slug if addressed else None, context=context, now=now)
+        rates.admit_client(context, access.client_id, access.subject)
         context.tenant = access.tenant
         visible = {access.tenant} if RIGHT in access.named_scopes else set()
     elif not CREDENTIALS & {*params, *map(str.lower, request.headers)}:

@@ -6,7 +6,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from clients.origins import REGISTERED_ORIGINS
-from smartauth import endpoints, tokens
+from smartauth import endpoints, rates, tokens
 from smartauth.bearer import bearer_token
 from smartauth.context import context_of
 from smartauth.errors import InsufficientScope, InvalidToken, Refusal
@@ -27,6 +27,7 @@ def userinfo(request: HttpRequest, tenant: str | None = None) -> dict[str, Any]:
         raise InvalidToken(Refusal("token.missing", "the request shows no bearer token"), presented=False)
     slug = addressed.slug if addressed else None
     access = tokens.require_access(token, tenant=slug, context=context, now=timezone.now())
+    rates.admit_client(context, access.client_id, access.subject)
     context.tenant = access.tenant
     if "openid" not in access.named_scopes or access.user is None:
         raise InsufficientScope(

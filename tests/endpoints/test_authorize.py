@@ -512,6 +512,7 @@ def test_a_request_without_state_is_refused_without_one(growth_chart: App, metho
     assert_nothing_stored()
 
 
+@pytest.mark.requirement("HDR-13")
 @pytest.mark.parametrize(
     "name",
     [
@@ -543,6 +544,7 @@ def test_more_than_one_resource_is_an_invalid_target(growth_chart: App, method: 
     assert_nothing_stored()
 
 
+@pytest.mark.requirement("HDR-13")
 def test_a_parameter_nobody_knows_may_be_repeated(growth_chart: App, method: str) -> None:
     stored(send([*authorize_params().items(), ("utm", "a"), ("utm", "b")], method))
 

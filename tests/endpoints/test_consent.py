@@ -178,6 +178,7 @@ WHERE = [
 ]
 
 
+@pytest.mark.requirement("HDR-08", "T-29")
 @pytest.mark.parametrize(("redirect_uri", "named", "source"), WHERE)
 def test_a_native_app_is_answered_where_the_page_says(
     browser: Browser, pocket: App, ana: User, redirect_uri: str, named: str, source: str

@@ -36,6 +36,9 @@ CORE = {
 }
 
 
+@pytest.mark.requirement(
+    "DISC-01", "DISC-05", "DISC-06", "DISC-07", "DISC-08", "DISC-09", "DISC-10", "DISC-14", "DISC-15", "DISC-18"
+)
 def test_the_document_names_what_works_at_this_tenant(client: Any, tenant: TenantInfo) -> None:
     answer = client.get(DOCUMENT)
     assert answer.status_code == 200
@@ -50,22 +53,33 @@ def test_the_document_names_what_works_at_this_tenant(client: Any, tenant: Tenan
     assert not any("ehr" in name for name in capabilities)
 
 
+AUTHENTICATION = {
+    "token_endpoint_auth_methods_supported": [*CLIENT_AUTH, "none"],
+    "token_endpoint_auth_signing_alg_values_supported": ALGORITHMS,
+    "introspection_endpoint_auth_methods_supported": [*CLIENT_AUTH, "Bearer"],
+    "introspection_endpoint_auth_signing_alg_values_supported": ALGORITHMS,
+    "revocation_endpoint_auth_methods_supported": [*CLIENT_AUTH, "none"],
+    "revocation_endpoint_auth_signing_alg_values_supported": ALGORITHMS,
+}
+
+
+@pytest.mark.requirement("META-02", "META-04", "DISC-18")
 def test_the_openid_document_says_what_openid_needs(client: Any, tenant: TenantInfo) -> None:
     body = client.get("/.well-known/openid-configuration").json()
     assert body.pop("scopes_supported")
     assert "fhirUser" in body.pop("claims_supported")
-    assert body == CORE | {
+    assert body == CORE | AUTHENTICATION | {
         "userinfo_endpoint": "http://127.0.0.1:8000/auth/sandbox/userinfo",
         "response_modes_supported": ["query"],
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["RS256", "ES256"],
-        "token_endpoint_auth_methods_supported": [*CLIENT_AUTH, "none"],
         "request_parameter_supported": False,
         "request_uri_parameter_supported": False,
         "claims_parameter_supported": False,
     }
 
 
+@pytest.mark.requirement("META-01")
 def test_the_authorization_server_document_agrees_with_the_others(client: Any, tenant: TenantInfo) -> None:
     mine = client.get("/.well-known/oauth-authorization-server").json()
     openid = client.get("/.well-known/openid-configuration").json()
@@ -81,6 +95,19 @@ def test_the_authorization_server_document_agrees_with_the_others(client: Any, t
     }
 
 
+@pytest.mark.requirement("META-02")
+def test_the_issuer_on_the_callback_is_told_where_it_is_switched_on(
+    client: Any, tenant: TenantInfo, configure: Configure
+) -> None:
+    member = "authorization_response_iss_parameter_supported"
+    for name in ("openid-configuration", "oauth-authorization-server"):
+        configure(callback_iss=False)
+        assert member not in client.get(f"/.well-known/{name}").json()
+        configure(callback_iss=True)
+        assert client.get(f"/.well-known/{name}").json()[member] is True
+
+
+@pytest.mark.requirement("META-02")
 def test_authlib_finds_nothing_wrong_with_the_documents(client: Any, tenant: TenantInfo) -> None:
     for name, metadata in (
         ("openid-configuration", OpenIDProviderMetadata),
@@ -116,6 +143,7 @@ def test_every_advertised_endpoint_answers(client: Any, tenant: TenantInfo, post
     assert post(path, {"grant_type": "x", "token": "x"}).status_code in (400, 401)
 
 
+@pytest.mark.requirement("DISC-10", "HDR-04")
 def test_the_keys_are_where_the_document_says(client: Any, tenant: TenantInfo) -> None:
     path = client.get(DOCUMENT).json()["jwks_uri"].removeprefix("http://127.0.0.1:8000")
     listed = client.get(path).json()["keys"]
@@ -139,6 +167,7 @@ def test_without_a_default_tenant_the_root_has_no_document(
     assert client.get(DOCUMENT).status_code == 200
 
 
+@pytest.mark.requirement("DISC-25")
 @pytest.mark.parametrize("slug", ["nowhere", "closed", "UPPER", "a_b"])
 def test_a_base_that_is_not_served_has_no_document(client: Any, tenant: TenantInfo, slug: str) -> None:
     Tenant.objects.create(slug="closed", is_active=False)
@@ -147,6 +176,7 @@ def test_a_base_that_is_not_served_has_no_document(client: Any, tenant: TenantIn
     assert answer.headers["Access-Control-Allow-Origin"] == "*"
 
 
+@pytest.mark.requirement("DISC-25")
 def test_each_tenant_has_its_own(client: Any, tenant: TenantInfo) -> None:
     make_tenant("north")
     body = client.get("/fhir/north/r4/.well-known/smart-configuration").json()
@@ -165,11 +195,13 @@ def test_without_a_default_tenant_there_is_no_document_that_names_its_endpoints(
 class TestDelivery:
     """How every public document travels."""
 
+    @pytest.mark.requirement("DISC-02", "HDR-04", "T-45")
     @pytest.mark.parametrize("accept", ["*/*", "application/fhir+json", "text/html", ""])
     def test_it_is_json_whatever_is_accepted(self, client: Any, tenant: TenantInfo, path: str, accept: str) -> None:
         answer = client.get(path, headers={"Accept": accept})
         assert (answer.status_code, answer.headers["Content-Type"]) == (200, "application/json")
 
+    @pytest.mark.requirement("CORS-01", "CORS-02", "CORS-08", "T-47")
     def test_any_origin_may_read_it_even_when_none_asks(self, client: Any, tenant: TenantInfo, path: str) -> None:
         answer = client.get(path)
         assert answer.headers["Access-Control-Allow-Origin"] == "*"
@@ -178,6 +210,7 @@ class TestDelivery:
         assert preflight.status_code == 204
         assert preflight.headers["Access-Control-Allow-Origin"] == "*"
 
+    @pytest.mark.requirement("DISC-26")
     def test_it_is_cached_shortly_and_checked_by_its_tag(self, client: Any, tenant: TenantInfo, path: str) -> None:
         first = client.get(path)
         assert first.headers["Cache-Control"] == "public, max-age=300"
@@ -194,15 +227,19 @@ class TestDelivery:
         assert (answer.status_code, answer.headers["Allow"]) == (405, "GET, HEAD, OPTIONS")
 
 
+@pytest.mark.requirement("HDR-10", "HDR-11")
 def test_the_host_header_decides_nothing(client: Any, tenant: TenantInfo) -> None:
     mine = client.get(DOCUMENT).content
     assert client.get(DOCUMENT, headers={"Host": "localhost"}).content == mine
+    for name in ("X-Forwarded-Host", "X-Forwarded-Server", "X-Original-Host", "Forwarded"):
+        assert client.get(DOCUMENT, headers={name: "host=evil.example.org"}).content == mine
     foreign = client.get(DOCUMENT, headers={"Host": "evil.example.org"})
     assert foreign.status_code == 400
     assert b"evil" not in foreign.content
     assert foreign.headers["X-Trace-Id"]
 
 
+@pytest.mark.requirement("DISC-26")
 def test_a_changed_key_changes_the_tag(client: Any, tenant: TenantInfo) -> None:
     first = client.get("/.well-known/jwks.json").headers["ETag"]
     keys.rotate("access_token", "ES256", context=new_context(), now=timezone.now())

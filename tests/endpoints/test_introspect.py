@@ -29,6 +29,7 @@ def auditor(register: Callable[..., Service]) -> Service:
     return register("auditor", scope="__introspect system/Patient.r")
 
 
+@pytest.mark.requirement("HDR-04", "HDR-05")
 def test_a_live_token_is_described_as_it_was_issued(
     post: Post, bulk_loader: Service, auditor: Service, get_token: Callable[..., str]
 ) -> None:

@@ -20,6 +20,7 @@ from tests.factories import make_client, phone_app
 REVOKE = "/auth/sandbox/revoke"
 
 
+@pytest.mark.requirement("HDR-05")
 def test_an_access_token_is_revoked_by_its_client(
     post: Post, bulk_loader: Service, get_token: Callable[..., str]
 ) -> None:

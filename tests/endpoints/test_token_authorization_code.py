@@ -161,6 +161,7 @@ APPS = [
 ]
 
 
+@pytest.mark.requirement("HDR-03", "HDR-04", "T-13")
 @pytest.mark.parametrize(("name", "lifetime"), APPS)
 def test_a_code_is_exchanged_for_tokens_and_the_launch_context(
     request: pytest.FixtureRequest, browser: Browser, ask: Ask, ana: User, name: str, lifetime: int

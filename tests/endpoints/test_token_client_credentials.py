@@ -39,6 +39,7 @@ def assert_nothing_issued() -> None:
     assert not Authorization.objects.exists()
 
 
+@pytest.mark.requirement("HDR-03", "HDR-04", "T-13")
 def test_an_assertion_is_exchanged_for_a_token(post: Post, bulk_loader: Service) -> None:
     answer = post(TOKEN, {**GRANT, **bulk_loader.credentials()})
 
@@ -173,6 +174,7 @@ def test_an_unknown_grant_type_is_400_whoever_asks(post: Post, tenant: TenantInf
     assert (answer.status_code, answer.json()["error"]) == (400, "unsupported_grant_type")
 
 
+@pytest.mark.requirement("HDR-13")
 def test_a_repeated_parameter_is_refused(client: Any, tenant: TenantInfo) -> None:
     answer = client.post(
         TOKEN, "grant_type=client_credentials&grant_type=x", content_type="application/x-www-form-urlencoded"

@@ -138,6 +138,7 @@ def reads(call: Caller, tokens: Tokens) -> bool:
     return status == 200
 
 
+@pytest.mark.requirement("HDR-03", "HDR-04", "T-13")
 @pytest.mark.parametrize(("name", "lifetime"), APPS)
 def test_a_refresh_token_is_exchanged_for_new_tokens_and_the_same_launch_context(
     request: pytest.FixtureRequest, start: Start, refresh: Refresh, call: Caller, ana: User, name: str, lifetime: int

@@ -75,6 +75,7 @@ def assert_refused(answer: Any, rule: str, *, presented: bool = True) -> None:
     assert rule_of(answer) == rule
 
 
+@pytest.mark.requirement("HDR-05")
 @pytest.mark.parametrize("method", ["GET", "POST"])
 @pytest.mark.parametrize("name", [name for name, _ in APPS])
 def test_it_tells_what_the_id_token_and_introspection_tell(

@@ -470,6 +470,7 @@ def test_urls_of_the_upstream_are_stored_sealed(sandbox: Behind, minted: Mint, c
     assert row.sealed_files
 
 
+@pytest.mark.requirement("META-09")
 def test_the_statement_claims_what_the_upstream_offers(small: Behind, call: Caller) -> None:
     document = call("/metadata").json()
     assert document["instantiates"] == ["http://hl7.org/fhir/uv/bulkdata/CapabilityStatement/bulk-data"]

@@ -24,6 +24,7 @@ def resource(document: dict[str, Any], kind: str) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.requirement("META-05", "META-08", "CORS-01", "CORS-02", "T-47")
 def test_it_is_public_and_reduced(small: Behind, call: Caller) -> None:
     response = call("/metadata")
     assert response.status_code == 200
@@ -48,6 +49,7 @@ def test_it_is_public_and_reduced(small: Behind, call: Caller) -> None:
     assert "Small R4 server" not in response.content.decode()
 
 
+@pytest.mark.requirement("META-08")
 def test_it_says_what_can_be_written(small: Behind, call: Caller) -> None:
     document = call("/metadata").json()
     assert document["patchFormat"] == ["application/json-patch+json"]
@@ -66,6 +68,7 @@ def test_it_says_what_can_be_written(small: Behind, call: Caller) -> None:
     assert (observation["conditionalCreate"], observation["conditionalDelete"]) == (False, "not-supported")
 
 
+@pytest.mark.requirement("META-08")
 def test_operations_are_those_that_work(small: Behind, call: Caller) -> None:
     document = call("/metadata").json()
     names = {
@@ -86,6 +89,7 @@ def test_operations_are_those_that_work(small: Behind, call: Caller) -> None:
     assert [one["code"] for one in rest["interaction"]][:2] == ["search-system", "history-system"]
 
 
+@pytest.mark.requirement("META-08")
 def test_nothing_is_claimed_that_the_upstream_does_not_offer() -> None:
     upstream: dict[str, Any] = {
         "rest": [
@@ -135,6 +139,7 @@ def test_validation_is_claimed_where_there_are_writes_and_the_upstream_validates
     assert ("validate" in names) is is_offered
 
 
+@pytest.mark.requirement("META-06", "META-07", "META-08", "T-46")
 def test_the_security_block_names_what_exists(small: Behind, call: Caller) -> None:
     security = call("/metadata").json()["rest"][0]["security"]
     assert security["cors"] is True
@@ -181,6 +186,7 @@ def test_the_last_good_copy_outlives_the_upstream(small: Behind, call: Caller) -
     assert call("/metadata").json() == before
 
 
+@pytest.mark.requirement("META-05")
 def test_without_any_copy_no_resources_are_claimed(small: Behind, call: Caller) -> None:
     forget_statement()
     small.fail(kind="status", status=500)

@@ -191,6 +191,7 @@ def test_a_request_id_is_echoed_and_never_forwarded(small: Behind, minted: Mint,
     assert all("abc-1.2" not in str(one["headers"]) for one in small.received())
 
 
+@pytest.mark.requirement("CORS-04", "CORS-08", "CORS-10", "T-48")
 def test_cors_is_for_the_client_s_own_origins(small: Behind, minted: Mint, call: Caller) -> None:
     token = minted("patient/*.rs", patient="ana")
     for path, status in (("/Patient/ana", 200), ("/Patient/ben", 404)):
@@ -201,7 +202,38 @@ def test_cors_is_for_the_client_s_own_origins(small: Behind, minted: Mint, call:
         assert "Access-Control-Allow-Credentials" not in response
     for origin in ("https://evil.example", "null", "https://app.example.org.evil.example"):
         assert "Access-Control-Allow-Origin" not in call("/Patient/ana", token, HTTP_ORIGIN=origin)
-    assert "Access-Control-Allow-Origin" not in call("/Patient/ana", HTTP_ORIGIN="https://app.example.org")
+    # Without a token nobody is named: the page of any client may read that one is wanted.
+    assert call("/Patient/ana", HTTP_ORIGIN="https://app.example.org")["Access-Control-Allow-Origin"]
+    assert "Access-Control-Allow-Origin" not in call("/Patient/ana", HTTP_ORIGIN="https://evil.example")
+
+
+READ_BY_ITS_PAGES = [
+    # what                      status  fault of the upstream               policy of the tenant
+    ("GET /Observation/other",  404,    {"kind": "none"},                   {}),
+    ("GET /Slot",               403,    {"kind": "none"},                   {}),
+    ("PROPFIND /Patient/ana",   405,    {"kind": "none"},                   {}),
+    ("GET /Patient?foo=bar",    400,    {"kind": "none"},                   {}),
+    ("GET /Patient/ana",        429,    {"kind": "none"},                   {"max_requests_per_minute": 1}),
+    ("GET /Patient/ana",        502,    {"kind": "status", "status": 500},  {}),
+]  # fmt: skip
+
+
+@pytest.mark.requirement("CORS-04", "T-48")
+@pytest.mark.parametrize(("line", "status", "fault", "policy"), READ_BY_ITS_PAGES)
+def test_pages_of_the_client_read_every_refusal(
+    small: Behind, minted: Mint, call: Caller, line: str, status: int, fault: dict[str, Any], policy: dict[str, Any]
+) -> None:
+    method, path = line.split(" ")
+    Tenant.objects.update(policy=policy)
+    token = minted("patient/Patient.rs patient/Observation.rs", patient="ana")
+    if policy:
+        call("/Patient/ana", token)
+    small.fail(**fault)
+    answer = call(path, token, method=method, HTTP_ORIGIN="https://app.example.org")
+    assert answer.status_code == status, answer.content
+    assert answer["Access-Control-Allow-Origin"] == "https://app.example.org"
+    assert "Origin" in answer["Vary"]
+    assert "Access-Control-Allow-Origin" not in call(path, token, method=method, HTTP_ORIGIN="https://evil.example")
 
 
 def test_options_is_answered_here(small: Behind, call: Caller) -> None:

@@ -5,7 +5,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -24,6 +23,7 @@ from smartauth.conf import config
 from smartauth.sandbox import postgres, running
 from smartauth.sandbox.seed import TENANT, Seeded, seed
 from smartauth.sandbox.welcome import welcome
+from smartauth.serving import command_line
 
 READY_WITHIN = 60  # seconds
 
@@ -102,9 +102,7 @@ def _require_free_port(port: int) -> None:
 
 @contextmanager
 def _server(workers: int) -> Iterator[subprocess.Popen[bytes]]:
-    command = [sys.executable, "-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1"]
-    command += ["--port", str(settings.PORT), "--workers", str(workers), "--blocking-threads", "4", "--no-ws"]
-    command += ["--log-level", "warning", "smartauth.wsgi:application"]
+    command = command_line(host="127.0.0.1", port=settings.PORT, workers=workers, threads=4)
     # A group of its own, so that Ctrl-C reaches it through us, once.
     process = subprocess.Popen(command, cwd=settings.BASE_DIR, start_new_session=True)  # noqa: S603 - all ours
     try:
