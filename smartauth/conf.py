@@ -39,6 +39,8 @@ class Config:
     # Within it a rotated refresh token that comes again was repeated by the network, not stolen.
     refresh_grace: timedelta = timedelta(seconds=10)
     receipt_lifetime: timedelta = timedelta(days=30)
+    # RFC 9207 `iss` on the callback. SMART apps with one page for launch and callback take it for a new launch.
+    callback_iss: bool = False
     # "before" stores the audit record of a read before it is answered; "buffered" within 200 ms of it.
     audit_reads: Literal["buffered", "before"] = "buffered"
 

@@ -42,6 +42,10 @@ class Environment:
             raise ImproperlyConfigured(f"{name} is {value!r}; it must be one of {', '.join(options)}.")
         return value
 
+    def flag(self, name: str) -> bool:
+        """Return True for "on", False for "off" and for nothing."""
+        return self.choice(name, ("on", "off"), "off") == "on"
+
     def port(self, name: str, default: int) -> int:
         """Return a TCP port."""
         text = self.text(name, str(default))

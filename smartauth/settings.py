@@ -102,6 +102,7 @@ SMARTAUTH = Config(
     trusted_proxies=env.networks("SMARTAUTH_TRUSTED_PROXIES"),
     jwks_allowed_hosts=env.hosts("SMARTAUTH_JWKS_ALLOWED_HOSTS"),
     var=VAR,
+    callback_iss=env.flag("SMARTAUTH_CALLBACK_ISS"),
 )
 
 # Who answers the picker and the consent page: see smartauth/records.py.

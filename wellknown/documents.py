@@ -22,6 +22,7 @@ class Facts:
     scopes: tuple[str, ...] = ()
     claims: tuple[str, ...] = ()  # in ID tokens
     capabilities: tuple[str, ...] = ()
+    callback_iss: bool = False  # RFC 9207 `iss` on the callback
 
 
 def smart_configuration(facts: Facts) -> dict[str, Any]:
@@ -30,8 +31,9 @@ def smart_configuration(facts: Facts) -> dict[str, Any]:
 
 
 def authorization_server(facts: Facts) -> dict[str, Any]:
-    """Return the members of `.well-known/oauth-authorization-server`.  Source: RFC 8414 §2."""
-    return _present({**_common(facts), "response_modes_supported": ("query",), **_public(facts)})
+    """Return the members of `.well-known/oauth-authorization-server`.  Source: RFC 8414 §2; RFC 9207 §3."""
+    callback = {"authorization_response_iss_parameter_supported": True} if facts.callback_iss else {}
+    return _present({**_common(facts), "response_modes_supported": ("query",), **_public(facts), **callback})
 
 
 def openid_configuration(facts: Facts) -> dict[str, Any]:

@@ -87,4 +87,5 @@ def _facts(tenant: TenantInfo) -> documents.Facts:
         scopes=(*LAUNCH_SCOPES, *(scope for level in levels for scope in level)),
         claims=("sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "at_hash", "fhirUser", "profile"),
         capabilities=CAPABILITIES,
+        callback_iss=config().callback_iss,
     )

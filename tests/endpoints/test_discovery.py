@@ -81,6 +81,17 @@ def test_the_authorization_server_document_agrees_with_the_others(client: Any, t
     }
 
 
+def test_the_issuer_on_the_callback_is_told_where_it_is_switched_on(
+    client: Any, tenant: TenantInfo, configure: Configure
+) -> None:
+    member = "authorization_response_iss_parameter_supported"
+    for name in ("openid-configuration", "oauth-authorization-server"):
+        configure(callback_iss=False)
+        assert member not in client.get(f"/.well-known/{name}").json()
+        configure(callback_iss=True)
+        assert client.get(f"/.well-known/{name}").json()[member] is True
+
+
 def test_authlib_finds_nothing_wrong_with_the_documents(client: Any, tenant: TenantInfo) -> None:
     for name, metadata in (
         ("openid-configuration", OpenIDProviderMetadata),
