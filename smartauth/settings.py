@@ -103,6 +103,7 @@ SMARTAUTH = Config(
     jwks_allowed_hosts=env.hosts("SMARTAUTH_JWKS_ALLOWED_HOSTS"),
     var=VAR,
     callback_iss=env.flag("SMARTAUTH_CALLBACK_ISS"),
+    errors_after_sign_in=env.flag("SMARTAUTH_ERRORS_AFTER_SIGN_IN"),
 )
 
 # Who answers the picker and the consent page: see smartauth/records.py.

@@ -41,7 +41,5 @@ def _is_a_plain_reference(entry: Mapping[str, Any]) -> bool:
     """Return True when a reference alone says all of `entry`: without its role it would be taken for the main thing."""
     reference = entry.get("reference")
     return (
-        isinstance(reference, str)
-        and entry.get("role", MAIN_ROLE) == MAIN_ROLE
-        and not reference.startswith(TOP_LEVEL)
+        isinstance(reference, str) and entry.get("role", MAIN_ROLE) == MAIN_ROLE and not reference.startswith(TOP_LEVEL)
     )

@@ -418,6 +418,7 @@ def test_introspection_tells_the_same_as_the_token_response(
     assert post(INTROSPECT, {"token": body["id_token"], **auditor.credentials()}).json() == {"active": False}
 
 
+@pytest.mark.requirement("AUTHZ-19")
 def test_a_code_lives_a_minute_and_is_stored_as_a_digest(browser: Browser, growth_chart: App, ana: User) -> None:
     launched = launch(browser, growth_chart, ana)
     row = AuthorizationCode.objects.get()
@@ -445,6 +446,7 @@ BURNING = [
 ]  # fmt: skip
 
 
+@pytest.mark.requirement("AUTHZ-19", "AUTHZ-22", "PKCE-01", "PKCE-02", "PKCE-04", "T-32")
 @pytest.mark.parametrize(("change", "error", "rule"), BURNING)
 def test_one_wrong_parameter_is_refused_and_spends_the_code(
     browser: Browser,
@@ -466,6 +468,7 @@ def test_one_wrong_parameter_is_refused_and_spends_the_code(
     assert_burned(ask, app, launched)
 
 
+@pytest.mark.requirement("PKCE-02", "T-32")
 @pytest.mark.parametrize("name", [name for name, _ in APPS])
 def test_the_challenge_is_no_verifier_for_any_kind_of_client(
     request: pytest.FixtureRequest, browser: Browser, ask: Ask, ana: User, name: str
@@ -477,6 +480,7 @@ def test_the_challenge_is_no_verifier_for_any_kind_of_client(
     assert_burned(ask, app, launched)
 
 
+@pytest.mark.requirement("PKCE-03")
 def test_a_verifier_for_a_code_without_a_challenge_is_refused(
     browser: Browser, ask: Ask, growth_chart: App, ana: User
 ) -> None:
@@ -486,6 +490,7 @@ def test_a_verifier_for_a_code_without_a_challenge_is_refused(
     assert_burned(ask, growth_chart, launched)
 
 
+@pytest.mark.requirement("PKCE-01", "PKCE-04")
 @pytest.mark.parametrize("verifier", ["a" * 43, "Az09-._~" * 16], ids=len)
 def test_verifiers_of_any_permitted_length_are_taken(
     browser: Browser, ask: Ask, growth_chart: App, ana: User, verifier: str
@@ -513,6 +518,7 @@ def test_what_is_no_code_of_ours_is_refused_and_changes_nothing(
     assert ask(growth_chart, redemption(launched)).status_code == 200
 
 
+@pytest.mark.requirement("AUTHZ-19")
 def test_an_expired_code_is_refused(browser: Browser, ask: Ask, growth_chart: App, ana: User) -> None:
     launched = launch(browser, growth_chart, ana)
     AuthorizationCode.objects.update(expires=timezone.now() - timedelta(seconds=1))
@@ -601,6 +607,7 @@ class TestClientAuthentication:
 class TestReuse:
     """A code that comes twice.  RFC 6749 §4.1.2; RFC 9700 §4.2.4."""
 
+    @pytest.mark.requirement("AUTHZ-20", "T-33")
     def test_it_ends_everything_the_first_use_gave(
         self, browser: Browser, ask: Ask, post: Post, call: Caller, growth_chart: App, ana: User, auditor: Service
     ) -> None:

@@ -32,6 +32,7 @@ READABLE = [
 ]  # fmt: skip
 
 
+@pytest.mark.requirement("SCOPE-01", "SCOPE-03", "SCOPE-04")
 @pytest.mark.parametrize(("text", "level", "resource", "letters"), READABLE)
 def test_a_scope_in_either_dialect_is_read_and_written_back(text: str, level: str, resource: str, letters: str) -> None:
     scope = parse_resource_scope(text)
@@ -79,6 +80,7 @@ UNREADABLE = [
 ]
 
 
+@pytest.mark.requirement("SCOPE-01", "SCOPE-02", "SCOPE-16")
 @pytest.mark.parametrize("text", UNREADABLE)
 def test_what_does_not_follow_the_grammar_is_refused_whole(text: str) -> None:
     with pytest.raises(InvalidScope) as refused:
@@ -105,6 +107,7 @@ def test_scopes_that_are_not_about_resources_are_known_by_name(text: str, kind: 
     assert parse_scope(text) == NamedScope(text, kind)  # type: ignore[arg-type]
 
 
+@pytest.mark.requirement("SCOPE-17", "T-55")
 def test_an_escaped_bar_and_a_plain_one_are_the_same_constraint() -> None:
     plain = parse_resource_scope(f"patient/Observation.rs?category={LAB}")
     escaped = parse_resource_scope(f"patient/Observation.rs?category={LAB.replace('|', '%7C')}")
@@ -146,6 +149,7 @@ SHORTEST = [
 ]
 
 
+@pytest.mark.requirement("SCOPE-07")
 @pytest.mark.parametrize(("long", "short"), SHORTEST)
 def test_the_same_permissions_are_said_with_fewer_scopes(long: str, short: str) -> None:
     assert " ".join(map(str, shortest(map(parse_resource_scope, split_scope(long))))) == short
