@@ -108,6 +108,7 @@ def screen_app_scopes(
     found: list[Scope] = []
     dropped: list[Dropped] = []
     asked = split_scope(requested)
+    meant = frozenset(map(str, parse_registered(requested)))
     if len(asked) > MOST_ASKED:
         refusal = Refusal("scope.too_many", "too many scopes are asked for", f"at most {MOST_ASKED}", str(len(asked)))
         raise InvalidScope(refusal, "Too many scopes are requested")
@@ -128,7 +129,7 @@ def screen_app_scopes(
                     fix="Ask only for registered scopes, or have the registration changed.",
                 )
             )
-        reason = _useless(scope, frozenset(asked), may_refresh=may_refresh, is_public=is_public)
+        reason = _useless(scope, meant, may_refresh=may_refresh, is_public=is_public)
         if reason:
             dropped.append(Dropped(text, "scope.no_use_here", reason))
         else:

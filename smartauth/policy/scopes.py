@@ -28,12 +28,19 @@ CONTEXT_SCOPE = re.compile(r"launch(?:/[a-z]+(?:\?role=[^\s?&]+)?)?")
 EXTENSION_SCOPE = re.compile(r"__[\x21\x23-\x5B\x5D-\x7E]+|[a-z][a-z0-9+.-]*://[\x21\x23-\x5B\x5D-\x7E]+")
 IDENTITY_SCOPES = frozenset({"openid", "fhirUser", "profile"})
 REFRESH_SCOPES = frozenset({"offline_access", "online_access"})
+# What comes before the short spelling where a scope has to be a URI (SMART 2.2 scopes-and-launch-context, appendix
+# "URI representation of scopes").
+SMART_URI = "http://smarthealthit.org/fhir/scopes/"
+OPENID_URI = "http://openid.net/specs/openid-connect-core-1_0#"
+OPENID_SCOPES = frozenset({"openid", "profile", "offline_access"})
 
 # Constraints are judged by us on whole resources, so only parameters whose meaning needs no terminology server and no
 # second resource are readable. A scope with any other constraint grants nothing.
 CONSTRAINT_TYPES = frozenset({"token", "reference", "date"})
 COMMON_CONSTRAINTS = frozenset({"_id", "_tag", "_security", "_profile"})
 CONSTRAINT_NAME = re.compile(r"_?[a-z][A-Za-z0-9-]*")
+# HL7's code systems are below CodeSystem/. This misspelling was published, and nothing would ever match it.
+MISSPELT_SYSTEM = re.compile(r"https?://terminology\.hl7\.org/+CodeSystem-")
 CONTROL = re.compile(r"[\x00-\x20\x7f]")
 
 
@@ -121,7 +128,26 @@ def parse_resource_scope(text: str) -> ResourceScope:
 
 
 def parse_scope(text: str) -> Scope:
-    """Read one scope of any kind. Raises InvalidScope when it is unreadable or unknown."""
+    """Read one scope of any kind, short or as a URI. Raises InvalidScope when it is unreadable or unknown."""
+    for prefix in (SMART_URI, OPENID_URI):
+        if text.startswith(prefix):
+            scope = _parse_short(text.removeprefix(prefix))
+            # Each scope has one URI: behind the other prefix, or a second one, it is nothing.
+            if str(scope) != as_uri(scope) and as_uri(scope).startswith(prefix):
+                return scope
+            raise _unreadable(text, "it is not a scope this server knows")
+    return _parse_short(text)
+
+
+def as_uri(scope: Scope) -> str:
+    """Return `scope` as a URI, for whoever cannot take its short spelling. What is one already stays."""
+    text = str(scope)
+    if text in OPENID_SCOPES:
+        return OPENID_URI + text
+    return text if "://" in text and isinstance(scope, NamedScope) else SMART_URI + text
+
+
+def _parse_short(text: str) -> Scope:
     if RESOURCE_SHAPE.match(text):
         return parse_resource_scope(text)
     if text in IDENTITY_SCOPES:
@@ -162,6 +188,10 @@ def _parse_filters(text: str, resource: str, query: str) -> tuple[tuple[str, str
         value = _decode(text, raw)
         if not _is_supported(resource, name):
             raise _unreadable(text, "only token, reference and date parameters of the type may constrain a scope")
+        if MISSPELT_SYSTEM.search(value):
+            raise _unreadable(
+                text, "the URL of a code system is misspelt: it goes on with CodeSystem/, not CodeSystem-"
+            )
         filters.add((name, value))
     return tuple(sorted(filters))
 

@@ -181,7 +181,7 @@ def _require_launch(client: RegisteredClient, wanted: AuthorizationRequest) -> N
         fix = "Register the launch URL of the app as launch_urls."
         refusal = Refusal("launch.not_registered", "the client has no launch URL, so no EHR launches it", fix=fix)
         raise UnauthorizedClient(refusal)
-    if "launch" not in wanted.scope.split():
+    if "launch" not in map(str, granting.parse_registered(wanted.scope)):
         fix = "Ask for the scope launch with every launch parameter."
         refusal = Refusal("launch.scope_missing", "launch comes without the scope launch", "launch", fix=fix)
         raise InvalidRequest(refusal, "The parameter launch needs the scope launch")

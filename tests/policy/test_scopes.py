@@ -11,6 +11,7 @@ from smartauth.policy.advertising import advertised_scopes
 from smartauth.policy.scopes import (
     NamedScope,
     ResourceScope,
+    as_uri,
     parse_resource_scope,
     parse_scope,
     shortest,
@@ -71,6 +72,8 @@ UNREADABLE = [
     "patient/Observation.rs?category=%ff",
     "patient/Observation.rs?category=%00",
     "patient/*.rs?category=x",
+    "patient/Observation.rs?category=http://terminology.hl7.org//CodeSystem-observation-category|social-history",
+    "patient/Observation.rs?category=http%3A%2F%2Fterminology.hl7.org%2FCodeSystem-observation-category%7Csurvey",
     "patient/Observation.rs\n",
     "launch/Patient",
     "launch/",
@@ -184,6 +187,50 @@ def test_an_intersection_permits_no_more_than_either(one: ResourceScope, other: 
         assert other.covers(both)
     reverse = other.intersect(one)
     assert both == reverse
+
+
+URIS = [
+    # short                                        URI
+    ("patient/*.r",                                "http://smarthealthit.org/fhir/scopes/patient/*.r"),
+    ("patient/*.read",                             "http://smarthealthit.org/fhir/scopes/patient/*.read"),
+    (f"user/Observation.rs?category={LAB}",        f"http://smarthealthit.org/fhir/scopes/user/Observation.rs?category={LAB}"),
+    ("launch/patient",                             "http://smarthealthit.org/fhir/scopes/launch/patient"),
+    ("fhirUser",                                   "http://smarthealthit.org/fhir/scopes/fhirUser"),
+    ("online_access",                              "http://smarthealthit.org/fhir/scopes/online_access"),
+    ("__introspect",                               "http://smarthealthit.org/fhir/scopes/__introspect"),
+    ("openid",                                     "http://openid.net/specs/openid-connect-core-1_0#openid"),
+    ("profile",                                    "http://openid.net/specs/openid-connect-core-1_0#profile"),
+    ("offline_access",                             "http://openid.net/specs/openid-connect-core-1_0#offline_access"),
+    ("https://hospital.example/scopes/beds",       "https://hospital.example/scopes/beds"),
+]  # fmt: skip
+
+
+@pytest.mark.requirement("SCOPE-22")
+@pytest.mark.parametrize(("short", "uri"), URIS)
+def test_a_scope_has_one_uri_that_means_the_same(short: str, uri: str) -> None:
+    scope = parse_scope(short)
+    assert as_uri(scope) == uri
+    assert parse_scope(uri) == scope
+    assert str(parse_scope(uri)) == short
+
+
+NO_URIS = [
+    "http://smarthealthit.org/fhir/scopes/openid",
+    "http://smarthealthit.org/fhir/scopes/patient/Pony.r",
+    "http://smarthealthit.org/fhir/scopes/",
+    "http://smarthealthit.org/fhir/scopes/http://smarthealthit.org/fhir/scopes/launch",
+    "http://smarthealthit.org/fhir/scopes/https://hospital.example/scopes/beds",
+    "http://openid.net/specs/openid-connect-core-1_0#fhirUser",
+    "http://openid.net/specs/openid-connect-core-1_0#patient/*.r",
+    "http://openid.net/specs/openid-connect-core-1_0#",
+]
+
+
+@pytest.mark.requirement("SCOPE-22")
+@pytest.mark.parametrize("text", NO_URIS)
+def test_what_stands_behind_a_known_prefix_must_be_known(text: str) -> None:
+    with pytest.raises(InvalidScope):
+        parse_scope(text)
 
 
 @pytest.mark.parametrize("level", ["patient", "user", "system"])
