@@ -14,7 +14,7 @@ from smartauth.context import RequestContext, context_of
 from smartauth.errors import InvalidRequest, InvalidTarget, OAuthError, Refusal, UnauthorizedClient
 from smartauth.forms import form_fields, is_utf8, query_fields, single_valued
 from smartauth.policy import granting, redirects
-from smartauth.policy.authorization_requests import AuthorizationRequest, parse_authorization_request
+from smartauth.policy.authorization_requests import AuthorizationRequest, forbids_pages, parse_authorization_request
 from smartauth.views.refused import fail, is_registered_for, refuse
 
 CANNOT_START = "This app cannot start here"
@@ -35,7 +35,7 @@ def authorize(request: HttpRequest, tenant: str | None = None) -> HttpResponse:
     redirect_uri = _require_redirect_uri(client, _only(fields, "redirect_uri"))
     states = fields.getlist("state")
     return_to = ReturnTo(redirect_uri, states[0] if len(states) == 1 and is_utf8(states[0]) else "")
-    silent = fields.getlist("prompt") == ["none"]
+    silent = forbids_pages(" ".join(fields.getlist("prompt")))
     try:
         _require_one_target(fields)
         parameters = single_valued(fields)

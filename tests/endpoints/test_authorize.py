@@ -500,6 +500,8 @@ REDIRECTS: list[tuple[dict[str, Any], str, str]] = [
     ({"request_uri": "urn:ietf:params:oauth:request_uri:x"}, "request_uri_not_supported", "authorize.request_uri"),
     ({"prompt": "sometimes"}, "invalid_request", "authorize.prompt"),
     ({"prompt": "None"}, "invalid_request", "authorize.prompt"),
+    ({"prompt": "login\tconsent"}, "invalid_request", "authorize.prompt"),
+    ({"prompt": "none\n"}, "invalid_request", "authorize.prompt"),
     ({"prompt": "none login"}, "invalid_request", "authorize.prompt_none"),
     ({"prompt": "consent none"}, "invalid_request", "authorize.prompt_none"),
     *(
@@ -567,6 +569,7 @@ def test_a_request_without_state_is_refused_without_one(growth_chart: App, metho
     assert_nothing_stored()
 
 
+@pytest.mark.requirement("AUTHZ-17")
 @pytest.mark.parametrize(
     "name",
     [
@@ -583,6 +586,7 @@ def test_a_repeated_parameter_is_refused(growth_chart: App, method: str, name: s
     assert_nothing_stored()
 
 
+@pytest.mark.requirement("AUTHZ-06")
 def test_of_two_states_none_is_right(growth_chart: App, method: str) -> None:
     asked = authorize_params()
     answer = send([*asked.items(), ("state", "another")], method)
@@ -603,6 +607,37 @@ def test_a_parameter_nobody_knows_may_be_repeated(growth_chart: App, method: str
     stored(send([*authorize_params().items(), ("utm", "a"), ("utm", "b")], method))
 
 
+@pytest.mark.requirement("AUTHZ-17")
+@pytest.mark.parametrize(
+    "name", ["scope", "nonce", "aud", "resource", "prompt", "launch", "login_hint", "response_type", "unknown"]
+)
+def test_a_nul_is_no_text(growth_chart: App, method: str, name: str) -> None:
+    asked = authorize_params() | {name: "a\x00b"}
+    receipt = told_in(send(asked, method), growth_chart.redirect_uri, asked["state"], "invalid_request")
+    assert receipt.rule == "http.encoding"
+    assert_nothing_stored()
+
+
+CONTROLS = ["\x01", "\x1f", "\x7f", "\r\n", "\t", "\x85", "\u2028"]
+
+
+@pytest.mark.requirement("AUTHZ-06", "AUTHZ-19")
+@pytest.mark.parametrize("control", CONTROLS, ids=ascii)
+def test_what_is_opaque_may_hold_control_characters(growth_chart: App, method: str, control: str) -> None:
+    pending = stored(send(authorize_params(state=f"a{control}b", nonce=f"c{control}d"), method))
+    assert (pending.state, pending.nonce) == (f"a{control}b", f"c{control}d")
+
+
+@pytest.mark.requirement("AUTHZ-07", "SCOPE-01")
+@pytest.mark.parametrize("control", CONTROLS, ids=ascii)
+def test_only_a_blank_separates_scopes(growth_chart: App, method: str, control: str) -> None:
+    asked = authorize_params(scope=f"openid{control}patient/Goal.rs")
+    receipt = told_in(send(asked, method), growth_chart.redirect_uri, asked["state"], "invalid_scope")
+    assert receipt.rule == "scope.nothing_granted"
+    assert_nothing_stored()
+
+
+@pytest.mark.requirement("AUTHZ-17")
 @pytest.mark.parametrize("name", ["state", "scope", "nonce", "unknown"])
 def test_what_is_no_text_is_refused(growth_chart: App, method: str, name: str) -> None:
     query = urlencode(without(authorize_params(), name)) + f"&{name}=%FF%FE"
@@ -809,6 +844,7 @@ def test_the_launch_scope_without_a_launch_goes_on_standalone(growth_chart: App)
     assert pending.scope == "launch/patient patient/*.rs"
 
 
+@pytest.mark.requirement("SCOPE-18")
 def test_a_client_without_refresh_tokens_cannot_stay_connected(tenant: TenantInfo) -> None:
     make_app(phone_app(grant_types=["authorization_code"]), tenant)
     scope = "openid offline_access online_access"

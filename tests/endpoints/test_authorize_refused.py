@@ -154,8 +154,9 @@ def test_an_app_on_a_device_is_named_by_its_scheme(browser: Browser, pocket: App
 @pytest.mark.parametrize("verified", [True, False])
 def test_with_prompt_none_no_page_is_shown_to_anybody(browser: Browser, growth_chart: App, verified: bool) -> None:
     Client.objects.update(is_operator_verified=verified)
-    asked = authorize_params(prompt="none", aud=...)
-    told_in(send(browser, asked), growth_chart.redirect_uri, asked["state"], "invalid_request")
+    for prompt in ("none", " none "):
+        asked = authorize_params(prompt=prompt, aud=...)
+        told_in(send(browser, asked), growth_chart.redirect_uri, asked["state"], "invalid_request")
     asked = authorize_params(prompt="none", scope="openid")
     continuation = send(browser, asked).headers["Location"]
     told_in(browser.get(continuation), growth_chart.redirect_uri, asked["state"], "login_required")

@@ -181,6 +181,7 @@ def test_somebody_who_may_not_sign_in_any_more_is_not_signed_in(browser: Browser
     assert_no_grant()
 
 
+@pytest.mark.requirement("AUTHZ-29")
 def test_a_form_that_comes_after_signing_out_decides_nothing(browser: Browser, growth_chart: App, ana: User) -> None:
     path = begin(browser, growth_chart)
     form = answer_form(open_consent(browser, path, ana))
@@ -241,6 +242,7 @@ def test_the_app_may_ask_for_a_fresh_proof(
     assert auth_time >= pending().created_at
 
 
+@pytest.mark.requirement("AUTHZ-24")
 @pytest.mark.parametrize("params", [{"prompt": "login"}, {"max_age": "0"}], ids=str)
 def test_a_sign_in_for_this_very_request_is_fresh(
     browser: Browser, growth_chart: App, ana: User, params: dict[str, str]

@@ -295,6 +295,7 @@ def test_a_scope_parameter_changes_nothing(browser: Browser, ask: Ask, growth_ch
 class TestIdToken:
     """What the ID token says.  OIDC Core §2 and §3.1.3.6; SMART 2.2 scopes-and-launch-context."""
 
+    @pytest.mark.requirement("AUTHZ-19", "AUTHZ-24")
     @pytest.mark.parametrize("name", [name for name, _ in APPS])
     def test_it_tells_every_app_who_signed_in_and_when(
         self, request: pytest.FixtureRequest, browser: Browser, ask: Ask, ana: User, name: str
@@ -585,6 +586,7 @@ class TestClientAuthentication:
         assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")
         assert AccessToken.objects.count() == 1
 
+    @pytest.mark.requirement("AUTHZ-19", "AUTHZ-22")
     @pytest.mark.parametrize("thief", ["growth_chart", "atlas"])
     def test_another_client_gets_nothing_and_spends_the_code(
         self, request: pytest.FixtureRequest, browser: Browser, ask: Ask, cardio: App, ana: User, thief: str
@@ -755,6 +757,7 @@ def test_who_is_nobody_in_the_records_any_more_reaches_no_patient(
 class TestNarrowedRegistration:
     """The registration or the tenant came to allow less between consent and exchange."""
 
+    @pytest.mark.requirement("SCOPE-18", "SCOPE-20")
     def test_what_is_still_allowed_is_issued(self, browser: Browser, ask: Ask, growth_chart: App, ana: User) -> None:
         launched = launch(browser, growth_chart, ana)
         Client.objects.update(scope="launch/patient openid patient/Observation.r")
@@ -811,6 +814,7 @@ class TestTenant:
         body = body_of(ask(app, redemption(launch(browser, app, ana)), path=SHORT))
         assert verified(body["access_token"], "ES256").claims["aud"] == FHIR_BASE
 
+    @pytest.mark.requirement("AUTHZ-19")
     def test_another_tenants_url_is_refused(self, browser: Browser, ask: Ask, app: App, ana: User) -> None:
         launched = launch(browser, app, ana)
         answer = ask(app, redemption(launched), path="/auth/north/token")
