@@ -166,6 +166,19 @@ def split_scope(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(part for part in text.split(" ") if part))
 
 
+def each_once(scopes: Iterable[Scope]) -> tuple[Scope, ...]:
+    """Return `scopes` without repetition, in their first order; what came in both dialects stands in v2.
+
+    A scope asked for in v2 must be answered in v2 (SMART 2.2 scopes-and-launch-context, "Scopes for requesting FHIR
+    Resources").
+    """
+    kept: dict[Scope, Scope] = {}
+    for scope in scopes:
+        if scope not in kept or (isinstance(scope, ResourceScope) and scope.dialect == "v2"):
+            kept[scope] = scope
+    return tuple(kept.values())
+
+
 def shortest(scopes: Iterable[ResourceScope]) -> tuple[ResourceScope, ...]:
     """Return the same permissions with fewer scopes: letters joined, covered scopes left out, first order kept."""
     joined: dict[tuple[str, str, tuple[tuple[str, str], ...]], ResourceScope] = {}

@@ -241,7 +241,7 @@ REFRESHED = [
     ("patient/Patient.read",                  "patient/Patient.rs",                       "patient/Patient.rs"),
     ("patient/Patient.rs",                    "patient/Patient.read",                     "patient/Patient.read"),
     ("patient/Patient.cruds",                 "patient/Patient.*",                        "patient/Patient.*"),
-    ("patient/Patient.rs",                    "patient/Patient.read patient/Patient.rs",  "patient/Patient.read"),
+    ("patient/Patient.rs",                    "patient/Patient.read patient/Patient.rs",  "patient/Patient.rs"),
     (LABS,                                    LABS.replace("|", "%7C"),                   LABS),
     # A part: fewer scopes, fewer letters, one type, one kind, a narrower kind.
     ("openid offline_access user/Goal.rs",    "user/Goal.rs",                             "user/Goal.rs"),

@@ -12,6 +12,7 @@ from smartauth.policy.scopes import (
     NamedScope,
     ResourceScope,
     as_uri,
+    each_once,
     parse_resource_scope,
     parse_scope,
     shortest,
@@ -156,6 +157,20 @@ SHORTEST = [
 @pytest.mark.parametrize(("long", "short"), SHORTEST)
 def test_the_same_permissions_are_said_with_fewer_scopes(long: str, short: str) -> None:
     assert " ".join(map(str, shortest(map(parse_resource_scope, split_scope(long))))) == short
+
+
+ONCE = [
+    ("patient/Goal.read patient/Goal.read", "patient/Goal.read"),
+    ("patient/Goal.read openid patient/Goal.rs openid", "patient/Goal.rs openid"),
+    ("patient/Goal.rs patient/Goal.read", "patient/Goal.rs"),
+    ("patient/Goal.read patient/CarePlan.read patient/*.rs", "patient/Goal.read patient/CarePlan.read patient/*.rs"),
+]
+
+
+@pytest.mark.requirement("SCOPE-05")
+@pytest.mark.parametrize(("repeated", "once"), ONCE)
+def test_what_came_in_both_dialects_stands_in_v2(repeated: str, once: str) -> None:
+    assert " ".join(map(str, each_once(map(parse_scope, repeated.split())))) == once
 
 
 LEVELS = st.sampled_from(["patient", "user", "system"])
