@@ -58,6 +58,7 @@ BAD = [
     ("SMARTAUTH_TRUSTED_PROXIES", "10.0.0.0/8,nonsense", "not a CIDR"),
     ("SMARTAUTH_JWKS_ALLOWED_HOSTS", "keys.example.org,http://x", "host or host:port"),
     ("SMARTAUTH_CALLBACK_ISS", "perhaps", "must be one of on, off"),
+    ("SMARTAUTH_ERRORS_AFTER_SIGN_IN", "yes", "must be one of on, off"),
     ("PORT", "99999", "between 1 and 65535"),
 ]
 

@@ -11,6 +11,7 @@ from urllib.parse import unquote
 
 from smartauth.errors import InvalidScope, Refusal
 from smartauth.policy import r4
+from smartauth.policy.scope_filters import implies, simplest
 
 Level = Literal["patient", "user", "system"]
 LETTERS = "cruds"
@@ -63,7 +64,7 @@ class ResourceScope:
             self.level == other.level
             and self.resource in ("*", other.resource)
             and set(self.permissions) >= set(other.permissions)
-            and set(self.filters) <= set(other.filters)
+            and all(any(implies(other.resource, held, wanted) for held in other.filters) for wanted in self.filters)
         )
 
     def permits(self, letter: str, resource: str) -> bool:
@@ -79,12 +80,9 @@ class ResourceScope:
         letters = "".join(letter for letter in self.permissions if letter in other.permissions)
         if not letters:
             return None
-        return replace(
-            self,
-            resource=other.resource if self.resource == "*" else self.resource,
-            permissions=letters,
-            filters=tuple(sorted({*self.filters, *other.filters})),
-        )
+        resource = other.resource if self.resource == "*" else self.resource
+        filters = simplest(resource, (*self.filters, *other.filters))
+        return replace(self, resource=resource, permissions=letters, filters=filters)
 
     def __str__(self) -> str:
         """Write the scope in its dialect, where that dialect can say it; filters and odd letters need v2."""
