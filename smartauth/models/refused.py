@@ -16,7 +16,8 @@ class RefusedAuthorization(models.Model):
     redirect_uri = models.TextField()
     state = models.TextField(blank=True, default="")
     error = models.CharField(max_length=64)
-    description = models.TextField(help_text="error_description, with the trace id of the request")
+    description = models.TextField(help_text="error_description, with the trace id in it")
+    trace_id = models.UUIDField(help_text="Of the request that was refused")
     expires_at = models.DateTimeField()
 
     class Meta:

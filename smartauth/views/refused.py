@@ -54,6 +54,7 @@ def refuse(
         state=return_to.state,
         error=code,
         description=description,
+        trace_id=context.trace_id,
         expires_at=timezone.now() + config().pending_lifetime,
     )
     response = redirect("refused", pk=stored.pk)
@@ -102,7 +103,7 @@ def refused(request: HttpRequest, pk: UUID) -> HttpResponse:
         "client": client,
         "target": target,
         "goes_to": redirects.shown_target(stored.redirect_uri),
-        "error": stored.error,
+        "refused": stored,
     }
     return render(request, "consent/refused.html", facts)
 

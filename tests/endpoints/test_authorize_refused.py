@@ -121,6 +121,7 @@ def test_an_app_nobody_vouches_for_is_told_by_a_user_who_knows_where_it_leads(
     assert told["error_description"].endswith(f"(trace {answer.headers['X-Trace-Id']})")
     for shown in ("Growth Chart", "cardio.example.org", "Not checked", "Nothing was shared"):
         assert shown in text
+    assert re.findall(r"<code>([0-9a-f-]{36})</code>", text) == [answer.headers["X-Trace-Id"]]  # Not that of the page.
     assert (page.headers["Referrer-Policy"], page.headers["Cache-Control"]) == ("no-referrer", "no-store")
     assert "frame-ancestors 'none'" in page.headers["Content-Security-Policy"]
     assert "http-equiv" not in text  # Nothing goes on by itself.
