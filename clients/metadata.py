@@ -66,6 +66,7 @@ class ClientMetadata:
     token_endpoint_auth_signing_alg: str = ""
     id_token_signed_response_alg: str = "RS256"
     application_type: str = Client.ApplicationType.WEB
+    smart_version: str = Client.SmartVersion.V2_2
     grant_types: tuple[str, ...] = ("authorization_code",)
     response_types: tuple[str, ...] = ("code",)
     redirect_uris: tuple[str, ...] = ()
@@ -130,7 +131,7 @@ def _with_defaults(values: dict[str, Any], *, operator: bool) -> dict[str, Any]:
     if login_uri:  # OIDC's word for the same thing: where somebody else starts a sign-in at this client.
         values["launch_urls"] = tuple(dict.fromkeys((*values.get("launch_urls", ()), login_uri)))
     # A blank value stands for an absent one, so that the default is what counts.
-    for name in ("token_endpoint_auth_method", "id_token_signed_response_alg", "application_type"):
+    for name in ("token_endpoint_auth_method", "id_token_signed_response_alg", "application_type", "smart_version"):
         if not values.get(name):
             values.pop(name, None)
     grant_types = values.setdefault("grant_types", ("authorization_code",))
@@ -164,6 +165,7 @@ def _check_choices(metadata: ClientMetadata) -> None:
     for member, value, allowed in (
         ("token_endpoint_auth_method", metadata.token_endpoint_auth_method, tuple(AuthMethod.values)),
         ("application_type", metadata.application_type, tuple(Client.ApplicationType.values)),
+        ("smart_version", metadata.smart_version, tuple(Client.SmartVersion.values)),
         ("id_token_signed_response_alg", metadata.id_token_signed_response_alg, ID_TOKEN_ALGORITHMS),
         ("token_endpoint_auth_signing_alg", metadata.token_endpoint_auth_signing_alg, _signing_algorithms(metadata)),
     ):

@@ -33,6 +33,13 @@ class Client(AbstractApplication):
         WEB = "web"
         NATIVE = "native"
 
+    class SmartVersion(models.TextChoices):
+        """Which SMART App Launch the client was written for, where versions differ in what they are told."""
+
+        V2_2 = "2.2", "2.1 or 2.2"
+        V2_0 = "2.0", "2.0"
+        V1_0 = "1.0", "1.0"
+
     authorization_grant_type = None
     algorithm = None
     hash_client_secret = None
@@ -56,6 +63,13 @@ class Client(AbstractApplication):
     client_jwks = models.JSONField(null=True, blank=True)
     client_jwks_uri = models.TextField(blank=True, default="")
     id_token_signed_response_alg = models.CharField(max_length=16, default="RS256")
+    smart_version = models.CharField(
+        max_length=4,
+        choices=SmartVersion.choices,
+        default=SmartVersion.V2_2,
+        help_text="The SMART App Launch it was written for. fhirContext is objects in 2.2, references in 2.0, and left "
+        "out in 1.0.",
+    )
     launch_urls = models.TextField(blank=True, default="", help_text="Complete URLs, separated by blanks")
     client_uri = models.TextField(blank=True, default="")
     logo_uri = models.TextField(blank=True, default="")

@@ -15,6 +15,7 @@ from clients.models import Activation, Client
 from smartauth.errors import InvalidClient, Refusal
 from smartauth.marks import MarkedCache, client_mark, tenant_mark
 from smartauth.policy.access import UNRESTRICTED, Restrictions
+from smartauth.policy.fhir_context import SmartVersion
 
 # The unreserved characters of RFC 3986 §2.3: such an id needs no escaping in Basic credentials, forms or URLs.
 CLIENT_ID = re.compile(r"[A-Za-z0-9._~-]{1,255}")
@@ -42,6 +43,7 @@ class RegisteredClient:
     jwks: str = field(default="", repr=False)
     jwks_uri: str = ""
     application_type: str = "web"
+    smart_version: SmartVersion = "2.2"
     redirect_uris: tuple[str, ...] = ()
     post_logout_redirect_uris: tuple[str, ...] = ()
     launch_urls: tuple[str, ...] = ()
@@ -140,6 +142,7 @@ def _as_value(row: Client, active: dict[str, str]) -> RegisteredClient:
         jwks="" if row.client_jwks is None else json.dumps(row.client_jwks, sort_keys=True),
         jwks_uri=row.client_jwks_uri,
         application_type=row.application_type,
+        smart_version=row.smart_version,
         redirect_uris=tuple(row.redirect_uris.split()),
         post_logout_redirect_uris=tuple(row.post_logout_redirect_uris.split()),
         launch_urls=tuple(row.launch_urls.split()),

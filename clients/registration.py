@@ -18,6 +18,7 @@ SAME_NAME = (
     "token_endpoint_auth_signing_alg",
     "id_token_signed_response_alg",
     "application_type",
+    "smart_version",
     "scope",
     "client_uri",
     "logo_uri",

@@ -79,6 +79,7 @@ class ClientMetadataSerializer(serializers.Serializer[dict[str, Any]]):
     software_version = Text()
     initiate_login_uri = Text(max_length=2_000)
     # Ours, beyond the standards.
+    smart_version = Text()
     launch_urls = TextList()
     allowed_origins = TextList()
     restrictions = JsonObject(required=False)

@@ -12,7 +12,9 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.encoding import iri_to_uri
 
-from smartauth.context import context_of
+from smartauth import endpoints
+from smartauth.conf import config
+from smartauth.context import RequestContext, context_of
 from smartauth.errors import MethodNotAllowed, OAuthError, Refusal, TooManyRequests
 from smartauth.policy.redirects import form_action_source, with_parameters
 from smartauth.receipts.recording import record
@@ -100,15 +102,22 @@ def redirect_error(request: HttpRequest, return_to: ReturnTo, error: OAuthError)
     """Send an error back to the app, with its `state`, and write the receipt.  Source: RFC 6749 §4.1.2.1."""
     context = context_of(request)
     record(context, status=303, error=error.code, refusal=error.refusal)
-    return _redirect(
-        return_to,
-        {"error": error.code, "error_description": f"{error.description} (trace {context.trace_id})"},
-    )
+    return RedirectToClient(error_url(return_to, *told_error(context, error)))
+
+
+def told_error(context: RequestContext, error: OAuthError) -> tuple[str, str]:
+    """Return `error` and `error_description` as an app is told them."""
+    return error.code, f"{error.description} (trace {context.trace_id})"
+
+
+def error_url(return_to: ReturnTo, error: str, description: str) -> str:
+    """Return the URL at which an app is told an error.  Source: RFC 6749 §4.1.2.1."""
+    return _url(return_to, {"error": error, "error_description": description})
 
 
 def redirect_code(return_to: ReturnTo, code: str) -> HttpResponse:
     """Send an authorization code back to the app.  Source: RFC 6749 §4.1.2."""
-    return _redirect(return_to, {"code": code})
+    return RedirectToClient(_url(return_to, {"code": code}))
 
 
 def page_policy_text(form_target: str = "") -> str:
@@ -129,10 +138,12 @@ def allow_form_to_end_at(response: HttpResponse, redirect_uri: str) -> HttpRespo
     return response
 
 
-def _redirect(return_to: ReturnTo, parameters: dict[str, str]) -> HttpResponse:
+def _url(return_to: ReturnTo, parameters: dict[str, str]) -> str:
     if return_to.state:
         parameters["state"] = return_to.state
-    return RedirectToClient(with_parameters(return_to.redirect_uri, parameters))
+    if config().callback_iss:
+        parameters["iss"] = endpoints.issuer()  # RFC 9207 §2, on errors as well
+    return with_parameters(return_to.redirect_uri, parameters)
 
 
 def _as_page(error: OAuthError) -> PageRefused:

@@ -44,6 +44,8 @@ class Config:
     rate_per_client: int = 6_000
     # RFC 9207 `iss` on the callback. SMART apps with one page for launch and callback take it for a new launch.
     callback_iss: bool = False
+    # No app is told of an error before somebody signed in, even if the operator has verified it (RFC 9700 §4.11.2).
+    errors_after_sign_in: bool = False
     # "before" stores the audit record of a read before it is answered; "buffered" within 200 ms of it.
     audit_reads: Literal["buffered", "before"] = "buffered"
 

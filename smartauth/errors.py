@@ -199,6 +199,13 @@ class ContentLengthRequired(OAuthError):
     default_description = "The request must have a Content-Length"
 
 
+class ServerError(OAuthError):
+    """We failed, where only a redirect can say so (RFC 6749 §4.1.2.1)."""
+
+    code, status = "server_error", 500
+    default_description = "The server made a mistake"
+
+
 class TemporarilyUnavailable(OAuthError):
     """We cannot decide now, for instance because the database is away: no access (RFC 6749 §4.1.2.1)."""
 

@@ -21,7 +21,7 @@ CORRELATION_ID = re.compile(r"[A-Za-z0-9\-_.]{1,64}")
 PROTOCOL = re.compile(
     r"/fhir/|/style/|/\.well-known/|/(?:healthz|readyz)$"
     # Of what is below /auth/ only these are pages of a person, or will be.
-    r"|/auth/(?!(?:[^/]+/)?(?:authorize|consent|logout)(?:/|$))"
+    r"|/auth/(?!(?:[^/]+/)?(?:authorize|consent|refused|logout)(?:/|$))"
 )
 # bytes of path and query as they came; an authorization request with every scope of US Core has a third of it
 LONGEST_URL = 32 * 1024

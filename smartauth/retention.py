@@ -16,6 +16,7 @@ from smartauth.models import (
     AuthorizationCode,
     PendingAuthorization,
     RefreshToken,
+    RefusedAuthorization,
     SigningKey,
 )
 from smartauth.receipts.models import Receipt, RefusalCount
@@ -42,6 +43,7 @@ def purge(now: datetime) -> dict[str, int]:
         "authorization requests": PendingAuthorization.objects.filter(expires_at__lt=now - ANSWERED_FOR).order_by(
             "expires_at"
         ),
+        "refused requests": RefusedAuthorization.objects.filter(expires_at__lt=now).order_by("expires_at"),
         # What was granted for as long as a session lasts ends with its row.
         "sessions": Session.objects.filter(expire_date__lt=now).order_by("expire_date"),
         "assertion ids": AssertionId.objects.filter(expires_at__lt=now - config().clock_leeway).order_by("expires_at"),

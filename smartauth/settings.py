@@ -106,6 +106,7 @@ SMARTAUTH = Config(
     callback_iss=env.flag("SMARTAUTH_CALLBACK_ISS"),
     rate_per_address=env.number("SMARTAUTH_RATE_PER_ADDRESS", SANDBOX_RATE if SANDBOX else 600, most=1_000_000),
     rate_per_client=env.number("SMARTAUTH_RATE_PER_CLIENT", SANDBOX_RATE if SANDBOX else 6_000, most=1_000_000),
+    errors_after_sign_in=env.flag("SMARTAUTH_ERRORS_AFTER_SIGN_IN"),
 )
 
 # Who answers the picker and the consent page: see smartauth/records.py.

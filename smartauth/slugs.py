@@ -17,6 +17,7 @@ RESERVED_SLUGS = frozenset(
         "launch",
         "style",
         "consent",
+        "refused",
     }
 )
 

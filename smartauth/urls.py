@@ -12,6 +12,7 @@ from smartauth.views.authorize import authorize
 from smartauth.views.consent import consent
 from smartauth.views.introspect import introspect
 from smartauth.views.picker import picker
+from smartauth.views.refused import refused
 from smartauth.views.revoke import revoke
 from smartauth.views.token import token
 from smartauth.views.userinfo import userinfo
@@ -48,6 +49,7 @@ urlpatterns = [
     path("auth/", include(oauth)),
     path("auth/consent/<uuid:pk>", consent, name="consent"),
     path("auth/consent/<uuid:pk>/patient", picker, name="picker"),
+    path("auth/refused/<uuid:pk>", refused, name="refused"),
     path("auth/<tenant:tenant>/", include(oauth)),
     path("account/login/", pages.sign_in, name="account_login"),
     path("account/reauthenticate/", pages.sign_in_again, name="account_reauthenticate"),

@@ -61,6 +61,7 @@ BAD = [
     ("SMARTAUTH_RATE_PER_ADDRESS", "0", "between 1 and 1000000"),
     ("SMARTAUTH_SIGN_INS_PER_ADDRESS", "0", "between 1 and 100000"),
     ("SMARTAUTH_RATE_PER_CLIENT", "unlimited", "between 1 and 1000000"),
+    ("SMARTAUTH_ERRORS_AFTER_SIGN_IN", "yes", "must be one of on, off"),
     ("PORT", "99999", "between 1 and 65535"),
 ]
 

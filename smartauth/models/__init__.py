@@ -3,6 +3,7 @@
 from smartauth.models.authorizations import Authorization
 from smartauth.models.keys import SigningKey
 from smartauth.models.pending import PendingAuthorization
+from smartauth.models.refused import RefusedAuthorization
 from smartauth.models.tokens import AccessToken, AuthorizationCode, IDToken, RefreshToken
 
 __all__ = [
@@ -12,5 +13,6 @@ __all__ = [
     "IDToken",
     "PendingAuthorization",
     "RefreshToken",
+    "RefusedAuthorization",
     "SigningKey",
 ]

@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from smartauth.policy.granting import parse_registered
+from smartauth.policy.scopes import as_uri
+
 Tree = dict[str, Any]
 Outcome = Literal["0", "4", "8"]  # success, minor failure (the caller's), serious failure (ours or the upstream's)
 
@@ -39,6 +42,8 @@ INTERACTIONS: Mapping[str, tuple[str, str, bool]] = {
     "transaction": ("E", "", False),
     "operation": ("E", "", False),
 }
+# The details in which a consent and a token say which scopes they are for.
+GRANTED = ("granted", "scope")
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +141,7 @@ def _agents(recorded: Recorded, issuer: str, fhir_base: str, *, is_outwards: boo
                 "type": _concept(DCM, *client_role),
                 "who": {"identifier": {"system": issuer, "value": recorded.client_id}},
                 "requestor": not recorded.subject,
+                **_policies(recorded),
                 **network,
             }
         )
@@ -157,6 +163,13 @@ def _agents(recorded: Recorded, issuer: str, fhir_base: str, *, is_outwards: boo
             }
         )
     return agents
+
+
+def _policies(recorded: Recorded) -> Tree:
+    """Return what was granted as URIs: `policy` takes nothing else."""
+    granted = [recorded.details.get(name, "") for name in GRANTED]
+    uris = [as_uri(scope) for text in granted if isinstance(text, str) for scope in parse_registered(text)]
+    return {"policy": uris} if uris else {}
 
 
 WRITES = frozenset({"create", "update", "patch", "delete"})

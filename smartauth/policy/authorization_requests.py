@@ -82,8 +82,17 @@ def _require_code(response_type: str) -> None:
         raise UnsupportedResponseType(refusal)
 
 
+def forbids_pages(prompt: str) -> bool:
+    """Return True for the one value of `prompt` that lets no page be shown, whatever else is wrong with the request."""
+    return _words(prompt) == {"none"}
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(word for word in text.split(" ") if word)
+
+
 def _prompts(text: str) -> frozenset[str]:
-    prompts = frozenset(text.split())
+    prompts = _words(text)
     if not prompts <= PROMPTS:
         raise _invalid("authorize.prompt", "prompt has an unknown value", seen=text[:100])
     if "none" in prompts and len(prompts) > 1:

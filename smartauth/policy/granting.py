@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from smartauth.errors import InvalidScope, Refusal
-from smartauth.policy.scopes import NamedScope, ResourceScope, Scope, parse_scope, shortest, split_scope
+from smartauth.policy.scopes import NamedScope, ResourceScope, Scope, each_once, parse_scope, shortest, split_scope
 
 # More than every scope US Core names at one level; nobody could decide about more on one page.
 MOST_ASKED = 200
@@ -92,7 +92,7 @@ def grant_service_scopes(requested: str, permitted: tuple[Scope, ...]) -> Granti
             granted += overlap
         else:
             dropped.append(Dropped(text, "scope.not_registered", "the client is not registered for this at the tenant"))
-    return Granting(tuple(dict.fromkeys(granted)), tuple(dropped))
+    return Granting(each_once(granted), tuple(dropped))
 
 
 def screen_app_scopes(
@@ -108,6 +108,7 @@ def screen_app_scopes(
     found: list[Scope] = []
     dropped: list[Dropped] = []
     asked = split_scope(requested)
+    meant = frozenset(map(str, parse_registered(requested)))
     if len(asked) > MOST_ASKED:
         refusal = Refusal("scope.too_many", "too many scopes are asked for", f"at most {MOST_ASKED}", str(len(asked)))
         raise InvalidScope(refusal, "Too many scopes are requested")
@@ -128,7 +129,7 @@ def screen_app_scopes(
                     fix="Ask only for registered scopes, or have the registration changed.",
                 )
             )
-        reason = _useless(scope, frozenset(asked), may_refresh=may_refresh, is_public=is_public)
+        reason = _useless(scope, meant, may_refresh=may_refresh, is_public=is_public)
         if reason:
             dropped.append(Dropped(text, "scope.no_use_here", reason))
         else:
@@ -142,7 +143,7 @@ def screen_app_scopes(
                 fix="Ask for patient/ or user/ scopes, or openid.",
             )
         )
-    return Granting(tuple(dict.fromkeys(found)), tuple(dropped))
+    return Granting(each_once(found), tuple(dropped))
 
 
 def _useless(scope: Scope, asked: frozenset[str], *, may_refresh: bool, is_public: bool) -> str:
@@ -226,4 +227,4 @@ def narrow_for_refresh(requested: str, granted: tuple[Scope, ...]) -> tuple[Scop
                 "The requested scope exceeds what was granted",
             )
         narrowed.append(scope)
-    return tuple(dict.fromkeys(narrowed))
+    return each_once(narrowed)

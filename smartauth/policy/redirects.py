@@ -44,6 +44,12 @@ def form_action_source(uri: str) -> str:
     return f"{parts.scheme}:" if "[" in parts.netloc else f"{parts.scheme}://{parts.netloc}"
 
 
+def shown_target(uri: str) -> str:
+    """Return what people are told of where `uri` leads: its host, or the scheme of an app on their device."""
+    parts = urlsplit(uri)
+    return parts.netloc or parts.scheme
+
+
 def _without_port(uri: str) -> str | None:
     """Return an http loopback URL without its port, None for any other URL."""
     try:

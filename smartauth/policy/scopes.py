@@ -11,6 +11,7 @@ from urllib.parse import unquote
 
 from smartauth.errors import InvalidScope, Refusal
 from smartauth.policy import r4
+from smartauth.policy.scope_filters import implies, simplest
 
 Level = Literal["patient", "user", "system"]
 LETTERS = "cruds"
@@ -28,12 +29,19 @@ CONTEXT_SCOPE = re.compile(r"launch(?:/[a-z]+(?:\?role=[^\s?&]+)?)?")
 EXTENSION_SCOPE = re.compile(r"__[\x21\x23-\x5B\x5D-\x7E]+|[a-z][a-z0-9+.-]*://[\x21\x23-\x5B\x5D-\x7E]+")
 IDENTITY_SCOPES = frozenset({"openid", "fhirUser", "profile"})
 REFRESH_SCOPES = frozenset({"offline_access", "online_access"})
+# What comes before the short spelling where a scope has to be a URI (SMART 2.2 scopes-and-launch-context, appendix
+# "URI representation of scopes").
+SMART_URI = "http://smarthealthit.org/fhir/scopes/"
+OPENID_URI = "http://openid.net/specs/openid-connect-core-1_0#"
+OPENID_SCOPES = frozenset({"openid", "profile", "offline_access"})
 
 # Constraints are judged by us on whole resources, so only parameters whose meaning needs no terminology server and no
 # second resource are readable. A scope with any other constraint grants nothing.
 CONSTRAINT_TYPES = frozenset({"token", "reference", "date"})
 COMMON_CONSTRAINTS = frozenset({"_id", "_tag", "_security", "_profile"})
 CONSTRAINT_NAME = re.compile(r"_?[a-z][A-Za-z0-9-]*")
+# HL7's code systems are below CodeSystem/. This misspelling was published, and nothing would ever match it.
+MISSPELT_SYSTEM = re.compile(r"https?://terminology\.hl7\.org/+CodeSystem-")
 CONTROL = re.compile(r"[\x00-\x20\x7f]")
 
 
@@ -56,7 +64,7 @@ class ResourceScope:
             self.level == other.level
             and self.resource in ("*", other.resource)
             and set(self.permissions) >= set(other.permissions)
-            and set(self.filters) <= set(other.filters)
+            and all(any(implies(other.resource, held, wanted) for held in other.filters) for wanted in self.filters)
         )
 
     def permits(self, letter: str, resource: str) -> bool:
@@ -72,12 +80,9 @@ class ResourceScope:
         letters = "".join(letter for letter in self.permissions if letter in other.permissions)
         if not letters:
             return None
-        return replace(
-            self,
-            resource=other.resource if self.resource == "*" else self.resource,
-            permissions=letters,
-            filters=tuple(sorted({*self.filters, *other.filters})),
-        )
+        resource = other.resource if self.resource == "*" else self.resource
+        filters = simplest(resource, (*self.filters, *other.filters))
+        return replace(self, resource=resource, permissions=letters, filters=filters)
 
     def __str__(self) -> str:
         """Write the scope in its dialect, where that dialect can say it; filters and odd letters need v2."""
@@ -121,7 +126,26 @@ def parse_resource_scope(text: str) -> ResourceScope:
 
 
 def parse_scope(text: str) -> Scope:
-    """Read one scope of any kind. Raises InvalidScope when it is unreadable or unknown."""
+    """Read one scope of any kind, short or as a URI. Raises InvalidScope when it is unreadable or unknown."""
+    for prefix in (SMART_URI, OPENID_URI):
+        if text.startswith(prefix):
+            scope = _parse_short(text.removeprefix(prefix))
+            # Each scope has one URI: behind the other prefix, or a second one, it is nothing.
+            if str(scope) != as_uri(scope) and as_uri(scope).startswith(prefix):
+                return scope
+            raise _unreadable(text, "it is not a scope this server knows")
+    return _parse_short(text)
+
+
+def as_uri(scope: Scope) -> str:
+    """Return `scope` as a URI, for whoever cannot take its short spelling. What is one already stays."""
+    text = str(scope)
+    if text in OPENID_SCOPES:
+        return OPENID_URI + text
+    return text if "://" in text and isinstance(scope, NamedScope) else SMART_URI + text
+
+
+def _parse_short(text: str) -> Scope:
     if RESOURCE_SHAPE.match(text):
         return parse_resource_scope(text)
     if text in IDENTITY_SCOPES:
@@ -138,6 +162,19 @@ def parse_scope(text: str) -> Scope:
 def split_scope(text: str) -> tuple[str, ...]:
     """Split a `scope` parameter into its members, once each, in order. Source: RFC 6749 §3.3."""
     return tuple(dict.fromkeys(part for part in text.split(" ") if part))
+
+
+def each_once(scopes: Iterable[Scope]) -> tuple[Scope, ...]:
+    """Return `scopes` without repetition, in their first order; what came in both dialects stands in v2.
+
+    A scope asked for in v2 must be answered in v2 (SMART 2.2 scopes-and-launch-context, "Scopes for requesting FHIR
+    Resources").
+    """
+    kept: dict[Scope, Scope] = {}
+    for scope in scopes:
+        if scope not in kept or (isinstance(scope, ResourceScope) and scope.dialect == "v2"):
+            kept[scope] = scope
+    return tuple(kept.values())
 
 
 def shortest(scopes: Iterable[ResourceScope]) -> tuple[ResourceScope, ...]:
@@ -162,6 +199,10 @@ def _parse_filters(text: str, resource: str, query: str) -> tuple[tuple[str, str
         value = _decode(text, raw)
         if not _is_supported(resource, name):
             raise _unreadable(text, "only token, reference and date parameters of the type may constrain a scope")
+        if MISSPELT_SYSTEM.search(value):
+            raise _unreadable(
+                text, "the URL of a code system is misspelt: it goes on with CodeSystem/, not CodeSystem-"
+            )
         filters.add((name, value))
     return tuple(sorted(filters))
 

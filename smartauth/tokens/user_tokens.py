@@ -15,6 +15,7 @@ from smartauth.conf import config
 from smartauth.context import RequestContext
 from smartauth.digests import digest, new_secret
 from smartauth.policy import granting
+from smartauth.policy.fhir_context import told
 from smartauth.policy.scopes import NamedScope, Scope
 from smartauth.tokens.consents import Consent
 from smartauth.tokens.issuing import Issued, sign
@@ -87,7 +88,7 @@ def issue_user_tokens(
         expires = min(expires, consent.session_ends_at)
     refresh_token = new_secret() if refresh_expires else ""
     # What may no longer be seen at all need not be known by name either.
-    launch = consent.context if granting.needs_patient(granted) else {}
+    launch = told(consent.context, client.smart_version) if granting.needs_patient(granted) else {}
     claims = _claims(consent, client, scopes, expires, now) | launch
     token = sign(claims, now)
     with connection.cursor() as cursor:

@@ -9,12 +9,13 @@ from clients.models import AuthMethod, Client
 from clients.registered import CLIENT_ID, RegisteredClient, find_client
 from clients.tenants import TenantInfo, find_tenant
 from smartauth import endpoints, pending, rates
-from smartauth.browser import PageRefused, ReturnTo, browser_page, redirect_error
+from smartauth.browser import PageRefused, ReturnTo, browser_page
 from smartauth.context import RequestContext, context_of
 from smartauth.errors import InvalidRequest, InvalidTarget, OAuthError, Refusal, UnauthorizedClient
 from smartauth.forms import form_fields, is_utf8, query_fields, single_valued
 from smartauth.policy import granting, redirects
-from smartauth.policy.authorization_requests import AuthorizationRequest, parse_authorization_request
+from smartauth.policy.authorization_requests import AuthorizationRequest, forbids_pages, parse_authorization_request
+from smartauth.views.refused import fail, is_registered_for, refuse
 
 CANNOT_START = "This app cannot start here"
 
@@ -35,6 +36,7 @@ def authorize(request: HttpRequest, tenant: str | None = None) -> HttpResponse:
     redirect_uri = _require_redirect_uri(client, _only(fields, "redirect_uri"))
     states = fields.getlist("state")
     return_to = ReturnTo(redirect_uri, states[0] if len(states) == 1 and is_utf8(states[0]) else "")
+    silent = forbids_pages(" ".join(fields.getlist("prompt")))
     try:
         _require_one_target(fields)
         parameters = single_valued(fields)
@@ -42,11 +44,13 @@ def authorize(request: HttpRequest, tenant: str | None = None) -> HttpResponse:
         base = _require_tenant(parameters, addressed)
         context.tenant = base.slug
         screened = _screen(client, base, wanted)
+        stored = pending.start(
+            wanted, client=client, tenant=base, redirect_uri=redirect_uri, screened=screened, now=timezone.now()
+        )
     except OAuthError as error:
-        return redirect_error(request, return_to, error)
-    stored = pending.start(
-        wanted, client=client, tenant=base, redirect_uri=redirect_uri, screened=screened, now=timezone.now()
-    )
+        return refuse(request, client, return_to, error, silent=silent)
+    except Exception as failure:
+        return fail(request, client, return_to, failure, silent=silent)
     response = redirect("consent", pk=stored.pk)
     response.status_code = 303
     return response
@@ -105,8 +109,7 @@ def _require_client(client_id: str, context: RequestContext) -> RegisteredClient
 
 
 def _require_redirect_uri(client: RegisteredClient, redirect_uri: str) -> str:
-    native = client.application_type == Client.ApplicationType.NATIVE
-    if redirects.is_registered(redirect_uri, client.redirect_uris, native=native):
+    if is_registered_for(client, redirect_uri):
         return redirect_uri
     missing = not redirect_uri
     refusal = Refusal(
@@ -160,16 +163,32 @@ def _screen(client: RegisteredClient, tenant: TenantInfo, wanted: AuthorizationR
             "The client is not active at this FHIR server",
         )
     if wanted.launch:
-        raise InvalidRequest(
-            Refusal("launch.unknown", "no launch with this handle was begun here", fix="Begin again in the EHR."),
-            "The launch is not known here",
-        )
+        _require_launch(client, wanted)
     permitted = granting.allowed(client.scope, activated)
     return granting.screen_app_scopes(
         wanted.scope,
         permitted,
         may_refresh="refresh_token" in client.grant_types,
         is_public=client.token_endpoint_auth_method == AuthMethod.NONE,
+    )
+
+
+def _require_launch(client: RegisteredClient, wanted: AuthorizationRequest) -> None:
+    """Refuse a launch handle that cannot be one of ours, naming what the developer has to mend first.
+
+    Source: SMART 2.2 app-launch, "Launch App: EHR Launch", and scopes-and-launch-context.
+    """
+    if not client.launch_urls:
+        fix = "Register the launch URL of the app as launch_urls."
+        refusal = Refusal("launch.not_registered", "the client has no launch URL, so no EHR launches it", fix=fix)
+        raise UnauthorizedClient(refusal)
+    if "launch" not in map(str, granting.parse_registered(wanted.scope)):
+        fix = "Ask for the scope launch with every launch parameter."
+        refusal = Refusal("launch.scope_missing", "launch comes without the scope launch", "launch", fix=fix)
+        raise InvalidRequest(refusal, "The parameter launch needs the scope launch")
+    raise InvalidRequest(
+        Refusal("launch.unknown", "no launch with this handle was begun here", fix="Begin again in the EHR."),
+        "The launch is not known here",
     )
 
 

@@ -2,7 +2,6 @@
 
 from itertools import groupby
 from typing import Any
-from urllib.parse import urlsplit
 from uuid import UUID
 
 from django.db import transaction
@@ -18,6 +17,7 @@ from smartauth.errors import AccessDenied, Refusal
 from smartauth.people.rights import is_clinician
 from smartauth.policy import granting
 from smartauth.policy.consent import choose, permissions
+from smartauth.policy.redirects import shown_target
 from smartauth.policy.scopes import NamedScope, Scope
 from smartauth.policy.wording import words_for
 from smartauth.records import PatientRecord, PatientSearch, Person, RecordsUnavailable, records
@@ -183,7 +183,7 @@ def _page(
         "stays_connected": "offline_access" in names,
         "stays_online": "online_access" in names,
         "stay_days": config().refresh_token_lifetime.days,
-        "goes_to": urlsplit(opened.pending.redirect_uri).netloc or urlsplit(opened.pending.redirect_uri).scheme,
+        "goes_to": shown_target(opened.pending.redirect_uri),
         "can_choose_again": patient is not None
         and (is_clinician(opened.person) or bool(opened.person.related_patients)),
     }

@@ -86,12 +86,12 @@ def _continue(request: HttpRequest, view: View, stored: PendingAuthorization, no
     if not request.user.is_authenticated:
         if silent:
             return _back(request, stored, LoginRequired(Refusal("prompt.none", "nobody is signed in")))
-        return _to("account_login", request)
+        return by_way_of("account_login", request)
     auth_time = _auth_time(request)
     if _must_sign_in_again(stored, auth_time, now):
         if silent:
             return _back(request, stored, LoginRequired(Refusal("prompt.max_age", "the user signed in too long ago")))
-        return _to("account_reauthenticate", request)
+        return by_way_of("account_reauthenticate", request)
     if silent:
         return _back(request, stored, ConsentRequired(Refusal("prompt.none", "the user is asked at every launch")))
     pending.bind_to_user(stored, request.user.pk)
@@ -174,5 +174,6 @@ def _back(request: HttpRequest, stored: PendingAuthorization, error: OAuthError)
     return redirect_error(request, ReturnTo(stored.redirect_uri, stored.state), error)
 
 
-def _to(name: str, request: HttpRequest) -> HttpResponse:
+def by_way_of(name: str, request: HttpRequest) -> HttpResponse:
+    """Send the browser to a page about its session, and from there back to where it is."""
     return HttpResponseRedirect(f"{reverse(name)}?{urlencode({'next': request.path})}")

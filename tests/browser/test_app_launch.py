@@ -316,3 +316,29 @@ def test_a_redirect_that_is_not_registered_ends_on_our_page(page: Page, world: W
     page.goto(authorize_url(world, redirect_uri="https://evil.example.org/"))
     expect(page.get_by_role("heading", name="This app cannot start here")).to_be_visible()
     assert page.url.startswith(world.base_url)
+
+
+@pytest.mark.requirement("AUTHZ-30")
+def test_an_app_nobody_checked_is_told_of_an_error_by_a_link(page: Page, world: World, cast: dict[str, User]) -> None:
+    metadata = {
+        "client_id": "stranger",
+        "client_name": "Stranger",
+        "token_endpoint_auth_method": "none",
+        "redirect_uris": [f"{world.base_url}/launcher/app/"],
+        "scope": "openid",
+    }
+    if not Client.objects.filter(client_id="stranger").exists():
+        register(world, metadata)
+        Client.objects.filter(client_id="stranger").update(is_operator_verified=False)
+    page.set_viewport_size({"width": 360, "height": 740})
+    page.goto(authorize_url(world, client_id="stranger", scope="openid", aud="https://fhir.evil.example/r4"))
+    sign_in(page, "ana")
+    expect(page.get_by_role("heading", name="Stranger cannot go on")).to_be_visible()
+    assert "/auth/refused/" in page.url
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    link = page.get_by_role("link", name="Go back to")
+    told = parse_qs(urlsplit(link.get_attribute("href") or "").query)
+    assert (told["error"], told["state"]) == (["invalid_request"], ["a state"])
+    link.click()
+    page.wait_for_url(f"{world.base_url}/launcher/app/**")
+    expect(page.locator("#problem")).to_be_visible()

@@ -21,6 +21,7 @@ def client_form(**changes: object) -> dict[str, object]:
         "scope": "patient/*.rs\nopenid",
         "restrictions": "",
         "id_token_signed_response_alg": "RS256",
+        "smart_version": "2.2",
         "redirect_uris": "https://a.example.org/cb\nhttps://a.example.org/cb2",
         "activations-TOTAL_FORMS": "0",
         "activations-INITIAL_FORMS": "0",

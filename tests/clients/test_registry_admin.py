@@ -93,6 +93,7 @@ def test_a_new_client_with_a_secret_shows_it_once(browser):
         ({"client_id": "cardio"}, "client_id"),
         ({"id_token_signed_response_alg": "none"}, "id_token_signed_response_alg"),
         ({"allowed_origins": "https://a.example.org/"}, "allowed_origins"),
+        ({"smart_version": "3.0"}, "smart_version"),
     ],
 )
 def test_a_bad_edit_is_a_form_error_beside_its_field(browser, change, field):
@@ -100,6 +101,16 @@ def test_a_bad_edit_is_a_form_error_beside_its_field(browser, change, field):
     errors = errors_of(browser.post("/admin/clients/client/add/", client_form(**change)))
     assert field in errors or (change == {"client_id": "cardio"} and "__all__" in errors)
     assert Client.objects.count() == 1
+
+
+@pytest.mark.requirement("CTX-18")
+def test_an_operator_says_which_smart_version_a_client_was_written_for(browser):
+    client = make_client(phone_app()).client
+    assert client.smart_version == "2.2"
+    for version in ("2.0", "1.0", "2.2"):
+        assert browser.post(change_url(client), client_form(smart_version=version)).status_code == 302
+        client.refresh_from_db()
+        assert client.smart_version == version
 
 
 def test_moving_a_client_to_keys_drops_its_secret_and_back_makes_a_new_one(browser, ec: KeyPair):

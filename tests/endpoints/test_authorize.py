@@ -6,7 +6,7 @@ SMART 2.2 app-launch, "Obtain authorization code".
 
 from datetime import timedelta
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 from uuid import UUID
 
 import pytest
@@ -82,6 +82,7 @@ def without(params: dict[str, str], *names: str) -> dict[str, str]:
 # What is taken
 
 
+@pytest.mark.requirement("AUTHZ-01", "AUTHZ-02", "T-28")
 def test_a_good_request_is_stored_and_goes_on_by_get_on_a_page_of_ours(growth_chart: App, method: str) -> None:
     asked = authorize_params(scope="launch/patient openid patient/*.rs", nonce="n-81f2", max_age="300", prompt="login")
     answer = send(asked, method)
@@ -111,6 +112,7 @@ def test_every_request_is_stored_as_one_of_its_own(growth_chart: App) -> None:
     assert PendingAuthorization.objects.count() == 2
 
 
+@pytest.mark.requirement("AUTHZ-13", "T-32")
 def test_apps_of_every_kind_need_the_same(growth_chart: App, cardio: App, pocket: App, method: str) -> None:
     for app in (growth_chart, cardio, pocket):
         pending = stored(send(authorize_params(app), method))
@@ -143,16 +145,19 @@ IGNORED = {
 }
 
 
+@pytest.mark.requirement("AUTHZ-25")
 @pytest.mark.parametrize("name", IGNORED)
 def test_parameters_that_change_nothing_are_no_error(growth_chart: App, method: str, name: str) -> None:
     stored(send(authorize_params() | {name: IGNORED[name]}, method))
 
 
+@pytest.mark.requirement("AUTHZ-01")
 @pytest.mark.parametrize("name", ["nonce", "prompt", "max_age", "launch", "request", "request_uri", "resource", "x"])
 def test_an_empty_parameter_is_an_absent_one(growth_chart: App, method: str, name: str) -> None:
     stored(send(authorize_params() | {name: ""}, method))
 
 
+@pytest.mark.requirement("AUTHZ-08", "AUTHZ-09", "AUTHZ-10", "T-27")
 @pytest.mark.parametrize("name", ["aud", "resource"])
 @pytest.mark.parametrize("path", [AUTHORIZE, "/auth/authorize"])
 @pytest.mark.parametrize("slash", ["", "/"])
@@ -163,15 +168,18 @@ def test_aud_is_the_fhir_base_with_or_without_a_slash(
     assert stored(send(asked, method, path=path)).tenant.slug == "sandbox"
 
 
+@pytest.mark.requirement("AUTHZ-10")
 def test_aud_and_resource_may_say_the_same(growth_chart: App, method: str) -> None:
     stored(send(authorize_params(resource=FHIR_BASE + "/"), method))
 
 
+@pytest.mark.requirement("AUTHZ-08")
 def test_the_short_url_serves_the_tenant_that_aud_names(tenant: TenantInfo, method: str) -> None:
     make_app(phone_app(), tenant, make_tenant("north"))
     assert stored(send(authorize_params(aud=OTHER_BASE), method, path="/auth/authorize")).tenant.slug == "north"
 
 
+@pytest.mark.requirement("AUTHZ-06")
 def test_a_long_state_and_a_long_url_are_taken(growth_chart: App, method: str) -> None:
     for length in (2_048, 9_000, 16_384):
         state = ("0123456789abcdef" * 1_024)[:length]
@@ -195,6 +203,7 @@ STATES = [
 ]
 
 
+@pytest.mark.requirement("AUTHZ-06", "T-31")
 @pytest.mark.parametrize("state", STATES, ids=ascii)
 def test_state_is_opaque_and_comes_back_as_it_was(growth_chart: App, method: str, state: str) -> None:
     assert stored(send(authorize_params(state=state), method)).state == state
@@ -204,6 +213,7 @@ def test_state_is_opaque_and_comes_back_as_it_was(growth_chart: App, method: str
     assert_nothing_stored()
 
 
+@pytest.mark.requirement("AUTHZ-28")
 def test_a_query_in_the_url_of_a_post_is_left_alone(growth_chart: App) -> None:
     stored(send(authorize_params(), "POST", path=f"{AUTHORIZE}?tenant=sandbox&campaign=spring"))
 
@@ -254,6 +264,7 @@ PAGES: list[tuple[dict[str, Any], str]] = [
 ]
 
 
+@pytest.mark.requirement("AUTHZ-03", "AUTHZ-04", "AUTHZ-33", "T-24", "T-25")
 @pytest.mark.parametrize(("changes", "rule"), PAGES, ids=ascii)
 def test_without_a_proven_client_and_redirect_uri_there_is_a_page(
     growth_chart: App, method: str, changes: dict[str, Any], rule: str
@@ -281,6 +292,7 @@ def test_the_owner_of_the_client_sees_the_nearest_registered_uri_in_the_receipt(
     assert (receipt.expected, receipt.seen) == (uris[0], uris[0] + "/")
 
 
+@pytest.mark.requirement("AUTHZ-03", "T-24")
 def test_client_then_redirect_uri_then_the_rest(growth_chart: App, method: str) -> None:
     everything_wrong = {
         "client_id": "nobody",
@@ -316,7 +328,7 @@ def test_the_rest_is_judged_in_the_order_a_developer_mends_it(growth_chart: App)
         ({"code_challenge": "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"}, "authorize.prompt"),
         ({"prompt": ""}, "authorize.max_age"),
         ({"max_age": ""}, "aud.unknown"),
-        ({"aud": FHIR_BASE}, "launch.unknown"),
+        ({"aud": FHIR_BASE}, "launch.not_registered"),
         ({"launch": ""}, "scope.not_registered"),
         ({"scope": "openid patient/*.cruds nonsense"}, ""),
     ]
@@ -343,6 +355,7 @@ STATUSES = [
 ]
 
 
+@pytest.mark.requirement("AUTHZ-03")
 @pytest.mark.parametrize(("status", "rule"), STATUSES)
 def test_a_client_that_may_not_act_gets_a_page(tenant: TenantInfo, method: str, status: str, rule: str) -> None:
     make_app(phone_app(), tenant, status=status)
@@ -351,6 +364,7 @@ def test_a_client_that_may_not_act_gets_a_page(tenant: TenantInfo, method: str, 
     assert_nothing_stored()
 
 
+@pytest.mark.requirement("AUTHZ-03")
 @pytest.mark.parametrize("name", ["client_id", "redirect_uri"])
 def test_two_answers_to_where_an_error_may_go_are_none(growth_chart: App, method: str, name: str) -> None:
     asked = authorize_params()
@@ -360,6 +374,7 @@ def test_two_answers_to_where_an_error_may_go_are_none(growth_chart: App, method
     assert_nothing_stored()
 
 
+@pytest.mark.requirement("AUTHZ-28")
 @pytest.mark.parametrize("name", ["client_id", "redirect_uri"])
 def test_a_post_does_not_take_them_from_the_url(growth_chart: App, name: str) -> None:
     asked = authorize_params()
@@ -370,6 +385,7 @@ def test_a_post_does_not_take_them_from_the_url(growth_chart: App, name: str) ->
     assert_nothing_stored()
 
 
+@pytest.mark.requirement("AUTHZ-28")
 def test_a_name_in_the_url_and_in_the_body_is_repeated(growth_chart: App) -> None:
     asked = authorize_params()
     answer = send(asked, "POST", path=f"{AUTHORIZE}?{urlencode({'scope': 'openid'})}")
@@ -484,17 +500,35 @@ REDIRECTS: list[tuple[dict[str, Any], str, str]] = [
     ({"request_uri": "urn:ietf:params:oauth:request_uri:x"}, "request_uri_not_supported", "authorize.request_uri"),
     ({"prompt": "sometimes"}, "invalid_request", "authorize.prompt"),
     ({"prompt": "None"}, "invalid_request", "authorize.prompt"),
+    ({"prompt": "login\tconsent"}, "invalid_request", "authorize.prompt"),
+    ({"prompt": "none\n"}, "invalid_request", "authorize.prompt"),
     ({"prompt": "none login"}, "invalid_request", "authorize.prompt_none"),
     ({"prompt": "consent none"}, "invalid_request", "authorize.prompt_none"),
     *(
         ({"max_age": text}, "invalid_request", "authorize.max_age")
         for text in ("-1", "1.5", "soon", "1e3", "٣", " 1", "9" * 10)
     ),
-    ({"launch": "Zr3pQ8mX0tYwLb7dKc2nVg"}, "invalid_request", "launch.unknown"),
-    ({"launch": "Zr3pQ8mX0tYwLb7dKc2nVg", "scope": "launch openid"}, "invalid_request", "launch.unknown"),
+    ({"launch": "Zr3pQ8mX0tYwLb7dKc2nVg"}, "unauthorized_client", "launch.not_registered"),
+    ({"launch": "Zr3pQ8mX0tYwLb7dKc2nVg", "scope": "launch openid"}, "unauthorized_client", "launch.not_registered"),
 ]
 
 
+@pytest.mark.requirement(
+    "AUTHZ-05",
+    "AUTHZ-07",
+    "AUTHZ-08",
+    "AUTHZ-09",
+    "AUTHZ-10",
+    "AUTHZ-11",
+    "AUTHZ-13",
+    "AUTHZ-14",
+    "AUTHZ-17",
+    "AUTHZ-24",
+    "AUTHZ-26",
+    "AUTHZ-27",
+    "T-24",
+    "T-26",
+)
 @pytest.mark.parametrize(("changes", "error", "rule"), REDIRECTS, ids=lambda value: ascii(value)[:80])
 def test_everything_else_is_told_to_the_app(
     growth_chart: App, method: str, changes: dict[str, Any], error: str, rule: str
@@ -505,6 +539,29 @@ def test_everything_else_is_told_to_the_app(
     assert_nothing_stored()
 
 
+LAUNCHES = [
+    # asked with a launch parameter, what the app is told, what the receipt says
+    ("openid", "The parameter launch needs the scope launch", "launch.scope_missing"),
+    ("launch/patient patient/*.rs", "The parameter launch needs the scope launch", "launch.scope_missing"),
+    ("launch openid", "The launch is not known here", "launch.unknown"),
+    ("launch launch/patient openid", "The launch is not known here", "launch.unknown"),
+]
+
+
+@pytest.mark.requirement("AUTHZ-12")
+@pytest.mark.parametrize(("scope", "told", "rule"), LAUNCHES)
+def test_a_launch_is_asked_for_by_scope_and_parameter_together(
+    tenant: TenantInfo, method: str, scope: str, told: str, rule: str
+) -> None:
+    app = make_app(phone_app(launch_urls=["https://cardio.example.org/launch"]), tenant)
+    asked = authorize_params(scope=scope, launch="Zr3pQ8mX0tYwLb7dKc2nVg")
+    answer = send(asked, method)
+    assert told_in(answer, app.redirect_uri, asked["state"], "invalid_request").rule == rule
+    assert f"error_description={quote(told)}" in answer.headers["Location"]
+    assert_nothing_stored()
+
+
+@pytest.mark.requirement("AUTHZ-06")
 @pytest.mark.parametrize("state", [..., ""])
 def test_a_request_without_state_is_refused_without_one(growth_chart: App, method: str, state: Any) -> None:
     answer = send(authorize_params(state=state), method)
@@ -513,6 +570,7 @@ def test_a_request_without_state_is_refused_without_one(growth_chart: App, metho
 
 
 @pytest.mark.requirement("HDR-13")
+@pytest.mark.requirement("AUTHZ-17")
 @pytest.mark.parametrize(
     "name",
     [
@@ -529,6 +587,7 @@ def test_a_repeated_parameter_is_refused(growth_chart: App, method: str, name: s
     assert_nothing_stored()
 
 
+@pytest.mark.requirement("AUTHZ-06")
 def test_of_two_states_none_is_right(growth_chart: App, method: str) -> None:
     asked = authorize_params()
     answer = send([*asked.items(), ("state", "another")], method)
@@ -537,6 +596,7 @@ def test_of_two_states_none_is_right(growth_chart: App, method: str) -> None:
     assert_nothing_stored()
 
 
+@pytest.mark.requirement("AUTHZ-10")
 def test_more_than_one_resource_is_an_invalid_target(growth_chart: App, method: str) -> None:
     asked = authorize_params(aud=..., resource=FHIR_BASE)
     answer = send([*asked.items(), ("resource", OTHER_BASE)], method)
@@ -549,6 +609,37 @@ def test_a_parameter_nobody_knows_may_be_repeated(growth_chart: App, method: str
     stored(send([*authorize_params().items(), ("utm", "a"), ("utm", "b")], method))
 
 
+@pytest.mark.requirement("AUTHZ-17")
+@pytest.mark.parametrize(
+    "name", ["scope", "nonce", "aud", "resource", "prompt", "launch", "login_hint", "response_type", "unknown"]
+)
+def test_a_nul_is_no_text(growth_chart: App, method: str, name: str) -> None:
+    asked = authorize_params() | {name: "a\x00b"}
+    receipt = told_in(send(asked, method), growth_chart.redirect_uri, asked["state"], "invalid_request")
+    assert receipt.rule == "http.encoding"
+    assert_nothing_stored()
+
+
+CONTROLS = ["\x01", "\x1f", "\x7f", "\r\n", "\t", "\x85", "\u2028"]
+
+
+@pytest.mark.requirement("AUTHZ-06", "AUTHZ-19")
+@pytest.mark.parametrize("control", CONTROLS, ids=ascii)
+def test_what_is_opaque_may_hold_control_characters(growth_chart: App, method: str, control: str) -> None:
+    pending = stored(send(authorize_params(state=f"a{control}b", nonce=f"c{control}d"), method))
+    assert (pending.state, pending.nonce) == (f"a{control}b", f"c{control}d")
+
+
+@pytest.mark.requirement("AUTHZ-07", "SCOPE-01")
+@pytest.mark.parametrize("control", CONTROLS, ids=ascii)
+def test_only_a_blank_separates_scopes(growth_chart: App, method: str, control: str) -> None:
+    asked = authorize_params(scope=f"openid{control}patient/Goal.rs")
+    receipt = told_in(send(asked, method), growth_chart.redirect_uri, asked["state"], "invalid_scope")
+    assert receipt.rule == "scope.nothing_granted"
+    assert_nothing_stored()
+
+
+@pytest.mark.requirement("AUTHZ-17")
 @pytest.mark.parametrize("name", ["state", "scope", "nonce", "unknown"])
 def test_what_is_no_text_is_refused(growth_chart: App, method: str, name: str) -> None:
     query = urlencode(without(authorize_params(), name)) + f"&{name}=%FF%FE"
@@ -574,6 +665,7 @@ def test_a_state_that_is_no_text_does_not_come_back_as_something_else(growth_cha
 # Which client, which tenant
 
 
+@pytest.mark.requirement("AUTHZ-17")
 def test_a_client_without_the_grant_type_is_told_so(tenant: TenantInfo, ec: KeyPair, method: str) -> None:
     make_client(service(jwks={"keys": [ec.public_jwk]}), activate_at=(tenant,))
     # A service registers no redirect URI; one that is left over from another life does not help it.
@@ -584,6 +676,7 @@ def test_a_client_without_the_grant_type_is_told_so(tenant: TenantInfo, ec: KeyP
     assert_nothing_stored()
 
 
+@pytest.mark.requirement("AUTHZ-08")
 @pytest.mark.parametrize("path", [AUTHORIZE, "/auth/authorize"])
 def test_a_client_that_is_not_active_at_the_tenant_is_told_so(tenant: TenantInfo, method: str, path: str) -> None:
     app = make_app(phone_app(), make_tenant("north"))
@@ -601,6 +694,7 @@ def test_an_activation_that_was_ended_counts_no_more(growth_chart: App, method: 
     assert_nothing_stored()
 
 
+@pytest.mark.requirement("AUTHZ-08")
 def test_the_url_of_one_tenant_does_not_serve_another(tenant: TenantInfo, method: str) -> None:
     app = make_app(phone_app(), tenant, make_tenant("north"))
     asked = authorize_params(aud=OTHER_BASE)
@@ -609,6 +703,7 @@ def test_the_url_of_one_tenant_does_not_serve_another(tenant: TenantInfo, method
     assert_nothing_stored()
 
 
+@pytest.mark.requirement("AUTHZ-10")
 def test_aud_and_resource_must_agree(tenant: TenantInfo, method: str) -> None:
     app = make_app(phone_app(), tenant, make_tenant("north"))
     for path in (AUTHORIZE, "/auth/authorize"):
@@ -629,6 +724,7 @@ def test_a_closed_tenant_is_no_audience(growth_chart: App, method: str) -> None:
 # Which scopes
 
 
+@pytest.mark.requirement("AUTHZ-32", "T-55")
 def test_scopes_survive_both_methods_unchanged(growth_chart: App, method: str) -> None:
     values = "&".join(f"category={value}" for value in CATEGORIES["Observation"][:2])
     scope = f"patient/Observation.rs?{values} patient/Condition.rs?code=a%26b|c patient/Goal.r openid"
@@ -654,12 +750,22 @@ GRANTING = [
     ("patient/*.read", "", "patient/Observation.rs", "patient/Observation.rs"),
     ("patient/*.rs", "", "patient/Observation.read", "patient/Observation.read"),
     ("patient/*.rs", "", "patient/*.*", "patient/*.read"),
+    ("patient/Observation.rs", "", "patient/*.read", "patient/Observation.read"),
+    ("patient/Observation.ru", "", "patient/*.*", "patient/Observation.ru"),
+    (f"patient/Observation.rs?category={LAB}", "", "patient/*.read", f"patient/Observation.rs?category={LAB}"),
+    (
+        "patient/*.rs",
+        f"patient/Observation.rs?category={LAB}",
+        "patient/Observation.read",
+        f"patient/Observation.rs?category={LAB}",
+    ),
     ("openid fhirUser", "", "openid fhirUser", "openid fhirUser"),
     ("openid", "", "  openid   openid ", "openid"),
     ("patient/*.rs", "", "patient/Goal.rs patient/Goal.rs", "patient/Goal.rs"),
 ]
 
 
+@pytest.mark.requirement("AUTHZ-07", "SCOPE-05", "SCOPE-07", "SCOPE-18", "SCOPE-25")
 @pytest.mark.parametrize(("registered", "allowed", "asked", "kept"), GRANTING)
 def test_scopes_are_narrowed_to_what_the_client_may_have(
     tenant: TenantInfo, registered: str, allowed: str, asked: str, kept: str
@@ -688,6 +794,7 @@ OUTSIDE = [
 ]
 
 
+@pytest.mark.requirement("SCOPE-19", "SCOPE-25")
 @pytest.mark.parametrize(("registered", "allowed", "asked"), OUTSIDE)
 def test_a_readable_scope_outside_the_registration_refuses_everything(
     tenant: TenantInfo, registered: str, allowed: str, asked: str
@@ -727,6 +834,7 @@ DROPPED = [
 ]
 
 
+@pytest.mark.requirement("SCOPE-01", "SCOPE-02", "SCOPE-11", "SCOPE-16", "SCOPE-19", "SCOPE-26")
 @pytest.mark.parametrize(("text", "rule"), DROPPED)
 def test_what_is_unknown_or_useless_is_dropped_and_noted(tenant: TenantInfo, text: str, rule: str) -> None:
     scope = "patient/*.rs system/*.rs openid fhirUser profile launch launch/patient launch/encounter"
@@ -741,11 +849,13 @@ def test_what_is_unknown_or_useless_is_dropped_and_noted(tenant: TenantInfo, tex
     assert_nothing_stored()
 
 
+@pytest.mark.requirement("AUTHZ-12")
 def test_the_launch_scope_without_a_launch_goes_on_standalone(growth_chart: App) -> None:
     pending = stored(send(authorize_params(scope="launch launch/patient patient/*.rs")))
     assert pending.scope == "launch/patient patient/*.rs"
 
 
+@pytest.mark.requirement("SCOPE-18")
 def test_a_client_without_refresh_tokens_cannot_stay_connected(tenant: TenantInfo) -> None:
     make_app(phone_app(grant_types=["authorization_code"]), tenant)
     scope = "openid offline_access online_access"
@@ -769,6 +879,7 @@ def test_nobody_can_decide_about_hundreds_of_scopes(growth_chart: App) -> None:
 # How the answer is written
 
 
+@pytest.mark.requirement("AUTHZ-15")
 def test_a_query_of_the_redirect_uri_is_kept(tenant: TenantInfo, method: str) -> None:
     uri = "https://cardio.example.org/callback?tenant=7&x=%20a+b"
     make_app(phone_app(redirect_uris=[uri]), tenant)
@@ -776,6 +887,7 @@ def test_a_query_of_the_redirect_uri_is_kept(tenant: TenantInfo, method: str) ->
     told_in(send(asked, method), uri, asked["state"], "invalid_request")
 
 
+@pytest.mark.requirement("AUTHZ-31", "T-30")
 def test_a_private_scheme_of_a_native_app_is_redirected_to(pocket: App, method: str) -> None:
     asked = authorize_params(pocket, aud=...)
     assert asked["redirect_uri"] == NATIVE
@@ -784,6 +896,7 @@ def test_a_private_scheme_of_a_native_app_is_redirected_to(pocket: App, method: 
     assert answer.headers["Location"].startswith("com.example.app:/callback?error=invalid_request&")
 
 
+@pytest.mark.requirement("AUTHZ-04")
 @pytest.mark.parametrize("port", ["", ":1", ":49152"])
 def test_a_native_app_listens_on_any_loopback_port(pocket: App, method: str, port: str) -> None:
     uri = f"http://127.0.0.1{port}/callback"
@@ -793,6 +906,7 @@ def test_a_native_app_listens_on_any_loopback_port(pocket: App, method: str, por
     told_in(send(asked, method), uri, asked["state"], "invalid_request")
 
 
+@pytest.mark.requirement("AUTHZ-04", "AUTHZ-31", "T-25")
 @pytest.mark.parametrize(
     "uri",
     [
@@ -825,6 +939,7 @@ def test_of_a_native_app_only_the_port_is_free(pocket: App, uri: str) -> None:
     assert_nothing_stored()
 
 
+@pytest.mark.requirement("AUTHZ-04")
 def test_the_port_of_a_web_app_is_not_free(tenant: TenantInfo) -> None:
     make_app(web_app(redirect_uris=["http://127.0.0.1:3000/callback"]), tenant)
     params = authorize_params(client_id="cardio", redirect_uri="http://127.0.0.1:3001/callback")
@@ -835,6 +950,7 @@ def test_the_port_of_a_web_app_is_not_free(tenant: TenantInfo) -> None:
 ENDS: list[dict[str, Any]] = [{}, {"aud": ...}, {"redirect_uri": ...}]
 
 
+@pytest.mark.requirement("AUTHZ-33")
 @pytest.mark.parametrize("changes", ENDS, ids=["taken", "told to the app", "page"])
 def test_no_answer_is_cached_framed_shared_or_referred_to(
     growth_chart: App, method: str, changes: dict[str, Any]

@@ -179,6 +179,7 @@ WHERE = [
 
 
 @pytest.mark.requirement("HDR-08", "T-29")
+@pytest.mark.requirement("AUTHZ-31", "T-29", "T-30")
 @pytest.mark.parametrize(("redirect_uri", "named", "source"), WHERE)
 def test_a_native_app_is_answered_where_the_page_says(
     browser: Browser, pocket: App, ana: User, redirect_uri: str, named: str, source: str
@@ -192,6 +193,7 @@ def test_a_native_app_is_answered_where_the_page_says(
     assert AuthorizationCode.objects.get().redirect_uri == redirect_uri
 
 
+@pytest.mark.requirement("AUTHZ-33")
 def test_the_page_is_framed_kept_and_read_by_nobody_else(browser: Browser, growth_chart: App, ana: User) -> None:
     path = begin(browser, growth_chart, state="a-state-of-the-app", nonce="a-nonce-of-the-app")
     open_consent(browser, path, ana)
@@ -267,6 +269,7 @@ UNTOUCHED = [
 ]
 
 
+@pytest.mark.requirement("SCOPE-05", "SCOPE-18", "T-15", "T-17")
 @pytest.mark.parametrize("asked", UNTOUCHED)
 def test_with_nothing_touched_allow_grants_what_was_asked(
     browser: Browser, growth_chart: App, ana: User, asked: str
@@ -303,6 +306,7 @@ SUBSETS: list[tuple[str, list[str], str]] = [
 ]
 
 
+@pytest.mark.requirement("SCOPE-18", "SCOPE-06")
 @pytest.mark.parametrize(("asked", "untick", "granted"), SUBSETS, ids=lambda value: str(value)[:60])
 def test_what_is_taken_back_is_not_granted(
     browser: Browser, growth_chart: App, ana: User, asked: str, untick: list[str], granted: str
@@ -376,6 +380,7 @@ def test_a_form_cannot_change_what_was_asked(browser: Browser, growth_chart: App
 # The answer
 
 
+@pytest.mark.requirement("AUTHZ-16")
 @pytest.mark.parametrize("untick", [(), ("patient/Goal.rs",)])
 def test_deny_is_told_to_the_app_and_grants_nothing(
     browser: Browser, growth_chart: App, ana: User, untick: tuple[str, ...]
@@ -393,6 +398,7 @@ def test_deny_is_told_to_the_app_and_grants_nothing(
     assert_no_grant()
 
 
+@pytest.mark.requirement("AUTHZ-16")
 @pytest.mark.parametrize("asked", ["patient/Goal.rs", "patient/*.rs", "user/Goal.rs offline_access", "offline_access"])
 def test_allowing_nothing_is_denying(browser: Browser, growth_chart: App, ana: User, asked: str) -> None:
     path, page = ask(browser, growth_chart, ana, scope=asked)
@@ -441,6 +447,7 @@ def test_a_second_answer_gives_no_second_code(browser: Browser, growth_chart: Ap
 STATES = ["a+b c%20d&e=f#g", " leading and trailing ", "é 漢字 🙂", 'quote" <b> back\\slash', "x" * 2_048]
 
 
+@pytest.mark.requirement("AUTHZ-06", "AUTHZ-15", "T-31")
 @pytest.mark.parametrize("state", STATES, ids=lambda value: ascii(value)[:30])
 def test_state_comes_back_as_it_was(browser: Browser, growth_chart: App, ana: User, state: str) -> None:
     sign_in(browser, ana)
@@ -453,6 +460,7 @@ def test_state_comes_back_as_it_was(browser: Browser, growth_chart: App, ana: Us
         assert told in found
 
 
+@pytest.mark.requirement("AUTHZ-15")
 def test_a_query_of_the_redirect_uri_is_kept(browser: Browser, tenant: TenantInfo, ana: User) -> None:
     uri = "https://cardio.example.org/callback?tenant=7&x=%20a+b"
     app = make_app(phone_app(redirect_uris=[uri]), tenant)
@@ -475,6 +483,7 @@ def test_the_redirect_is_neither_kept_nor_shared(browser: Browser, growth_chart:
 # What is stored
 
 
+@pytest.mark.requirement("AUTHZ-19")
 def test_allowing_stores_one_authorization_and_the_digest_of_one_code(
     browser: Browser, growth_chart: App, ana: User
 ) -> None:
@@ -511,6 +520,7 @@ def test_allowing_stores_one_authorization_and_the_digest_of_one_code(
         assert told["code"] not in str(list(table.values()))
 
 
+@pytest.mark.requirement("AUTHZ-19")
 def test_codes_do_not_repeat(browser: Browser, growth_chart: App, ana: User) -> None:
     codes = {launch(browser, growth_chart, ana, state="the-same").code for _ in range(3)}
     assert len(codes) == AuthorizationCode.objects.count() == 3

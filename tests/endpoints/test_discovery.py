@@ -96,6 +96,7 @@ def test_the_authorization_server_document_agrees_with_the_others(client: Any, t
 
 
 @pytest.mark.requirement("META-02")
+@pytest.mark.requirement("AUTHZ-18")
 def test_the_issuer_on_the_callback_is_told_where_it_is_switched_on(
     client: Any, tenant: TenantInfo, configure: Configure
 ) -> None:

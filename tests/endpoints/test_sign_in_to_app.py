@@ -99,6 +99,7 @@ def signed_in_ago(browser: Browser, **ago: float) -> datetime:
 # Signing in
 
 
+@pytest.mark.requirement("AUTHZ-23")
 def test_nobody_signed_in_signs_in_and_comes_back(browser: Browser, growth_chart: App, ana: User) -> None:
     path = begin(browser, growth_chart)
     answer = browser.get(path)
@@ -123,6 +124,7 @@ def test_a_wrong_password_leads_nowhere(browser: Browser, growth_chart: App, ana
     assert pending().user is None
 
 
+@pytest.mark.requirement("AUTHZ-23")
 def test_a_session_begins_with_the_sign_in(browser: Browser, growth_chart: App, ana: User) -> None:
     path = begin(browser, growth_chart)
     browser.get(path)
@@ -145,6 +147,7 @@ def test_who_is_signed_in_is_not_asked_again(browser: Browser, growth_chart: App
     assert first.auth_time == second.auth_time
 
 
+@pytest.mark.requirement("AUTHZ-24")
 @pytest.mark.parametrize("prompt", ["consent", "select_account", "consent select_account"])
 def test_the_user_is_asked_at_every_launch_anyway(browser: Browser, growth_chart: App, ana: User, prompt: str) -> None:
     launch(browser, growth_chart, ana)
@@ -158,6 +161,7 @@ def test_the_code_remembers_when_the_user_signed_in(browser: Browser, growth_cha
     assert Authorization.objects.get().auth_time == at
 
 
+@pytest.mark.requirement("AUTHZ-02", "T-28")
 def test_a_post_from_another_site_brings_no_cookies_and_still_finds_who_is_signed_in(
     browser: Browser, growth_chart: App, ana: User
 ) -> None:
@@ -177,6 +181,7 @@ def test_somebody_who_may_not_sign_in_any_more_is_not_signed_in(browser: Browser
     assert_no_grant()
 
 
+@pytest.mark.requirement("AUTHZ-29")
 def test_a_form_that_comes_after_signing_out_decides_nothing(browser: Browser, growth_chart: App, ana: User) -> None:
     path = begin(browser, growth_chart)
     form = answer_form(open_consent(browser, path, ana))
@@ -202,6 +207,7 @@ def assert_back_at_once(browser: Browser, app: App, error: str, rule: str, **par
     assert_no_grant()
 
 
+@pytest.mark.requirement("AUTHZ-24")
 def test_without_any_prompt_nobody_is_shown_a_page(browser: Browser, growth_chart: App, ana: User) -> None:
     assert_back_at_once(browser, growth_chart, "login_required", "prompt.none", prompt="none")
     sign_in(browser, ana)
@@ -211,6 +217,7 @@ def test_without_any_prompt_nobody_is_shown_a_page(browser: Browser, growth_char
     assert_back_at_once(browser, growth_chart, "login_required", "prompt.max_age", prompt="none", max_age="60")
 
 
+@pytest.mark.requirement("AUTHZ-23", "AUTHZ-24")
 @pytest.mark.parametrize("params", [{"prompt": "login"}, {"prompt": "consent login"}, {"max_age": "0"}], ids=str)
 def test_the_app_may_ask_for_a_fresh_proof(
     browser: Browser, growth_chart: App, ana: User, params: dict[str, str]
@@ -235,6 +242,7 @@ def test_the_app_may_ask_for_a_fresh_proof(
     assert auth_time >= pending().created_at
 
 
+@pytest.mark.requirement("AUTHZ-24")
 @pytest.mark.parametrize("params", [{"prompt": "login"}, {"max_age": "0"}], ids=str)
 def test_a_sign_in_for_this_very_request_is_fresh(
     browser: Browser, growth_chart: App, ana: User, params: dict[str, str]
@@ -245,6 +253,7 @@ def test_a_sign_in_for_this_very_request_is_fresh(
     assert browser.get(path).status_code == 200
 
 
+@pytest.mark.requirement("AUTHZ-23", "AUTHZ-24")
 @pytest.mark.parametrize(("max_age", "again"), [("60", True), ("119", True), ("300", False), ("86400", False)])
 def test_a_sign_in_gets_too_old_for_an_app(
     browser: Browser, growth_chart: App, ana: User, max_age: str, again: bool
@@ -296,6 +305,7 @@ def test_one_cookie_serves_every_launch_of_a_browser(browser: Browser, growth_ch
     assert {one.browser for one in PendingAuthorization.objects.all()} == {digest(cookie)}
 
 
+@pytest.mark.requirement("AUTHZ-29")
 def test_another_browser_cannot_take_part(browser: Browser, growth_chart: App, ana: User, ben: User) -> None:
     path = begin(browser, growth_chart)
     page = open_consent(browser, path, ana)
@@ -435,6 +445,7 @@ def test_other_methods_are_refused(browser: Browser, growth_chart: App, kind: st
 # Whose turn
 
 
+@pytest.mark.requirement("AUTHZ-29")
 def test_a_form_shown_to_one_user_decides_nothing_for_the_next(
     browser: Browser, growth_chart: App, ana: User, ben: User
 ) -> None:
@@ -567,6 +578,7 @@ FORGED: list[tuple[dict[str, Any], str | None]] = [
 ]
 
 
+@pytest.mark.requirement("AUTHZ-29")
 @pytest.mark.parametrize(("meta", "token"), FORGED, ids=str)
 def test_a_form_from_elsewhere_neither_chooses_nor_decides(
     growth_chart: App, parent: User, meta: dict[str, Any], token: str | None
@@ -595,6 +607,7 @@ def test_a_form_from_elsewhere_neither_chooses_nor_decides(
     assert callback(browser.post(path, good, **OF_OURS), growth_chart.redirect_uri)["code"]
 
 
+@pytest.mark.requirement("AUTHZ-02")
 def test_an_app_has_no_token_and_needs_none_to_begin(growth_chart: App) -> None:
     browser = Browser(enforce_csrf_checks=True)
     answer = browser.post(

@@ -296,6 +296,7 @@ def test_a_scope_parameter_changes_nothing(browser: Browser, ask: Ask, growth_ch
 class TestIdToken:
     """What the ID token says.  OIDC Core §2 and §3.1.3.6; SMART 2.2 scopes-and-launch-context."""
 
+    @pytest.mark.requirement("AUTHZ-19", "AUTHZ-24")
     @pytest.mark.parametrize("name", [name for name, _ in APPS])
     def test_it_tells_every_app_who_signed_in_and_when(
         self, request: pytest.FixtureRequest, browser: Browser, ask: Ask, ana: User, name: str
@@ -419,6 +420,7 @@ def test_introspection_tells_the_same_as_the_token_response(
     assert post(INTROSPECT, {"token": body["id_token"], **auditor.credentials()}).json() == {"active": False}
 
 
+@pytest.mark.requirement("AUTHZ-19")
 def test_a_code_lives_a_minute_and_is_stored_as_a_digest(browser: Browser, growth_chart: App, ana: User) -> None:
     launched = launch(browser, growth_chart, ana)
     row = AuthorizationCode.objects.get()
@@ -446,6 +448,7 @@ BURNING = [
 ]  # fmt: skip
 
 
+@pytest.mark.requirement("AUTHZ-19", "AUTHZ-22", "PKCE-01", "PKCE-02", "PKCE-04", "T-32")
 @pytest.mark.parametrize(("change", "error", "rule"), BURNING)
 def test_one_wrong_parameter_is_refused_and_spends_the_code(
     browser: Browser,
@@ -467,6 +470,7 @@ def test_one_wrong_parameter_is_refused_and_spends_the_code(
     assert_burned(ask, app, launched)
 
 
+@pytest.mark.requirement("PKCE-02", "T-32")
 @pytest.mark.parametrize("name", [name for name, _ in APPS])
 def test_the_challenge_is_no_verifier_for_any_kind_of_client(
     request: pytest.FixtureRequest, browser: Browser, ask: Ask, ana: User, name: str
@@ -478,6 +482,7 @@ def test_the_challenge_is_no_verifier_for_any_kind_of_client(
     assert_burned(ask, app, launched)
 
 
+@pytest.mark.requirement("PKCE-03")
 def test_a_verifier_for_a_code_without_a_challenge_is_refused(
     browser: Browser, ask: Ask, growth_chart: App, ana: User
 ) -> None:
@@ -487,6 +492,7 @@ def test_a_verifier_for_a_code_without_a_challenge_is_refused(
     assert_burned(ask, growth_chart, launched)
 
 
+@pytest.mark.requirement("PKCE-01", "PKCE-04")
 @pytest.mark.parametrize("verifier", ["a" * 43, "Az09-._~" * 16], ids=len)
 def test_verifiers_of_any_permitted_length_are_taken(
     browser: Browser, ask: Ask, growth_chart: App, ana: User, verifier: str
@@ -514,6 +520,7 @@ def test_what_is_no_code_of_ours_is_refused_and_changes_nothing(
     assert ask(growth_chart, redemption(launched)).status_code == 200
 
 
+@pytest.mark.requirement("AUTHZ-19")
 def test_an_expired_code_is_refused(browser: Browser, ask: Ask, growth_chart: App, ana: User) -> None:
     launched = launch(browser, growth_chart, ana)
     AuthorizationCode.objects.update(expires=timezone.now() - timedelta(seconds=1))
@@ -580,6 +587,7 @@ class TestClientAuthentication:
         assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")
         assert AccessToken.objects.count() == 1
 
+    @pytest.mark.requirement("AUTHZ-19", "AUTHZ-22")
     @pytest.mark.parametrize("thief", ["growth_chart", "atlas"])
     def test_another_client_gets_nothing_and_spends_the_code(
         self, request: pytest.FixtureRequest, browser: Browser, ask: Ask, cardio: App, ana: User, thief: str
@@ -602,6 +610,7 @@ class TestClientAuthentication:
 class TestReuse:
     """A code that comes twice.  RFC 6749 §4.1.2; RFC 9700 §4.2.4."""
 
+    @pytest.mark.requirement("AUTHZ-20", "T-33")
     def test_it_ends_everything_the_first_use_gave(
         self, browser: Browser, ask: Ask, post: Post, call: Caller, growth_chart: App, ana: User, auditor: Service
     ) -> None:
@@ -749,6 +758,7 @@ def test_who_is_nobody_in_the_records_any_more_reaches_no_patient(
 class TestNarrowedRegistration:
     """The registration or the tenant came to allow less between consent and exchange."""
 
+    @pytest.mark.requirement("SCOPE-18", "SCOPE-20")
     def test_what_is_still_allowed_is_issued(self, browser: Browser, ask: Ask, growth_chart: App, ana: User) -> None:
         launched = launch(browser, growth_chart, ana)
         Client.objects.update(scope="launch/patient openid patient/Observation.r")
@@ -805,6 +815,7 @@ class TestTenant:
         body = body_of(ask(app, redemption(launch(browser, app, ana)), path=SHORT))
         assert verified(body["access_token"], "ES256").claims["aud"] == FHIR_BASE
 
+    @pytest.mark.requirement("AUTHZ-19")
     def test_another_tenants_url_is_refused(self, browser: Browser, ask: Ask, app: App, ana: User) -> None:
         launched = launch(browser, app, ana)
         answer = ask(app, redemption(launched), path="/auth/north/token")

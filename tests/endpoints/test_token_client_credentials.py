@@ -105,6 +105,7 @@ SCOPES = [
 ]  # fmt: skip
 
 
+@pytest.mark.requirement("SCOPE-05", "SCOPE-11", "SCOPE-21")
 @pytest.mark.parametrize(("requested", "registered", "granted"), SCOPES)
 def test_the_overlap_of_requested_and_registered_is_granted(
     post: Post, register: Callable[..., Service], requested: str, registered: str, granted: str
@@ -126,6 +127,7 @@ UNGRANTABLE = [
 ]
 
 
+@pytest.mark.requirement("SCOPE-11")
 @pytest.mark.parametrize(("requested", "rule"), UNGRANTABLE)
 def test_without_overlap_there_is_no_token(
     post: Post, register: Callable[..., Service], requested: str, rule: str

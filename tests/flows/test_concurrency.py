@@ -166,6 +166,7 @@ def assert_dead(world: World, app: App, issued: list[dict[str, Any]]) -> None:
     assert {(status, body["error"]) for status, body in answers} == {(400, "invalid_grant")}
 
 
+@pytest.mark.requirement("AUTHZ-21", "AUTHZ-20")
 def test_the_same_code_fifty_times_at_once_gives_tokens_once_and_ends_them(
     world: World, make_app: MakeApp, make_person: MakePerson
 ) -> None:

@@ -153,6 +153,7 @@ def test_a_clinician_picks_the_patient(
     assert openid_client.ask("read", url=f"{world.fhir_base}/Patient/ana")["status"] == 404
 
 
+@pytest.mark.requirement("AUTHZ-16")
 @pytest.mark.parametrize(
     ("fhir_user", "where"), [("Patient/ana", "consent"), ("Practitioner/dr-grey", "patient"), (None, "consent")]
 )
@@ -173,6 +174,7 @@ def test_a_refusal_reaches_openid_client_as_access_denied(
     assert refused.value.code == "access_denied"
 
 
+@pytest.mark.requirement("SCOPE-18")
 def test_a_scope_taken_back_at_consent_is_not_granted(
     world: World, make_app: MakeApp, make_person: MakePerson, openid_client: OpenidClient
 ) -> None:

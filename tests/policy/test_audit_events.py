@@ -45,6 +45,19 @@ def roles(event: dict[str, Any]) -> list[tuple[str, str, bool]]:
     ]
 
 
+@pytest.mark.requirement("SCOPE-22")
+@pytest.mark.parametrize("name", ["granted", "scope"])
+def test_what_was_granted_is_told_as_uris(name: str) -> None:
+    details = {name: "openid patient/Observation.read unreadable", "asked": "openid patient/*.read"}
+    consent = replace(READ, action="consent", interaction="", resource_type="", query="", details=details)
+    assert only(consent)["agent"][0]["policy"] == [
+        "http://openid.net/specs/openid-connect-core-1_0#openid",
+        "http://smarthealthit.org/fhir/scopes/patient/Observation.read",
+    ]
+    assert "policy" not in only(replace(consent, details={"asked": "openid", name: ""}))["agent"][0]
+    assert not [one for one in only(READ)["agent"] if "policy" in one]
+
+
 def test_a_read_says_who_read_what_of_whom() -> None:
     event = only(READ)
     assert (event["resourceType"], event["id"], event["recorded"]) == (

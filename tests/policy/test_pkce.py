@@ -21,6 +21,7 @@ def challenge_of(verifier: str) -> str:
     return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).decode().rstrip("=")
 
 
+@pytest.mark.requirement("PKCE-01")
 def test_the_vector_of_the_rfc_verifies() -> None:
     assert pkce.require_challenge(CHALLENGE, "S256") == CHALLENGE
     pkce.verify(VERIFIER, CHALLENGE)
@@ -60,6 +61,7 @@ BAD_CHALLENGES = [
 ]  # fmt: skip
 
 
+@pytest.mark.requirement("AUTHZ-13", "AUTHZ-14", "PKCE-05")
 @pytest.mark.parametrize(("challenge", "method", "rule"), BAD_CHALLENGES)
 def test_a_challenge_is_s256_and_well_formed_or_there_is_no_code(challenge: str, method: str, rule: str) -> None:
     with pytest.raises(InvalidRequest) as refused:
@@ -87,6 +89,7 @@ BAD_VERIFIERS = [
 ]  # fmt: skip
 
 
+@pytest.mark.requirement("PKCE-02", "PKCE-04")
 @pytest.mark.parametrize(("verifier", "rule"), BAD_VERIFIERS)
 def test_a_verifier_that_proves_nothing_is_refused(verifier: str, rule: str) -> None:
     with pytest.raises(InvalidGrant) as refused:
@@ -94,6 +97,7 @@ def test_a_verifier_that_proves_nothing_is_refused(verifier: str, rule: str) -> 
     assert (refused.value.code, refused.value.refusal.rule) == ("invalid_grant", rule)
 
 
+@pytest.mark.requirement("PKCE-03")
 @pytest.mark.parametrize("verifier", [VERIFIER, "x" * 128])
 def test_a_code_issued_without_a_challenge_is_refused_whatever_the_verifier(verifier: str) -> None:
     with pytest.raises(InvalidGrant) as refused:
@@ -109,6 +113,7 @@ def test_a_refusal_never_repeats_the_verifier(verifier: str) -> None:
     assert verifier not in told
 
 
+@pytest.mark.requirement("PKCE-04")
 def test_syntax_is_judged_before_anything_is_hashed() -> None:
     # The hash of this one matches; its form alone refuses it.
     short = "x" * 42

@@ -57,6 +57,7 @@ EXACT = [
 ]  # fmt: skip
 
 
+@pytest.mark.requirement("AUTHZ-04", "T-25")
 @pytest.mark.parametrize("native", [False, True], ids=["web", "native"])
 @pytest.mark.parametrize(("requested", "registered", "same"), EXACT)
 def test_a_redirect_uri_is_registered_character_for_character(
@@ -115,6 +116,7 @@ LOOPBACK = [
 ]  # fmt: skip
 
 
+@pytest.mark.requirement("AUTHZ-04")
 @pytest.mark.parametrize(("requested", "registered", "permitted"), LOOPBACK)
 def test_the_port_of_a_native_app_on_loopback_is_free_and_nothing_else(
     requested: str, registered: str, permitted: bool
@@ -167,6 +169,7 @@ def test_parameters_follow_the_query_the_app_registered(uri: str, parameters: di
     assert with_parameters(uri, parameters) == written
 
 
+@pytest.mark.requirement("AUTHZ-06", "T-31")
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=60))
 def test_every_state_comes_back_exactly_and_alone(state: str) -> None:
     answer = urlsplit(with_parameters(f"{WEB}?tenant=a", {"code": "c", "state": state}))

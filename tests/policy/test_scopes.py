@@ -11,6 +11,8 @@ from smartauth.policy.advertising import advertised_scopes
 from smartauth.policy.scopes import (
     NamedScope,
     ResourceScope,
+    as_uri,
+    each_once,
     parse_resource_scope,
     parse_scope,
     shortest,
@@ -32,6 +34,7 @@ READABLE = [
 ]  # fmt: skip
 
 
+@pytest.mark.requirement("SCOPE-01", "SCOPE-03", "SCOPE-04")
 @pytest.mark.parametrize(("text", "level", "resource", "letters"), READABLE)
 def test_a_scope_in_either_dialect_is_read_and_written_back(text: str, level: str, resource: str, letters: str) -> None:
     scope = parse_resource_scope(text)
@@ -70,6 +73,8 @@ UNREADABLE = [
     "patient/Observation.rs?category=%ff",
     "patient/Observation.rs?category=%00",
     "patient/*.rs?category=x",
+    "patient/Observation.rs?category=http://terminology.hl7.org//CodeSystem-observation-category|social-history",
+    "patient/Observation.rs?category=http%3A%2F%2Fterminology.hl7.org%2FCodeSystem-observation-category%7Csurvey",
     "patient/Observation.rs\n",
     "launch/Patient",
     "launch/",
@@ -79,6 +84,7 @@ UNREADABLE = [
 ]
 
 
+@pytest.mark.requirement("SCOPE-01", "SCOPE-02", "SCOPE-16")
 @pytest.mark.parametrize("text", UNREADABLE)
 def test_what_does_not_follow_the_grammar_is_refused_whole(text: str) -> None:
     with pytest.raises(InvalidScope) as refused:
@@ -105,6 +111,7 @@ def test_scopes_that_are_not_about_resources_are_known_by_name(text: str, kind: 
     assert parse_scope(text) == NamedScope(text, kind)  # type: ignore[arg-type]
 
 
+@pytest.mark.requirement("SCOPE-17", "T-55")
 def test_an_escaped_bar_and_a_plain_one_are_the_same_constraint() -> None:
     plain = parse_resource_scope(f"patient/Observation.rs?category={LAB}")
     escaped = parse_resource_scope(f"patient/Observation.rs?category={LAB.replace('|', '%7C')}")
@@ -146,9 +153,24 @@ SHORTEST = [
 ]
 
 
+@pytest.mark.requirement("SCOPE-07")
 @pytest.mark.parametrize(("long", "short"), SHORTEST)
 def test_the_same_permissions_are_said_with_fewer_scopes(long: str, short: str) -> None:
     assert " ".join(map(str, shortest(map(parse_resource_scope, split_scope(long))))) == short
+
+
+ONCE = [
+    ("patient/Goal.read patient/Goal.read", "patient/Goal.read"),
+    ("patient/Goal.read openid patient/Goal.rs openid", "patient/Goal.rs openid"),
+    ("patient/Goal.rs patient/Goal.read", "patient/Goal.rs"),
+    ("patient/Goal.read patient/CarePlan.read patient/*.rs", "patient/Goal.read patient/CarePlan.read patient/*.rs"),
+]
+
+
+@pytest.mark.requirement("SCOPE-05")
+@pytest.mark.parametrize(("repeated", "once"), ONCE)
+def test_what_came_in_both_dialects_stands_in_v2(repeated: str, once: str) -> None:
+    assert " ".join(map(str, each_once(map(parse_scope, repeated.split())))) == once
 
 
 LEVELS = st.sampled_from(["patient", "user", "system"])
@@ -180,6 +202,50 @@ def test_an_intersection_permits_no_more_than_either(one: ResourceScope, other: 
         assert other.covers(both)
     reverse = other.intersect(one)
     assert both == reverse
+
+
+URIS = [
+    # short                                        URI
+    ("patient/*.r",                                "http://smarthealthit.org/fhir/scopes/patient/*.r"),
+    ("patient/*.read",                             "http://smarthealthit.org/fhir/scopes/patient/*.read"),
+    (f"user/Observation.rs?category={LAB}",        f"http://smarthealthit.org/fhir/scopes/user/Observation.rs?category={LAB}"),
+    ("launch/patient",                             "http://smarthealthit.org/fhir/scopes/launch/patient"),
+    ("fhirUser",                                   "http://smarthealthit.org/fhir/scopes/fhirUser"),
+    ("online_access",                              "http://smarthealthit.org/fhir/scopes/online_access"),
+    ("__introspect",                               "http://smarthealthit.org/fhir/scopes/__introspect"),
+    ("openid",                                     "http://openid.net/specs/openid-connect-core-1_0#openid"),
+    ("profile",                                    "http://openid.net/specs/openid-connect-core-1_0#profile"),
+    ("offline_access",                             "http://openid.net/specs/openid-connect-core-1_0#offline_access"),
+    ("https://hospital.example/scopes/beds",       "https://hospital.example/scopes/beds"),
+]  # fmt: skip
+
+
+@pytest.mark.requirement("SCOPE-22")
+@pytest.mark.parametrize(("short", "uri"), URIS)
+def test_a_scope_has_one_uri_that_means_the_same(short: str, uri: str) -> None:
+    scope = parse_scope(short)
+    assert as_uri(scope) == uri
+    assert parse_scope(uri) == scope
+    assert str(parse_scope(uri)) == short
+
+
+NO_URIS = [
+    "http://smarthealthit.org/fhir/scopes/openid",
+    "http://smarthealthit.org/fhir/scopes/patient/Pony.r",
+    "http://smarthealthit.org/fhir/scopes/",
+    "http://smarthealthit.org/fhir/scopes/http://smarthealthit.org/fhir/scopes/launch",
+    "http://smarthealthit.org/fhir/scopes/https://hospital.example/scopes/beds",
+    "http://openid.net/specs/openid-connect-core-1_0#fhirUser",
+    "http://openid.net/specs/openid-connect-core-1_0#patient/*.r",
+    "http://openid.net/specs/openid-connect-core-1_0#",
+]
+
+
+@pytest.mark.requirement("SCOPE-22")
+@pytest.mark.parametrize("text", NO_URIS)
+def test_what_stands_behind_a_known_prefix_must_be_known(text: str) -> None:
+    with pytest.raises(InvalidScope):
+        parse_scope(text)
 
 
 @pytest.mark.parametrize("level", ["patient", "user", "system"])

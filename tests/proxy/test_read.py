@@ -95,6 +95,7 @@ READS = [
 ]
 
 
+@pytest.mark.requirement("SCOPE-08", "SCOPE-09")
 @pytest.mark.parametrize(("scope", "claims", "path", "status"), READS)
 def test_reads(
     small: Behind, minted: Mint, call: Caller, scope: str, claims: dict[str, Any], path: str, status: int
@@ -110,6 +111,7 @@ def test_reads(
         assert not AuditRecord.objects.exists()
 
 
+@pytest.mark.requirement("SCOPE-11")
 def test_contexts_are_honoured_for_clients_of_their_kind_only(small: Behind, minted: Mint, call: Caller) -> None:
     as_app = minted("system/Observation.r", client_id="growth-chart")
     assert call("/Observation/versioned-ana", as_app).status_code == 403

@@ -346,6 +346,7 @@ GRANULAR = [
 ]
 
 
+@pytest.mark.requirement("SCOPE-12", "SCOPE-13", "T-54")
 @pytest.mark.parametrize("leak", [False, True])
 @pytest.mark.parametrize(("scope", "found"), GRANULAR)
 def test_granular_scopes_alone_and_in_union(

@@ -67,6 +67,7 @@ GRANTS: list[tuple[str, dict[str, Any], list[Patients]]] = [
 ]
 
 
+@pytest.mark.requirement("SCOPE-09", "SCOPE-10")
 @pytest.mark.parametrize(("scope", "token", "patients"), GRANTS, ids=str)
 def test_grants(scope: str, token: dict[str, Any], patients: list[Patients]) -> None:
     assert [grant.patients for grant in authority_for(scope, **token).grants] == patients
@@ -106,6 +107,7 @@ SIGNED_IN: list[tuple[str, str | None, dict[str, Any], str, list[Patients]]] = [
 ]
 
 
+@pytest.mark.requirement("SCOPE-10")
 @pytest.mark.parametrize(("scope", "fhir_user", "token", "practitioner_access", "patients"), SIGNED_IN, ids=str)
 def test_a_signed_in_user_reaches_what_they_are_and_whom_they_are_related_to(
     scope: str, fhir_user: str | None, token: dict[str, Any], practitioner_access: str, patients: list[Patients]

@@ -91,6 +91,7 @@ def filters_of(query: str, kind: str = "Observation") -> tuple[tuple[str, str], 
     return scope.filters
 
 
+@pytest.mark.requirement("SCOPE-12", "SCOPE-17")
 @pytest.mark.parametrize(("query", "matching"), CASES)
 def test_filters(query: str, matching: bool) -> None:
     filters = filters_of(query)
@@ -121,6 +122,7 @@ UNSUPPORTED = [
 ]
 
 
+@pytest.mark.requirement("SCOPE-16")
 @pytest.mark.parametrize(("kind", "filters"), UNSUPPORTED)
 def test_filters_that_cannot_be_judged(kind: str, filters: tuple[tuple[str, str], ...]) -> None:
     assert not is_supported(kind, filters, bases())
