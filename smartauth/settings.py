@@ -8,7 +8,7 @@ from django.core.exceptions import ImproperlyConfigured
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.errors import ProgrammingError
 
-from smartauth.conf import Config
+from smartauth.conf import ASSERTION_ALGORITHMS, Config
 from smartauth.digests import new_secret
 from smartauth.environment import Environment
 from smartauth.slugs import is_tenant_slug
@@ -94,6 +94,8 @@ DEFAULT_TENANT = env.text("SMARTAUTH_DEFAULT_TENANT", "sandbox" if SANDBOX else 
 if DEFAULT_TENANT is not None and not is_tenant_slug(DEFAULT_TENANT):
     raise ImproperlyConfigured(f"SMARTAUTH_DEFAULT_TENANT is {DEFAULT_TENANT!r}, which cannot be the slug of a tenant.")
 
+OPAQUE = env.choice("SMARTAUTH_ACCESS_TOKEN_FORMAT", ("jwt", "opaque"), "jwt") == "opaque"
+
 SMARTAUTH = Config(
     mode="sandbox" if SANDBOX else "production",
     base_url=BASE_URL,
@@ -102,6 +104,11 @@ SMARTAUTH = Config(
     trusted_proxies=env.networks("SMARTAUTH_TRUSTED_PROXIES"),
     jwks_allowed_hosts=env.hosts("SMARTAUTH_JWKS_ALLOWED_HOSTS"),
     var=VAR,
+    # SMART 2.2 client-confidential-asymmetric: a client may count on these two.
+    assertion_algorithms=env.choices(
+        "SMARTAUTH_ASSERTION_ALGORITHMS", ASSERTION_ALGORITHMS, required=("RS384", "ES384")
+    ),
+    access_token_format="opaque" if OPAQUE else "jwt",
 )
 
 # Who answers the picker and the consent page: see smartauth/records.py.
