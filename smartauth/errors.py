@@ -192,6 +192,17 @@ class ContentLengthRequired(OAuthError):
     default_description = "The request must have a Content-Length"
 
 
+class TooManyRequests(OAuthError):
+    """Too much was asked in too short a time (RFC 6585 §4). `retry_in`: whole seconds until it may go on."""
+
+    code, status = "temporarily_unavailable", 429
+    default_description = "Too many requests"
+
+    def __init__(self, refusal: Refusal, *, retry_in: int) -> None:
+        super().__init__(refusal)
+        self.retry_in = retry_in
+
+
 class TemporarilyUnavailable(OAuthError):
     """We cannot decide now, for instance because the database is away: no access (RFC 6749 §4.1.2.1)."""
 

@@ -23,6 +23,7 @@ from smartauth.errors import (
     OAuthError,
     Refusal,
     TemporarilyUnavailable,
+    TooManyRequests,
 )
 from smartauth.receipts.recording import record
 
@@ -131,6 +132,8 @@ def _answer_to(error: OAuthError, trace_id: str) -> HttpResponse:
             response["Connection"] = "close"  # The rest of the body is not read, so nothing can follow it.
         case MethodNotAllowed(allow=allow):
             response["Allow"] = allow
+        case TooManyRequests(retry_in=seconds):
+            response["Retry-After"] = str(seconds)
         case TemporarilyUnavailable():
             response["Retry-After"] = "5"
     return response

@@ -81,7 +81,7 @@ def _facts(tenant: TenantInfo) -> documents.Facts:
         endpoints={"jwks_uri": endpoints.jwks_uri(), **endpoints.advertised(tenant.slug)},
         userinfo_endpoint=endpoints.userinfo(tenant.slug),
         grant_types=("authorization_code", "refresh_token", "client_credentials"),
-        auth_methods=("client_secret_basic", "private_key_jwt"),
+        auth_methods=("client_secret_basic", "client_secret_post", "private_key_jwt"),
         signing_algs=config().assertion_algorithms,
         id_token_algs=keys.ALGORITHMS["id_token"],
         scopes=(*LAUNCH_SCOPES, *(scope for level in levels for scope in level)),

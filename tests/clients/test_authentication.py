@@ -153,8 +153,58 @@ def test_a_client_with_keys_cannot_use_a_secret(bulk_loader):
     assert refused(authorization=basic("bulk-loader", "anything")).refusal.rule == "client.auth_method"
 
 
-def test_a_secret_in_the_body_is_no_method_here(secret):
-    assert refused({"client_id": "cardio", "client_secret": secret}).refusal.rule == "client.secret_in_body"
+class TestSecretInTheBody:
+    """client_secret_post, for the clients that are registered for it and for no other."""
+
+    @pytest.fixture
+    def secret(self, db) -> str:
+        registered = make_client(web_app(token_endpoint_auth_method="client_secret_post"))
+        assert registered.secret
+        assert registered.client.client_secret == digest(registered.secret)
+        return registered.secret
+
+    @pytest.mark.requirement("SYM-04")
+    def test_it_authenticates_a_client_registered_for_it(self, secret):
+        context = new_context()
+        assert authenticate({"client_id": "cardio", "client_secret": secret}, context=context).client_id == "cardio"
+        assert context.client_id == "cardio"
+
+    def test_both_secrets_of_a_rotation_work(self, secret):
+        Client.objects.update(previous_client_secret=digest(secret), client_secret=digest("the new one"))
+        for one in (secret, "the new one"):
+            assert authenticate({"client_id": "cardio", "client_secret": one})
+
+    WRONG = [
+        ({"client_id": "cardio"}, "client.auth_method"),
+        ({"client_id": "cardio", "client_secret": "wrong"}, "client.secret"),
+        ({"client_id": "cardio", "client_secret": "a%20b"}, "client.secret"),
+        ({"client_id": "cardio", "client_secret": "s" * 2_000}, "client.secret"),
+        ({"client_id": "nobody", "client_secret": "wrong"}, "client.unknown"),
+        ({"client_secret": "wrong"}, "client.missing"),
+    ]
+
+    @pytest.mark.parametrize(("params", "rule"), WRONG)
+    def test_anything_else_is_refused_without_a_challenge(self, secret, params, rule):
+        error = refused(params)
+        assert (error.refusal.rule, error.basic) == (rule, False)
+        assert "wrong" not in error.refusal.seen
+
+    def test_an_encoded_secret_is_not_decoded_twice(self, secret):
+        Client.objects.update(client_secret=digest("a b"))
+        assert refused({"client_id": "cardio", "client_secret": "a+b"}).refusal.rule == "client.secret"
+        assert authenticate({"client_id": "cardio", "client_secret": "a b"})
+
+    def test_the_header_is_not_its_method(self, secret):
+        assert refused(authorization=basic("cardio", secret)).refusal.rule == "client.auth_method"
+
+    @pytest.mark.requirement("SYM-04", "TOK-07")
+    def test_it_is_no_method_of_other_clients(self, db, ec: KeyPair):
+        registered = make_client(web_app(client_id="with-header"))
+        make_client(phone_app())
+        make_client(service(jwks=ec.jwks))
+        for client_id in ("with-header", "growth-chart", "bulk-loader"):
+            error = refused({"client_id": client_id, "client_secret": registered.secret})
+            assert (error.refusal.rule, error.refusal.seen) == ("client.auth_method", "client_secret_post")
 
 
 @pytest.mark.parametrize(

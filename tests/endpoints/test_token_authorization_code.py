@@ -531,7 +531,7 @@ class TestClientAuthentication:
         ({},                                 basic("cardio", "wrong"),                         "client.secret"),
         ({},                                 basic("cardio", ""),                              "client.secret_empty"),
         ({},                                 basic("growth-chart", ""),                        "client.auth_method"),
-        ({"client_id": "cardio", "client_secret": "x"}, "",                                    "client.secret_in_body"),
+        ({"client_id": "cardio", "client_secret": "x"}, "",                                    "client.auth_method"),
     ]  # fmt: skip
 
     @pytest.mark.parametrize(("params", "authorization", "rule"), NOBODY)

@@ -312,7 +312,7 @@ class TestClient:
         ({},                                             "",                         "client.auth_method"),
         ({"client_id": "cardio"},                        "",                         "client.auth_method"),
         ({"client_id": "nobody"},                        "",                         "client.unknown"),
-        ({"client_id": "cardio", "client_secret": "x"},  "",                         "client.secret_in_body"),
+        ({"client_id": "cardio", "client_secret": "x"},  "",                         "client.auth_method"),
         ({},                                             basic("cardio", "wrong"),   "client.secret"),
         ({},                                             basic("nobody", "wrong"),   "client.unknown"),
         ({"client_assertion": "x.y.z"},                  "",                         "assertion.type"),
