@@ -75,7 +75,7 @@ def require_patience(client_id: str, *, context: RequestContext, now: datetime) 
                 seen=f"network {source[1]}" if source else "",
                 fix="Stop the program that repeats a wrong secret, and correct the secret.",
             ),
-            retry_in=math.ceil(wait),
+            retry_after=math.ceil(wait),
         )
 
 

@@ -192,19 +192,19 @@ class ContentLengthRequired(OAuthError):
     default_description = "The request must have a Content-Length"
 
 
-class TooManyRequests(OAuthError):
-    """Too much was asked in too short a time (RFC 6585 §4). `retry_in`: whole seconds until it may go on."""
-
-    code, status = "temporarily_unavailable", 429
-    default_description = "Too many requests"
-
-    def __init__(self, refusal: Refusal, *, retry_in: int) -> None:
-        super().__init__(refusal)
-        self.retry_in = retry_in
-
-
 class TemporarilyUnavailable(OAuthError):
     """We cannot decide now, for instance because the database is away: no access (RFC 6749 §4.1.2.1)."""
 
     code, status = "temporarily_unavailable", 503
     default_description = "The service is temporarily unavailable"
+
+
+class TooManyRequests(OAuthError):
+    """The caller asks too often. `retry_after`: seconds until there is room again (RFC 6585 §4, RFC 9126 §2.3)."""
+
+    code, status = "temporarily_unavailable", 429
+    default_description = "Too many requests"
+
+    def __init__(self, refusal: Refusal, *, retry_after: int) -> None:
+        super().__init__(refusal)
+        self.retry_after = retry_after

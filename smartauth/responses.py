@@ -132,7 +132,7 @@ def _answer_to(error: OAuthError, trace_id: str) -> HttpResponse:
             response["Connection"] = "close"  # The rest of the body is not read, so nothing can follow it.
         case MethodNotAllowed(allow=allow):
             response["Allow"] = allow
-        case TooManyRequests(retry_in=seconds):
+        case TooManyRequests(retry_after=seconds):
             response["Retry-After"] = str(seconds)
         case TemporarilyUnavailable():
             response["Retry-After"] = "5"

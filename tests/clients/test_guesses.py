@@ -48,7 +48,7 @@ def attempt(
     except InvalidClient as refused:
         return refused.refusal.rule
     except TooManyRequests as refused:
-        return f"wait {refused.retry_in}"
+        return f"wait {refused.retry_after}"
     return "in"
 
 
