@@ -119,6 +119,12 @@ def test_a_burst_raises_an_alarm_and_leaves_an_audit_record(secret: str, caplog:
     assert record.details == {"network": "192.0.2.7/32"}
 
 
+def test_a_text_that_is_no_client_id_adds_nothing_to_the_alarm(caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(AT_ONCE):
+        attempt("wrong", client_id="cardio network=198.51.100.1/32\nalarm upstream-down")
+    assert caplog.messages == ["alarm client-secret-guessing client_id=(no client_id) network=192.0.2.7/32"]
+
+
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guesses, "SOURCES", 2)
     counted = Guesses()
