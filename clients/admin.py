@@ -12,7 +12,7 @@ from django.template.response import TemplateResponse
 
 from clients import switch_fields
 from clients.admin_forms import ActivationForm, ClientForm, TenantForm
-from clients.models import Activation, AssertionId, AuthMethod, Client, KeySet, Tenant
+from clients.models import WITH_SECRET, Activation, AssertionId, Client, KeySet, Tenant
 from clients.tenants import parse_policy
 from clients.traced_admin import TracedAdmin, leave_trace
 from smartauth.digests import digest, new_secret
@@ -88,7 +88,7 @@ class ClientAdmin(TracedAdmin):
         return (*self.readonly_fields, *(("client_id",) if obj else ()))
 
     def save_model(self, request: HttpRequest, obj: Any, form: ModelForm, change: bool) -> None:
-        if obj.token_endpoint_auth_method != AuthMethod.BASIC:
+        if obj.token_endpoint_auth_method not in WITH_SECRET:
             obj.client_secret = obj.previous_client_secret = ""
         elif not obj.client_secret:
             obj.secret_in_clear = new_secret()
@@ -133,7 +133,7 @@ class ClientAdmin(TracedAdmin):
     def issue_new_secret(self, request: HttpRequest, queryset: QuerySet[Client]) -> HttpResponse | None:
         issued = []
         with transaction.atomic():
-            for client in queryset.select_for_update().filter(token_endpoint_auth_method=AuthMethod.BASIC):
+            for client in queryset.select_for_update().filter(token_endpoint_auth_method__in=WITH_SECRET):
                 secret = new_secret()
                 client.previous_client_secret, client.client_secret = client.client_secret, digest(secret)
                 client.save(update_fields=["client_secret", "previous_client_secret", "updated"])

@@ -12,6 +12,7 @@ from datetime import datetime
 from urllib.parse import unquote_plus
 
 from clients.assertions import parse_assertion, verify_assertion
+from clients.guesses import note_wrong_secret, require_patience
 from clients.jwks_rules import shown
 from clients.models import AuthMethod, Client
 from clients.registered import CLIENT_ID, RegisteredClient, find_client
@@ -31,8 +32,8 @@ Audiences = Callable[[RegisteredClient], frozenset[str]]
 
 
 @dataclass(frozen=True, slots=True)
-class _BasicCredentials:
-    """One reading of a Basic header."""
+class _Credentials:
+    """A client_id with its secret, in one reading of the two."""
 
     client_id: str
     secret: str = field(repr=False)
@@ -74,9 +75,11 @@ def authenticate_client(
             )
         )
     if authorization:
-        client = _by_secret(authorization, params, context)
+        client = _by_secret(_read_basic(authorization), params, AuthMethod.BASIC, context, now)
     elif methods["client_assertion"]:
         client = _by_assertion(params, audiences, context, now)
+    elif methods["client_secret"]:
+        client = _by_secret(_read_body(params), params, AuthMethod.POST, context, now)
     else:
         client = _by_name(params, context)
     context.client_id = client.client_id
@@ -86,42 +89,37 @@ def authenticate_client(
 
 
 def _by_name(params: Mapping[str, str], context: RequestContext) -> RegisteredClient:
-    client_id = params.get("client_id", "")
+    client_id = _require_named(params)
     claim_client(context, client_id)
-    if not client_id:
-        raise InvalidClient(
-            Refusal("client.missing", "the request names no client", fix="Send client_id, or authenticate the client.")
-        )
     client = _require_approved(find_client(client_id), client_id)
-    if "client_secret" in params:
-        raise InvalidClient(
-            Refusal(
-                "client.secret_in_body",
-                "a client_secret in the body is not accepted",
-                expected=client.token_endpoint_auth_method,
-                fix="Send the secret with HTTP Basic authentication.",
-            )
-        )
     _require_method(client, AuthMethod.NONE)
     return client
 
 
-def _by_secret(authorization: str, params: Mapping[str, str], context: RequestContext) -> RegisteredClient:
-    readings = _read_basic(authorization)
-    claimed = readings[0].client_id
+def _by_secret(
+    readings: tuple[_Credentials, ...],
+    params: Mapping[str, str],
+    method: AuthMethod,
+    context: RequestContext,
+    now: datetime,
+) -> RegisteredClient:
+    claimed, basic = readings[0].client_id, method == AuthMethod.BASIC
     claim_client(context, claimed)
+    require_patience(claimed, context=context, now=now)
     # Many clients skip the form-encoding of RFC 6749 §2.3.1. Ids have no character it would change, so at most one of
     # the two readings can name a client.
     client = next((found for one in readings if (found := find_client(one.client_id))), None)
     secret_is_right = _matches(client, readings)
-    approved = _require_approved(client, claimed, basic=True)
-    _require_method(approved, AuthMethod.BASIC)
+    if not secret_is_right:
+        note_wrong_secret(claimed, context=context, now=now)
+    approved = _require_approved(client, claimed, basic=basic)
+    _require_method(approved, method)
     if not any(one.secret for one in readings):
-        raise InvalidClient(Refusal("client.secret_empty", "the client_secret is empty"), basic=True)
+        raise InvalidClient(Refusal("client.secret_empty", "the client_secret is empty"), basic=basic)
     if not secret_is_right:
         raise InvalidClient(
             Refusal("client.secret", "the client_secret is wrong", fix="Use the secret shown at registration."),
-            basic=True,
+            basic=basic,
         )
     if params.get("client_id", approved.client_id) != approved.client_id:
         raise InvalidClient(
@@ -132,12 +130,28 @@ def _by_secret(authorization: str, params: Mapping[str, str], context: RequestCo
                 seen=shown(params["client_id"]),
                 fix="Leave client_id out of the body, or send the same one.",
             ),
-            basic=True,
+            basic=basic,
         )
     return approved
 
 
-def _read_basic(authorization: str) -> tuple[_BasicCredentials, ...]:
+def _read_body(params: Mapping[str, str]) -> tuple[_Credentials, ...]:
+    """Return the credentials of the body, where they stand for themselves (RFC 6749 §2.3.1)."""
+    secret = params["client_secret"]
+    if len(secret) > MAX_SECRET:
+        raise InvalidClient(Refusal("client.secret", "the client_secret is longer than any of ours"))
+    return (_Credentials(_require_named(params), secret),)
+
+
+def _require_named(params: Mapping[str, str]) -> str:
+    if not params.get("client_id"):
+        raise InvalidClient(
+            Refusal("client.missing", "the request names no client", fix="Send client_id, or authenticate the client.")
+        )
+    return params["client_id"]
+
+
+def _read_basic(authorization: str) -> tuple[_Credentials, ...]:
     """Return the credentials read form-decoded and as they stand. Only the first colon separates (RFC 7617 §2)."""
     scheme, _, encoded = authorization.partition(" ")
     if scheme.lower() != "basic":
@@ -167,13 +181,13 @@ def _read_basic(authorization: str) -> tuple[_BasicCredentials, ...]:
             basic=True,
         )
     return (
-        _BasicCredentials(unquote_plus(client_id), unquote_plus(secret)),
-        _BasicCredentials(client_id, secret),
+        _Credentials(unquote_plus(client_id), unquote_plus(secret)),
+        _Credentials(client_id, secret),
     )
 
 
-def _matches(client: RegisteredClient | None, readings: tuple[_BasicCredentials, ...]) -> bool:
-    """Compare both readings with both digests, always: how long it takes says nothing about who exists."""
+def _matches(client: RegisteredClient | None, readings: tuple[_Credentials, ...]) -> bool:
+    """Compare every reading with two digests, always: how long it takes says nothing about who exists."""
     stored = (*(client.secret_digests if client else ()), NO_DIGEST, NO_DIGEST)[:2]
     found = False
     for reading in readings:

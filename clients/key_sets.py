@@ -18,8 +18,9 @@ from django.db import connection, transaction
 from django.db.models import Q
 
 from clients.jwks_fetch import TOTAL_TIMEOUT, fetch_jwks
-from clients.jwks_rules import Jwk, PublicKey, UnusableJwks, import_public_key, read_jwks
+from clients.jwks_rules import Jwk, PublicKey, UnusableJwks, import_public_key, read_jwks, shown
 from clients.models import KeySet
+from smartauth.alarms import raise_alarm
 from smartauth.marks import MarkedCache
 
 FORCED_EVERY = timedelta(seconds=30)
@@ -157,6 +158,8 @@ def _fetch(jwks_uri: str, now: datetime) -> Copy:
         entries = read_jwks(_decode(fetched.body))
     except UnusableJwks as problem:
         _store_problem(jwks_uri, problem, now)
+        if problem.rule == "jwks.private_key":  # The owner learns it from the receipt; an operator should not wait.
+            raise_alarm("private-key-published", jwks_uri=shown(jwks_uri))
         raise
     copy = Copy(entries, now, now + fetched.lifetime)
     _store(jwks_uri, copy)

@@ -11,7 +11,11 @@ class AuthMethod(models.TextChoices):
 
     NONE = "none", "none (public client)"
     BASIC = "client_secret_basic", "client_secret_basic"
+    POST = "client_secret_post", "client_secret_post"
     PRIVATE_KEY_JWT = "private_key_jwt", "private_key_jwt"
+
+
+WITH_SECRET = (AuthMethod.BASIC, AuthMethod.POST)
 
 
 class Client(AbstractApplication):
@@ -87,10 +91,10 @@ class Client(AbstractApplication):
         constraints = [
             models.UniqueConstraint(fields=["client_id"], name="client_id_is_unique"),
             models.CheckConstraint(
-                name="client_secret_only_with_basic",
-                condition=Q(token_endpoint_auth_method=AuthMethod.BASIC, client_type="confidential")
+                name="client_has_a_secret_exactly_where_it_shows_one",
+                condition=Q(token_endpoint_auth_method__in=WITH_SECRET, client_type="confidential")
                 & ~Q(client_secret="")
-                | ~Q(token_endpoint_auth_method=AuthMethod.BASIC) & Q(client_secret="", previous_client_secret=""),
+                | ~Q(token_endpoint_auth_method__in=WITH_SECRET) & Q(client_secret="", previous_client_secret=""),
             ),
             models.CheckConstraint(
                 name="client_is_public_exactly_without_authentication",

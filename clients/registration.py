@@ -8,7 +8,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 
 from clients.metadata import ClientMetadata, InvalidClientMetadata
-from clients.models import Activation, AuthMethod, Client
+from clients.models import WITH_SECRET, Activation, AuthMethod, Client
 from clients.tenants import TenantInfo
 from smartauth.digests import digest, new_secret
 
@@ -66,7 +66,7 @@ def register_client(
         user_id=owner,
     )
     apply_metadata(client, checked)
-    secret = new_secret() if checked.token_endpoint_auth_method == AuthMethod.BASIC else None
+    secret = new_secret() if checked.token_endpoint_auth_method in WITH_SECRET else None
     client.client_secret = digest(secret) if secret else ""
     active = {tenant.pk for tenant in activate_at}
     waiting = {tenant.pk for tenant in propose_at} - active

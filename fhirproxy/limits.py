@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from clients.tenants import TenantPolicy
-from fhirproxy.alarms import raise_alarm
 from fhirproxy.policy.outcomes import FhirRefusal
+from smartauth.alarms import raise_alarm
 from smartauth.errors import Refusal
 from smartauth.policy.access import Access
 from smartauth.rates import Buckets

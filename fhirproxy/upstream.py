@@ -16,10 +16,10 @@ from typing import Any
 
 import pycurl
 
-from fhirproxy.alarms import raise_alarm
 from fhirproxy.breakers import Breaker, breaker_of
 from fhirproxy.policy.plans import CanonicalRequest
 from fhirproxy.tenancy import UpstreamInfo
+from smartauth.alarms import raise_alarm
 from smartauth.conf import config
 from smartauth.outbound import make_curl
 

@@ -53,6 +53,17 @@ class Environment:
             raise ImproperlyConfigured(f"{name} is {text!r}; it must be {what} between 1 and {most}.")
         return int(text)
 
+    def choices(self, name: str, options: tuple[str, ...], *, required: tuple[str, ...] = ()) -> tuple[str, ...]:
+        """Return a comma list out of `options`, in its own order, with all of `required`; unset: all of them."""
+        chosen = tuple(dict.fromkeys(self._list(name))) or options
+        for one in chosen:
+            if one not in options:
+                raise ImproperlyConfigured(f"{name} holds {one!r}; each must be one of {', '.join(options)}.")
+        for one in required:
+            if one not in chosen:
+                raise ImproperlyConfigured(f"{name} leaves out {one}, which it must have.")
+        return chosen
+
     def port(self, name: str, default: int) -> int:
         """Return a TCP port."""
         return self.number(name, default, most=65535, what="a port")

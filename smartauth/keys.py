@@ -41,8 +41,16 @@ class Signer:
         return jwt.encode({"alg": self.alg, "kid": self.kid, "typ": typ}, claims, self.key, algorithms=[self.alg])
 
 
+@dataclass(frozen=True, slots=True)
+class _Published:
+    """The JWKs of one moment. `until`: when the first of them may go, None while none is retired."""
+
+    jwks: tuple[dict[str, Any], ...]
+    until: datetime | None
+
+
 _signers: MarkedCache[tuple[str, str], Signer] = MarkedCache(max_size=8)
-_published: MarkedCache[None, tuple[dict[str, Any], ...]] = MarkedCache(max_size=1)
+_published: MarkedCache[None, _Published] = MarkedCache(max_size=1)
 
 
 def access_token_signer(now: datetime) -> Signer:
@@ -61,7 +69,10 @@ def published_keys(now: datetime) -> tuple[dict[str, Any], ...]:
     Every key that may sign is made here at the latest: a client that has just read the set must know it.
     """
     make_missing(now)
-    return _published.get(None, lambda: _load_published(now), tags=lambda _: (keys_mark(),))
+    found = _published.get(
+        None, lambda: _load_published(now), tags=lambda _: (keys_mark(),), expires_at=lambda one: one.until
+    )
+    return found.jwks
 
 
 def make_missing(now: datetime) -> None:
@@ -111,7 +122,14 @@ def rotate(
 
 def longest_use() -> timedelta:
     """Return how long a retired key may still be needed to verify something it signed."""
-    return config().access_token_lifetime + timedelta(minutes=5)
+    settings = config()
+    longest = max(
+        settings.access_token_lifetime,
+        settings.public_token_lifetime,
+        settings.service_token_lifetime,
+        settings.id_token_lifetime,
+    )
+    return longest + timedelta(minutes=5)
 
 
 def _signer(purpose: SigningKey.Purpose, alg: str, now: datetime) -> Signer:
@@ -136,9 +154,11 @@ def _first(purpose: SigningKey.Purpose, alg: str, now: datetime) -> SigningKey:
     return row
 
 
-def _load_published(now: datetime) -> tuple[dict[str, Any], ...]:
+def _load_published(now: datetime) -> _Published:
     alive = ~Q(state=SigningKey.State.RETIRED) | Q(retired_at__gt=now - longest_use())
-    return tuple(SigningKey.objects.filter(alive).order_by("-created_at").values_list("public_jwk", flat=True))
+    rows = SigningKey.objects.filter(alive).order_by("-created_at").values_list("public_jwk", "retired_at")
+    retired = [retired_at for _, retired_at in rows if retired_at is not None]
+    return _Published(tuple(jwk for jwk, _ in rows), min(retired) + longest_use() if retired else None)
 
 
 @lru_cache(maxsize=16)

@@ -8,7 +8,7 @@ from django.core.exceptions import ImproperlyConfigured
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.errors import ProgrammingError
 
-from smartauth.conf import Config
+from smartauth.conf import ASSERTION_ALGORITHMS, Config
 from smartauth.digests import new_secret
 from smartauth.environment import Environment
 from smartauth.slugs import is_tenant_slug
@@ -95,6 +95,8 @@ if DEFAULT_TENANT is not None and not is_tenant_slug(DEFAULT_TENANT):
     raise ImproperlyConfigured(f"SMARTAUTH_DEFAULT_TENANT is {DEFAULT_TENANT!r}, which cannot be the slug of a tenant.")
 
 SANDBOX_RATE = 60_000  # On one developer's machine everybody has the same address, and much is tried quickly.
+OPAQUE = env.choice("SMARTAUTH_ACCESS_TOKEN_FORMAT", ("jwt", "opaque"), "jwt") == "opaque"
+
 SMARTAUTH = Config(
     mode="sandbox" if SANDBOX else "production",
     base_url=BASE_URL,
@@ -107,6 +109,11 @@ SMARTAUTH = Config(
     rate_per_address=env.number("SMARTAUTH_RATE_PER_ADDRESS", SANDBOX_RATE if SANDBOX else 600, most=1_000_000),
     rate_per_client=env.number("SMARTAUTH_RATE_PER_CLIENT", SANDBOX_RATE if SANDBOX else 6_000, most=1_000_000),
     errors_after_sign_in=env.flag("SMARTAUTH_ERRORS_AFTER_SIGN_IN"),
+    # SMART 2.2 client-confidential-asymmetric: a client may count on these two.
+    assertion_algorithms=env.choices(
+        "SMARTAUTH_ASSERTION_ALGORITHMS", ASSERTION_ALGORITHMS, required=("RS384", "ES384")
+    ),
+    access_token_format="opaque" if OPAQUE else "jwt",
 )
 
 # Who answers the picker and the consent page: see smartauth/records.py.

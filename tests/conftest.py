@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from pytest_django import Settings
 
+from clients.guesses import guesses
 from clients.key_pairs import KeyPair, generate_key_pair
 from smartauth.conf import Config
 from smartauth.marks.poller import poller
@@ -27,6 +28,12 @@ def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: N
     yield
     if postgres.is_idle(cluster):
         postgres.stop(cluster)
+
+
+@pytest.fixture(autouse=True)
+def nobody_guessed() -> None:
+    """Forget wrong secrets of other tests: they all come from the same address."""
+    guesses.clear()
 
 
 @pytest.fixture(scope="session")

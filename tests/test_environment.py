@@ -9,6 +9,7 @@ import pytest
 from cryptography.fernet import Fernet
 from django.core.exceptions import ImproperlyConfigured
 
+from smartauth.conf import ASSERTION_ALGORITHMS
 from smartauth.environment import Environment
 from smartauth.sandbox import running
 from tests.servers import ROOT
@@ -63,6 +64,10 @@ BAD = [
     ("SMARTAUTH_RATE_PER_CLIENT", "unlimited", "between 1 and 1000000"),
     ("SMARTAUTH_ERRORS_AFTER_SIGN_IN", "yes", "must be one of on, off"),
     ("PORT", "99999", "between 1 and 65535"),
+    ("SMARTAUTH_ACCESS_TOKEN_FORMAT", "paseto", "must be one of jwt, opaque"),
+    ("SMARTAUTH_ASSERTION_ALGORITHMS", "RS384,ES384,HS256", "holds 'HS256'"),
+    ("SMARTAUTH_ASSERTION_ALGORITHMS", "RS384,ES384,none", "holds 'none'"),
+    ("SMARTAUTH_ASSERTION_ALGORITHMS", "RS384", "leaves out ES384"),
 ]
 
 
@@ -99,6 +104,17 @@ def test_debugging_tokens_do_not_exist_in_production(tmp_path: Path) -> None:
     )
     assert done.returncode == 1
     assert "Unknown command: 'issue_token'" in done.stderr
+
+
+@pytest.mark.requirement("ASYM-03")
+def test_a_list_of_algorithms_has_its_own_order_and_is_complete_when_unset() -> None:
+    def chosen(text: str) -> tuple[str, ...]:
+        return Environment({"ALGS": text}).choices("ALGS", ASSERTION_ALGORITHMS, required=("RS384", "ES384"))
+
+    assert chosen("") == ASSERTION_ALGORITHMS
+    assert chosen("ES384, RS384,ES384") == ("ES384", "RS384")
+    assert {"RS384", "ES384"} <= set(ASSERTION_ALGORITHMS)
+    assert not [alg for alg in ASSERTION_ALGORITHMS if alg == "none" or alg.startswith("HS")]
 
 
 BASE_URLS = [

@@ -102,6 +102,7 @@ def test_a_foreign_host_is_refused_without_an_echo(client: Any, host: str) -> No
     assert Receipt.objects.get(trace_id=answer.headers["X-Trace-Id"]).rule == "http.host"
 
 
+@pytest.mark.requirement("TOK-26")
 def test_protocol_endpoints_set_no_cookie_and_ask_for_none(client: Any) -> None:
     answer = client.post("/auth/token", "grant_type=x", content_type=FORM)
     assert not answer.cookies

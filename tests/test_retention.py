@@ -77,6 +77,7 @@ def test_expired_tokens_go_after_a_while_in_batches(client_row: Client, user: Us
     assert AccessToken.objects.count() == 2
 
 
+@pytest.mark.requirement("ASYM-17")
 def test_an_assertion_id_stays_until_no_assertion_with_it_could_be_accepted(client_row: Client) -> None:
     for name, expires_at in (("old", NOW - timedelta(minutes=5)), ("within leeway", NOW - timedelta(seconds=30))):
         AssertionId.objects.create(client=client_row, jti_digest=digest(name), expires_at=expires_at)

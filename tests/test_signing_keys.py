@@ -26,6 +26,7 @@ def published(now: datetime) -> set[str]:
     return {key["kid"] for key in keys.published_keys(now)} & mine
 
 
+@pytest.mark.requirement("KEYS-09", "KEYS-12")
 def test_the_first_key_is_made_at_first_use_and_its_private_part_is_sealed() -> None:
     signer = keys.access_token_signer(timezone.now())
     row = SigningKey.objects.get()
@@ -35,6 +36,7 @@ def test_the_first_key_is_made_at_first_use_and_its_private_part_is_sealed() -> 
     assert set(row.public_jwk) == {"kty", "crv", "x", "y", "kid", "use", "alg"}
 
 
+@pytest.mark.requirement("KEYS-11")
 def test_a_key_is_published_before_it_signs_and_after_it_retired(client: Any) -> None:
     now = timezone.now()
     first = keys.access_token_signer(now)
@@ -53,6 +55,7 @@ def test_a_key_is_published_before_it_signs_and_after_it_retired(client: Any) ->
     assert published(long_after) == {following.kid}
 
 
+@pytest.mark.requirement("KEYS-10", "KEYS-11")
 def test_every_key_that_may_sign_is_published_before_it_does() -> None:
     now = timezone.now()
     listed = {(key["kty"], key["alg"], key["kid"]) for key in keys.published_keys(now)}
@@ -85,6 +88,7 @@ def test_the_command_moves_keys_on_by_one_step(capsys: pytest.CaptureFixture[str
         call_command("rotate_keys")
 
 
+@pytest.mark.requirement("KEYS-12")
 def test_what_is_sealed_opens_with_any_configured_key_and_for_its_purpose_only(configure: Configure) -> None:
     old, new = Fernet.generate_key().decode(), Fernet.generate_key().decode()
     configure(encryption_keys=(old,))

@@ -12,7 +12,7 @@ RESPONSE_MODES = ("query",)
 CODE_CHALLENGE_METHODS = ("S256",)
 SUBJECT_TYPES = ("public",)
 ID_TOKEN_CLAIMS = ("sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "at_hash", "fhirUser", "profile")
-SECRET_METHODS = ("client_secret_basic",)  # of clients that share a secret with us
+SECRET_METHODS = ("client_secret_basic", "client_secret_post")  # of clients that share a secret with us
 KEY_METHOD = "private_key_jwt"
 PUBLIC_METHOD = "none"  # SMART has no word for it among the methods, RFC 8414 has
 # A caller of introspection may show a token instead: RFC 8414 §2 takes its type for the name of the method.

@@ -110,6 +110,9 @@ CLAIMS = [
 ]
 
 
+@pytest.mark.requirement(
+    "ASYM-11", "ASYM-12", "ASYM-13", "ASYM-14", "ASYM-15", "ASYM-16", "ASYM-17", "JWT-04", "JWT-05", "T-03"
+)
 @pytest.mark.parametrize(("changes", "rule"), CLAIMS)
 def test_each_claim_has_its_rule(changes, rule, bulk_loader, ec: KeyPair):
     assertion = signed(ec, claims_at(**changes))
@@ -143,6 +146,7 @@ HEADERS = [
 ]
 
 
+@pytest.mark.requirement("ASYM-04", "ASYM-05", "ASYM-06", "ASYM-08", "JWT-07")
 @pytest.mark.parametrize(("changes", "rule"), HEADERS)
 def test_each_header_member_has_its_rule(changes, rule, bulk_loader, ec: KeyPair):
     assertion = signed(ec, claims_at(), **changes)
@@ -154,6 +158,7 @@ def test_each_header_member_has_its_rule(changes, rule, bulk_loader, ec: KeyPair
         assert not AssertionId.objects.exists()
 
 
+@pytest.mark.requirement("ASYM-03")
 @pytest.mark.parametrize("alg", ["RS256", "RS384", "PS256", "PS384"])
 def test_rsa_keys_sign_in_each_algorithm_of_the_list(alg, db, rsa: KeyPair):
     bare = {name: value for name, value in rsa.public_jwk.items() if name != "alg"}
@@ -161,6 +166,7 @@ def test_rsa_keys_sign_in_each_algorithm_of_the_list(alg, db, rsa: KeyPair):
     assert verify(signed(rsa, claims_at(), alg=alg)).client_id == "bulk-loader"
 
 
+@pytest.mark.requirement("ASYM-03")
 def test_an_algorithm_outside_the_list_is_refused(db, rsa: KeyPair, configure):
     bare = {name: value for name, value in rsa.public_jwk.items() if name != "alg"}
     make_client(service(jwks={"keys": [bare]}))
@@ -182,6 +188,7 @@ def unsigned(header: object, claims: object, signature: str = "AAAA") -> str:
 GOOD_HEADER = {"alg": "ES384", "kid": "ec-1", "typ": "JWT"}
 
 
+@pytest.mark.requirement("ASYM-03", "ASYM-10", "JWT-03", "JWT-06")
 @pytest.mark.parametrize(
     ("header", "rule"),
     [
@@ -203,6 +210,7 @@ def test_headers_no_library_would_write_are_refused(header, rule, bulk_loader):
     assert not AssertionId.objects.exists()
 
 
+@pytest.mark.requirement("ASYM-03", "JWT-03")
 def test_the_public_key_is_no_shared_secret(bulk_loader, ec: KeyPair):
     key = OctKey.import_key(json.dumps(ec.public_jwk))
     forged = jose.serialize_compact({**GOOD_HEADER, "alg": "HS384"}, json.dumps(claims_at()), key, algorithms=["HS384"])
@@ -233,6 +241,7 @@ FORMS = [
 ]
 
 
+@pytest.mark.requirement("ASYM-02", "JWT-01", "JWT-02", "JWT-08")
 @pytest.mark.parametrize(("text", "rule"), FORMS)
 def test_what_is_not_one_compact_jws_is_refused(text, rule):
     with pytest.raises(InvalidClient) as refused:
@@ -240,6 +249,7 @@ def test_what_is_not_one_compact_jws_is_refused(text, rule):
     assert refused.value.refusal.rule == rule
 
 
+@pytest.mark.requirement("ASYM-17", "ASYM-20", "T-05")
 def test_a_signature_by_another_key_is_refused_and_spends_nothing(bulk_loader, ec: KeyPair):
     mallory = generate_key_pair("ES384", kid="ec-1")
     claims = claims_at()
@@ -248,6 +258,7 @@ def test_a_signature_by_another_key_is_refused_and_spends_nothing(bulk_loader, e
     assert verify(signed(ec, claims)).jti == claims["jti"]
 
 
+@pytest.mark.requirement("JWT-10")
 def test_a_changed_payload_and_a_der_signature_do_not_verify(bulk_loader, ec: KeyPair):
     header, _, signature = signed(ec, claims_at()).split(".")
     assert refused_rule(f"{header}.{encoded(claims_at())}.{signature}") == "assertion.signature"
@@ -255,6 +266,7 @@ def test_a_changed_payload_and_a_der_signature_do_not_verify(bulk_loader, ec: Ke
     assert refused_rule(f"{header}.{encoded(claims_at())}.{der.decode()}") == "assertion.signature"
 
 
+@pytest.mark.requirement("ASYM-21")
 def test_a_registered_algorithm_is_the_only_one(db, rsa: KeyPair, ec: KeyPair):
     jwks = {"keys": [rsa.public_jwk, ec.public_jwk]}
     make_client(service(jwks=jwks, token_endpoint_auth_signing_alg="ES384"))
@@ -262,6 +274,7 @@ def test_a_registered_algorithm_is_the_only_one(db, rsa: KeyPair, ec: KeyPair):
     assert verify(signed(ec, claims_at()))
 
 
+@pytest.mark.requirement("ASYM-09")
 @pytest.mark.parametrize(
     ("change", "rule"),
     [
@@ -279,12 +292,14 @@ def test_the_key_must_be_published_for_this(change, rule, db, ec: KeyPair):
         verify(signed(ec, claims_at()))
 
 
+@pytest.mark.requirement("ASYM-09")
 def test_the_curve_must_be_the_algorithm_s(db, ec: KeyPair, ec256: KeyPair):
     other = {name: value for name, value in ec256.public_jwk.items() if name != "alg"} | {"kid": "ec-1"}
     make_client(service(jwks={"keys": [other]}))
     assert refused_rule(signed(ec, claims_at())) == "jwks.key_curve"
 
 
+@pytest.mark.requirement("ASYM-16")
 def test_an_assertion_works_once_and_stays_spent(bulk_loader, ec: KeyPair):
     assertion = signed(ec, claims_at())
     verify(assertion)
@@ -292,6 +307,7 @@ def test_an_assertion_works_once_and_stays_spent(bulk_loader, ec: KeyPair):
     assert AssertionId.objects.count() == 1
 
 
+@pytest.mark.requirement("ASYM-16")
 def test_the_same_jti_of_two_clients_is_two(bulk_loader, rsa: KeyPair, ec: KeyPair):
     make_client(service(client_id="cardio-etl", jwks=rsa.jwks))
     verify(signed(ec, claims_at(jti="one")))
@@ -299,6 +315,7 @@ def test_the_same_jti_of_two_clients_is_two(bulk_loader, rsa: KeyPair, ec: KeyPa
     assert AssertionId.objects.count() == 2
 
 
+@pytest.mark.requirement("ASYM-17")
 @pytest.mark.django_db(transaction=True)
 def test_a_jti_is_never_spent_inside_a_transaction_that_could_take_it_back(rsa: KeyPair, ec: KeyPair):
     make_client(service(jwks=ec.jwks))
@@ -312,6 +329,7 @@ def test_a_jti_is_never_spent_inside_a_transaction_that_could_take_it_back(rsa: 
     assert refused_rule(assertion) == "assertion.jti_replayed"
 
 
+@pytest.mark.requirement("ASYM-17")
 @pytest.mark.django_db(transaction=True)
 def test_of_many_copies_at_once_exactly_one_counts(ec: KeyPair):
     make_client(service(jwks=ec.jwks))

@@ -59,6 +59,7 @@ def test_a_public_client_is_named_by_client_id(db):
     assert context.client_id == "growth-chart"
 
 
+@pytest.mark.requirement("TOK-05", "T-62")
 def test_a_confidential_client_cannot_pass_for_a_public_one(secret, bulk_loader):
     for client_id in ("cardio", "bulk-loader"):
         assert refused({"client_id": client_id}).refusal.rule == "client.auth_method"
@@ -75,6 +76,7 @@ def test_unknown_ids_are_refused_whatever_their_characters(db, client_id):
     assert (error.refusal.rule, error.basic) == ("client.unknown", True)
 
 
+@pytest.mark.requirement("SYM-01")
 @pytest.mark.parametrize("scheme", ["Basic", "basic", "BASIC"])
 def test_the_secret_authenticates_with_basic(secret, scheme):
     context = new_context()
@@ -83,12 +85,14 @@ def test_the_secret_authenticates_with_basic(secret, scheme):
     assert context.client_id == "cardio"
 
 
+@pytest.mark.requirement("TOK-08")
 def test_basic_with_the_same_client_id_in_the_body_is_one_method(secret):
     assert authenticate({"client_id": "cardio"}, authorization=basic("cardio", secret))
     error = refused({"client_id": "mallory"}, authorization=basic("cardio", secret))
     assert (error.refusal.rule, error.basic) == ("client.id_mismatch", True)
 
 
+@pytest.mark.requirement("SYM-02", "SYM-03", "T-63")
 def test_form_encoded_and_raw_secrets_both_work_and_the_first_colon_separates(secret):
     odd = "a%2Bb:c+d/é"
     Client.objects.filter(client_id="cardio").update(client_secret=digest(odd))
@@ -105,6 +109,7 @@ def test_both_secrets_of_a_rotation_work(secret):
     assert authenticate(authorization=basic("cardio", "the new one"))
 
 
+@pytest.mark.requirement("SYM-03")
 @pytest.mark.parametrize(
     ("authorization", "rule", "is_basic"),
     [
@@ -143,20 +148,73 @@ def test_a_credential_without_its_scheme_does_not_reach_the_receipt(db, authoriz
     assert (error.refusal.rule, error.refusal.seen, error.basic) == ("client.auth_scheme", seen, True)
 
 
+@pytest.mark.requirement("SYM-08")
 def test_an_empty_secret_never_authenticates_not_even_a_public_client(db):
     make_client(phone_app())
     error = refused(authorization=basic("growth-chart", ""))
     assert (error.refusal.rule, error.basic) == ("client.auth_method", True)
 
 
+@pytest.mark.requirement("TOK-07")
 def test_a_client_with_keys_cannot_use_a_secret(bulk_loader):
     assert refused(authorization=basic("bulk-loader", "anything")).refusal.rule == "client.auth_method"
 
 
-def test_a_secret_in_the_body_is_no_method_here(secret):
-    assert refused({"client_id": "cardio", "client_secret": secret}).refusal.rule == "client.secret_in_body"
+class TestSecretInTheBody:
+    """client_secret_post, for the clients that are registered for it and for no other."""
+
+    @pytest.fixture
+    def secret(self, db) -> str:
+        registered = make_client(web_app(token_endpoint_auth_method="client_secret_post"))
+        assert registered.secret
+        assert registered.client.client_secret == digest(registered.secret)
+        return registered.secret
+
+    @pytest.mark.requirement("SYM-04")
+    def test_it_authenticates_a_client_registered_for_it(self, secret):
+        context = new_context()
+        assert authenticate({"client_id": "cardio", "client_secret": secret}, context=context).client_id == "cardio"
+        assert context.client_id == "cardio"
+
+    def test_both_secrets_of_a_rotation_work(self, secret):
+        Client.objects.update(previous_client_secret=digest(secret), client_secret=digest("the new one"))
+        for one in (secret, "the new one"):
+            assert authenticate({"client_id": "cardio", "client_secret": one})
+
+    WRONG = [
+        ({"client_id": "cardio"}, "client.auth_method"),
+        ({"client_id": "cardio", "client_secret": "wrong"}, "client.secret"),
+        ({"client_id": "cardio", "client_secret": "a%20b"}, "client.secret"),
+        ({"client_id": "cardio", "client_secret": "s" * 2_000}, "client.secret"),
+        ({"client_id": "nobody", "client_secret": "wrong"}, "client.unknown"),
+        ({"client_secret": "wrong"}, "client.missing"),
+    ]
+
+    @pytest.mark.parametrize(("params", "rule"), WRONG)
+    def test_anything_else_is_refused_without_a_challenge(self, secret, params, rule):
+        error = refused(params)
+        assert (error.refusal.rule, error.basic) == (rule, False)
+        assert "wrong" not in error.refusal.seen
+
+    def test_an_encoded_secret_is_not_decoded_twice(self, secret):
+        Client.objects.update(client_secret=digest("a b"))
+        assert refused({"client_id": "cardio", "client_secret": "a+b"}).refusal.rule == "client.secret"
+        assert authenticate({"client_id": "cardio", "client_secret": "a b"})
+
+    def test_the_header_is_not_its_method(self, secret):
+        assert refused(authorization=basic("cardio", secret)).refusal.rule == "client.auth_method"
+
+    @pytest.mark.requirement("SYM-04", "TOK-07")
+    def test_it_is_no_method_of_other_clients(self, db, ec: KeyPair):
+        registered = make_client(web_app(client_id="with-header"))
+        make_client(phone_app())
+        make_client(service(jwks=ec.jwks))
+        for client_id in ("with-header", "growth-chart", "bulk-loader"):
+            error = refused({"client_id": client_id, "client_secret": registered.secret})
+            assert (error.refusal.rule, error.refusal.seen) == ("client.auth_method", "client_secret_post")
 
 
+@pytest.mark.requirement("TOK-06")
 @pytest.mark.parametrize(
     "params",
     [
@@ -171,6 +229,7 @@ def test_two_methods_are_an_invalid_request(secret, params):
     assert error.value.refusal.rule == "client.two_methods"
 
 
+@pytest.mark.requirement("TOK-06")
 def test_a_secret_beside_an_assertion_is_an_invalid_request(bulk_loader, ec: KeyPair):
     with pytest.raises(InvalidRequest) as error:
         authenticate(with_assertion(signed(ec, claims_at()), client_secret="s"))
@@ -178,6 +237,7 @@ def test_a_secret_beside_an_assertion_is_an_invalid_request(bulk_loader, ec: Key
     assert not AssertionId.objects.exists()
 
 
+@pytest.mark.requirement("TOK-08", "ASYM-22")
 def test_an_assertion_authenticates(bulk_loader, ec: KeyPair):
     context = new_context()
     assert authenticate(with_assertion(signed(ec, claims_at())), context=context).client_id == "bulk-loader"
@@ -185,6 +245,7 @@ def test_an_assertion_authenticates(bulk_loader, ec: KeyPair):
     assert authenticate(with_assertion(signed(ec, claims_at()), client_id="bulk-loader"))
 
 
+@pytest.mark.requirement("ASYM-01", "T-07")
 @pytest.mark.parametrize(
     ("params", "rule"),
     [
@@ -199,17 +260,20 @@ def test_an_assertion_comes_with_its_type(db, params, rule):
     assert refused(params).refusal.rule == rule
 
 
+@pytest.mark.requirement("TOK-08", "ASYM-22")
 def test_client_id_must_be_the_sub(bulk_loader, ec: KeyPair):
     params = with_assertion(signed(ec, claims_at()), client_id="cardio")
     assert refused(params).refusal.rule == "client.id_mismatch"
     assert not AssertionId.objects.exists()
 
 
+@pytest.mark.requirement("TOK-07")
 def test_a_client_with_a_secret_cannot_use_an_assertion(secret, ec: KeyPair):
     assertion = signed(ec, claims_at(iss="cardio", sub="cardio"))
     assert refused(with_assertion(assertion)).refusal.rule == "client.auth_method"
 
 
+@pytest.mark.requirement("ASYM-20")
 def test_an_unknown_client_is_told_no_more_than_a_bad_signature(bulk_loader, ec: KeyPair, rsa: KeyPair):
     unknown = refused(with_assertion(signed(ec, claims_at(iss="nobody", sub="nobody"))))
     assert unknown.refusal.rule == "client.unknown"
@@ -226,6 +290,7 @@ STATUSES = [
 ]
 
 
+@pytest.mark.requirement("ASYM-11", "TOK-24")
 @pytest.mark.parametrize(("status", "rule"), STATUSES)
 def test_only_approved_clients_get_in_by_any_method(secret, bulk_loader, ec: KeyPair, status, rule):
     make_client(phone_app())

@@ -42,6 +42,7 @@ LIFETIMES = [
 ]
 
 
+@pytest.mark.requirement("KEYS-02", "T-10")
 @pytest.mark.parametrize(("cache_control", "age", "seconds"), LIFETIMES)
 def test_a_copy_lives_as_long_as_the_answer_allows_and_an_hour_at_most(cache_control, age, seconds):
     headers = [("cache-control", cache_control)] if cache_control is not None else []
@@ -97,6 +98,7 @@ ADDRESSES = [
 ]
 
 
+@pytest.mark.requirement("KEYS-05", "T-11")
 @pytest.mark.parametrize(("address", "public"), ADDRESSES)
 def test_only_addresses_of_the_public_internet_are_connected_to(address, public):
     assert is_public(ip_address(address)) is public
@@ -141,6 +143,7 @@ URLS = [
 ]
 
 
+@pytest.mark.requirement("KEYS-05")
 @pytest.mark.parametrize("mode", ["production", "sandbox"])
 @pytest.mark.parametrize(("url", "production", "sandbox"), URLS)
 def test_a_jwks_uri_is_https_on_a_public_host(url, production, sandbox, mode, configure: Configure):
@@ -159,6 +162,7 @@ def refused_rule(url: str) -> str:
     return refused.value.rule
 
 
+@pytest.mark.requirement("KEYS-01")
 def test_a_fetch_sends_no_credentials_and_asks_for_json(jwks_host: JwksHost, monkeypatch):
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     jwks_host.page = Page({"keys": []}, headers=(("Set-Cookie", "a=b"), ("Cache-Control", "max-age=60")))
@@ -169,6 +173,7 @@ def test_a_fetch_sends_no_credentials_and_asks_for_json(jwks_host: JwksHost, mon
         assert not {"cookie", "authorization"} & set(visit)
 
 
+@pytest.mark.requirement("KEYS-05")
 def test_the_sandbox_reaches_loopback_and_production_does_not(jwks_host: JwksHost, configure: Configure):
     assert fetch_jwks(jwks_host.url).body
     configure(mode="production")
@@ -176,6 +181,7 @@ def test_the_sandbox_reaches_loopback_and_production_does_not(jwks_host: JwksHos
     assert jwks_host.visits == 1
 
 
+@pytest.mark.requirement("KEYS-05", "T-11")
 @pytest.mark.parametrize("host", ["localhost", "2130706433", "0x7f.1", "017700000001", "127.1"])
 def test_a_name_or_odd_spelling_of_a_private_address_is_refused_where_the_socket_is_made(host, configure: Configure):
     with run_jwks_host() as jwks_host:
@@ -186,6 +192,7 @@ def test_a_name_or_odd_spelling_of_a_private_address_is_refused_where_the_socket
         assert jwks_host.visits == 0
 
 
+@pytest.mark.requirement("KEYS-05", "T-11")
 def test_redirects_are_not_followed(jwks_host: JwksHost):
     jwks_host.page = Page(status=302, headers=(("Location", jwks_host.url),))
     assert refused_rule(jwks_host.url) == "jwks.redirect"
@@ -198,6 +205,7 @@ def test_only_200_counts(jwks_host: JwksHost, status):
     assert refused_rule(jwks_host.url) == "jwks.status"
 
 
+@pytest.mark.requirement("KEYS-05")
 def test_a_body_may_have_256_kilobytes_and_not_one_more(jwks_host: JwksHost):
     jwks_host.page = Page(b" " * MAX_BYTES)
     assert len(fetch_jwks(jwks_host.url).body) == MAX_BYTES
@@ -205,6 +213,7 @@ def test_a_body_may_have_256_kilobytes_and_not_one_more(jwks_host: JwksHost):
     assert refused_rule(jwks_host.url) == "jwks.too_large"
 
 
+@pytest.mark.requirement("KEYS-05")
 def test_a_slow_host_is_given_up(jwks_host: JwksHost, monkeypatch):
     monkeypatch.setattr(jwks_fetch, "TOTAL_TIMEOUT", 200)
     jwks_host.page = Page(delay=0.5)
@@ -218,6 +227,7 @@ def test_a_closed_port_and_a_name_without_address_are_told_apart():
     assert refused_rule("https://nobody.invalid/jwks.json") == "jwks.dns"
 
 
+@pytest.mark.requirement("KEYS-05")
 def test_a_listed_private_host_works_with_a_trusted_certificate_only(tmp_path, configure: Configure, monkeypatch):
     context, certificate = self_signed(tmp_path)
     with run_jwks_host(context) as jwks_host:

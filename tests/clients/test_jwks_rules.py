@@ -19,6 +19,7 @@ def test_good_keys_are_read_and_registrable(rsa: KeyPair, ec: KeyPair):
     require_registrable(document)
 
 
+@pytest.mark.requirement("KEYS-06")
 @pytest.mark.parametrize(
     ("document", "rule"),
     [
@@ -36,10 +37,12 @@ def test_a_document_that_is_no_key_set_is_refused_everywhere(document, rule):
     assert refused_rule(require_registrable, document) == rule
 
 
+@pytest.mark.requirement("KEYS-06")
 def test_a_hundred_entries_are_read(ec: KeyPair):
     assert len(read_jwks({"keys": [ec.public_jwk] * 100})) == 100
 
 
+@pytest.mark.requirement("KEYS-06")
 @pytest.mark.parametrize("member", ["d", "p", "q", "dp", "dq", "qi", "oth", "k"])
 def test_one_private_member_condemns_the_set(member, rsa: KeyPair, ec: KeyPair):
     document = {"keys": [rsa.public_jwk, {**ec.public_jwk, member: "AQAB"}]}
@@ -60,6 +63,7 @@ def test_the_refusal_of_a_private_key_does_not_repeat_it(ec: KeyPair):
     assert str(private["d"]) not in f"{refused.value} {vars(refused.value)}"
 
 
+@pytest.mark.requirement("KEYS-06")
 def test_entries_of_unknown_kind_or_without_usable_kid_are_skipped(ec: KeyPair):
     strange = [{"kty": "OKP", "kid": "okp"}, {"kid": "nothing"}, {**ec.public_jwk, "kid": 7}, {"kty": "EC"}]
     strange += [{**ec.public_jwk, "kid": bad} for bad in ("", "a\x00b", "\ud800", "k" * 256)]
@@ -86,6 +90,7 @@ BAD_KEYS = [
 ]
 
 
+@pytest.mark.requirement("JWT-10")
 @pytest.mark.parametrize(("kind", "change", "rule"), BAD_KEYS)
 def test_a_key_that_is_not_whole_is_refused(kind, change, rule, rsa: KeyPair, ec: KeyPair):
     good = {"rsa": rsa, "ec": ec}[kind].public_jwk
@@ -96,6 +101,7 @@ def test_a_key_that_is_not_whole_is_refused(kind, change, rule, rsa: KeyPair, ec
     read_jwks({"keys": [bad]})  # Published beside good keys it harms nobody until it is chosen.
 
 
+@pytest.mark.requirement("ASYM-09")
 def test_a_short_rsa_key_is_weak():
     assert refused_rule(import_public_key, weak_rsa()) == "jwks.weak_key"
 

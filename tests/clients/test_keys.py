@@ -46,6 +46,7 @@ def forget_in_process() -> None:
     key_sets._copies.clear()
 
 
+@pytest.mark.requirement("KEYS-02", "KEYS-03", "T-10")
 @pytest.mark.parametrize(("cache_control", "seconds"), [("max-age=120", 120), (None, 300), ("max-age=99999", 3600)])
 def test_a_copy_is_used_until_it_expires_and_never_after(client, jwks_host, ec: KeyPair, cache_control, seconds):
     jwks_host.publish(ec.public_jwk, cache_control=cache_control)
@@ -56,6 +57,7 @@ def test_a_copy_is_used_until_it_expires_and_never_after(client, jwks_host, ec: 
     assert jwks_host.visits == 2
 
 
+@pytest.mark.requirement("KEYS-02")
 @pytest.mark.parametrize("cache_control", ["no-store", "no-cache", "max-age=0"])
 def test_an_answer_that_may_not_be_kept_serves_one_verification(client, jwks_host, ec: KeyPair, cache_control):
     jwks_host.publish(ec.public_jwk, cache_control=cache_control)
@@ -94,6 +96,7 @@ def test_a_mark_ends_the_copy_a_process_keeps(serving, client, jwks_host, ec: Ke
     assert jwks_host.visits == 2
 
 
+@pytest.mark.requirement("KEYS-03")
 def test_workers_share_one_copy(client, jwks_host, ec: KeyPair):
     jwks_host.publish(ec.public_jwk)
     find_verification_key(client, "ec-1", "ES384", now=NOW)
@@ -102,6 +105,7 @@ def test_workers_share_one_copy(client, jwks_host, ec: KeyPair):
     assert jwks_host.visits == 1
 
 
+@pytest.mark.requirement("KEYS-08")
 def test_a_withdrawn_key_stops_when_the_copy_expires(client, jwks_host, rsa: KeyPair, ec: KeyPair):
     jwks_host.publish(ec.public_jwk, cache_control="max-age=60")
     find_verification_key(client, "ec-1", "ES384", now=NOW)
@@ -110,6 +114,7 @@ def test_a_withdrawn_key_stops_when_the_copy_expires(client, jwks_host, rsa: Key
     assert refusal(client, now=after(60)).rule == "jwks.kid_unknown"
 
 
+@pytest.mark.requirement("KEYS-04", "T-10")
 def test_an_unknown_kid_fetches_at_once_and_then_once_in_thirty_seconds(client, jwks_host, rsa: KeyPair, ec: KeyPair):
     jwks_host.publish(rsa.public_jwk)
     find_verification_key(client, "rsa-1", "RS384", now=NOW)
@@ -147,6 +152,7 @@ def private(pair: KeyPair) -> dict:
     return dict(load_private_key(pair.private_pem).as_dict(private=True)) | {"kid": "ec-1"}
 
 
+@pytest.mark.requirement("KEYS-06", "KEYS-07", "ASYM-08", "T-02")
 def test_each_failure_of_the_host_has_its_rule_and_lets_nobody_in(client, jwks_host, ec: KeyPair):
     for page, rule in (
         (Page(status=500), "jwks.status"),
@@ -170,6 +176,7 @@ def test_each_failure_of_the_host_has_its_rule_and_lets_nobody_in(client, jwks_h
         assert refusal(client).rule == rule
 
 
+@pytest.mark.requirement("KEYS-07")
 def test_an_expired_copy_is_not_used_when_the_host_is_down(client, jwks_host, ec: KeyPair):
     jwks_host.publish(ec.public_jwk, cache_control="max-age=60")
     find_verification_key(client, "ec-1", "ES384", now=NOW)
@@ -178,6 +185,7 @@ def test_an_expired_copy_is_not_used_when_the_host_is_down(client, jwks_host, ec
     assert refusal(client, now=after(61)).rule == "jwks.status"
 
 
+@pytest.mark.requirement("ASYM-08")
 def test_a_duplicate_kid_of_another_type_does_not_confuse(client, jwks_host, rsa: KeyPair, ec: KeyPair):
     jwks_host.publish(rsa.public_jwk | {"kid": "ec-1"}, ec.public_jwk)
     assert find_verification_key(client, "ec-1", "ES384", now=NOW).key_type == "EC"
@@ -219,6 +227,7 @@ def at_once(count: int, ask: Callable[[int], None]) -> None:
         thread.join()
 
 
+@pytest.mark.requirement("KEYS-04")
 @pytest.mark.django_db(transaction=True)
 def test_of_many_unknown_kids_at_once_one_forces_a_fetch(jwks_host, ec: KeyPair):
     make_client(service(jwks_uri=jwks_host.url))
@@ -318,6 +327,7 @@ def test_of_many_who_would_try_a_failing_host_again_one_does_and_nobody_waits_fo
     assert len(waits) == 6
 
 
+@pytest.mark.requirement("ASYM-09")
 def test_a_weak_published_key_is_named_as_weak(client, jwks_host):
     jwks_host.publish(weak_rsa())
     assert refusal(client, "weak", alg="RS384").rule == "jwks.weak_key"

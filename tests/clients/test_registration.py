@@ -143,7 +143,7 @@ REFUSED = [
     ({"client_id": "a b"}, "client_id"),
     ({"client_id": "a/b"}, "client_id"),
     ({"client_id": "c" * 256}, "client_id"),
-    ({"token_endpoint_auth_method": "client_secret_post"}, "token_endpoint_auth_method"),
+    ({"token_endpoint_auth_method": "client_secret_jwt"}, "token_endpoint_auth_method"),
     ({"token_endpoint_auth_method": "tls_client_auth"}, "token_endpoint_auth_method"),
     ({"token_endpoint_auth_signing_alg": "RS384"}, "token_endpoint_auth_signing_alg"),
     ({"id_token_signed_response_alg": "none"}, "id_token_signed_response_alg"),

@@ -65,8 +65,12 @@ def is_nowhere_else(browser, answer, secret: str) -> bool:
     return "no-store" in answer["Cache-Control"] and not any(secret in text for text in kept)
 
 
-def test_a_new_client_with_a_secret_shows_it_once(browser):
-    form = client_form(client_id="", token_endpoint_auth_method="client_secret_basic")
+SECRET_METHODS = pytest.mark.parametrize("method", ["client_secret_basic", "client_secret_post"])
+
+
+@SECRET_METHODS
+def test_a_new_client_with_a_secret_shows_it_once(browser, method):
+    form = client_form(client_id="", token_endpoint_auth_method=method)
     answer = browser.post("/admin/clients/client/add/", form)
     client = Client.objects.get()
     [secret] = secrets_on(answer)
@@ -126,6 +130,14 @@ def test_moving_a_client_to_keys_drops_its_secret_and_back_makes_a_new_one(brows
     assert is_nowhere_else(browser, answer, secret)
 
 
+def test_showing_the_secret_in_another_place_keeps_it(browser):
+    client = make_client(phone_app(token_endpoint_auth_method="client_secret_basic")).client
+    form = client_form(token_endpoint_auth_method="client_secret_post")
+    assert browser.post(change_url(client), form).status_code == 302
+    stored = Client.objects.get()
+    assert (stored.token_endpoint_auth_method, stored.client_secret) == ("client_secret_post", client.client_secret)
+
+
 def test_actions_change_state_and_leave_marks(browser):
     tenant = make_tenant()
     client = make_client(phone_app(), status="submitted", propose_at=[tenant]).client
@@ -146,8 +158,9 @@ def test_actions_change_state_and_leave_marks(browser):
     assert (client.status, "client:growth-chart" in marks()) == ("suspended", True)
 
 
-def test_a_new_secret_keeps_the_old_one_beside_it(browser):
-    registered = make_client(web_app())
+@SECRET_METHODS
+def test_a_new_secret_keeps_the_old_one_beside_it(browser, method):
+    registered = make_client(web_app(token_endpoint_auth_method=method))
     answer = act(browser, "client", "issue_new_secret", registered.client)
     [secret] = secrets_on(answer)
     client = Client.objects.get()

@@ -19,7 +19,7 @@ from tests.factories import make_tenant
 DOCUMENT = "/fhir/sandbox/r4/.well-known/smart-configuration"
 
 
-CLIENT_AUTH = ["client_secret_basic", "private_key_jwt"]
+CLIENT_AUTH = ["client_secret_basic", "client_secret_post", "private_key_jwt"]
 ALGORITHMS = ["RS384", "ES384", "RS256", "ES256", "PS256", "PS384"]
 CORE = {
     "issuer": "http://127.0.0.1:8000",

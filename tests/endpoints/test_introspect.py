@@ -29,7 +29,7 @@ def auditor(register: Callable[..., Service]) -> Service:
     return register("auditor", scope="__introspect system/Patient.r")
 
 
-@pytest.mark.requirement("HDR-04", "HDR-05")
+@pytest.mark.requirement("AT-08", "HDR-04", "HDR-05")
 def test_a_live_token_is_described_as_it_was_issued(
     post: Post, bulk_loader: Service, auditor: Service, get_token: Callable[..., str]
 ) -> None:
@@ -74,6 +74,7 @@ def test_launch_context_is_told_with_its_types(post: Post, auditor: Service, ten
     assert body["scope"] == "launch/patient patient/Patient.rs"
 
 
+@pytest.mark.requirement("AT-08")
 def test_a_narrowed_registration_narrows_what_is_told(
     post: Post, bulk_loader: Service, auditor: Service, get_token: Callable[..., str]
 ) -> None:
@@ -111,6 +112,7 @@ ENDINGS = [
 ]
 
 
+@pytest.mark.requirement("AT-04", "T-61")
 @pytest.mark.parametrize(("end", "rule"), ENDINGS)
 def test_whatever_ends_a_token_makes_it_inactive(
     post: Post,

@@ -161,7 +161,7 @@ APPS = [
 ]
 
 
-@pytest.mark.requirement("HDR-03", "HDR-04", "T-13")
+@pytest.mark.requirement("HDR-03", "HDR-04", "TOK-04", "TOK-12", "TOK-14", "TOK-16", "TOK-25", "T-12", "T-13", "T-44")
 @pytest.mark.parametrize(("name", "lifetime"), APPS)
 def test_a_code_is_exchanged_for_tokens_and_the_launch_context(
     request: pytest.FixtureRequest, browser: Browser, ask: Ask, ana: User, name: str, lifetime: int
@@ -209,6 +209,7 @@ def test_a_code_is_exchanged_for_tokens_and_the_launch_context(
     assert not Receipt.objects.exists()
 
 
+@pytest.mark.requirement("AT-03")
 @pytest.mark.parametrize("name", [name for name, _ in APPS])
 def test_the_access_token_is_a_jwt_that_reads_the_chosen_record(
     request: pytest.FixtureRequest, browser: Browser, ask: Ask, call: Caller, ana: User, name: str
@@ -238,6 +239,7 @@ def test_the_style_is_a_public_document(browser: Browser, ask: Ask, growth_chart
     assert style.json()["color_background"]
 
 
+@pytest.mark.requirement("TOK-16")
 def test_without_a_patient_nothing_is_said_about_one(
     browser: Browser, ask: Ask, growth_chart: App, dr_grey: User
 ) -> None:
@@ -266,6 +268,7 @@ REFRESHING = [
 ]  # fmt: skip
 
 
+@pytest.mark.requirement("TOK-15")
 @pytest.mark.parametrize(("scope", "granted", "refreshes"), REFRESHING)
 def test_a_refresh_token_comes_only_where_it_was_granted(
     browser: Browser, ask: Ask, growth_chart: App, ana: User, scope: str, granted: str, refreshes: bool
@@ -276,6 +279,7 @@ def test_a_refresh_token_comes_only_where_it_was_granted(
     assert RefreshToken.objects.count() == refreshes
 
 
+@pytest.mark.requirement("TOK-15")
 def test_a_refused_stay_connected_gives_no_refresh_token(
     browser: Browser, ask: Ask, growth_chart: App, ana: User
 ) -> None:
@@ -286,6 +290,7 @@ def test_a_refused_stay_connected_gives_no_refresh_token(
     assert not RefreshToken.objects.exists()
 
 
+@pytest.mark.requirement("TOK-21")
 def test_a_scope_parameter_changes_nothing(browser: Browser, ask: Ask, growth_chart: App, ana: User) -> None:
     launched = launch(browser, growth_chart, ana, scope="patient/Observation.rs")
     body = body_of(ask(growth_chart, redemption(launched, scope="patient/*.cruds openid offline_access")))
@@ -296,7 +301,7 @@ def test_a_scope_parameter_changes_nothing(browser: Browser, ask: Ask, growth_ch
 class TestIdToken:
     """What the ID token says.  OIDC Core §2 and §3.1.3.6; SMART 2.2 scopes-and-launch-context."""
 
-    @pytest.mark.requirement("AUTHZ-19", "AUTHZ-24")
+    @pytest.mark.requirement("AUTHZ-19", "AUTHZ-24", "TOK-14", "T-44")
     @pytest.mark.parametrize("name", [name for name, _ in APPS])
     def test_it_tells_every_app_who_signed_in_and_when(
         self, request: pytest.FixtureRequest, browser: Browser, ask: Ask, ana: User, name: str
@@ -347,6 +352,7 @@ class TestIdToken:
         body = body_of(ask(growth_chart, redemption(launch(browser, growth_chart, ana))))
         assert "nonce" not in verified(body["id_token"], "RS256").claims
 
+    @pytest.mark.requirement("TOK-14")
     def test_without_openid_there_is_none(self, browser: Browser, ask: Ask, growth_chart: App, ana: User) -> None:
         launched = launch(browser, growth_chart, ana, scope="launch/patient patient/*.rs offline_access", nonce="n")
         assert "id_token" not in body_of(ask(growth_chart, redemption(launched)))
@@ -386,6 +392,7 @@ class TestIdToken:
         assert times[1] == int(earlier.timestamp())
         assert times[2] >= times[0]
 
+    @pytest.mark.requirement("AT-06", "JWT-07")
     def test_it_is_no_access_token(
         self, browser: Browser, ask: Ask, call: Caller, growth_chart: App, ana: User
     ) -> None:
@@ -398,6 +405,7 @@ def at_hash(access_token: str) -> str:
     return base64.urlsafe_b64encode(half).decode().rstrip("=")
 
 
+@pytest.mark.requirement("AT-08")
 def test_introspection_tells_the_same_as_the_token_response(
     browser: Browser, ask: Ask, post: Post, growth_chart: App, ana: User, auditor: Service
 ) -> None:
@@ -448,7 +456,7 @@ BURNING = [
 ]  # fmt: skip
 
 
-@pytest.mark.requirement("AUTHZ-19", "AUTHZ-22", "PKCE-01", "PKCE-02", "PKCE-04", "T-32")
+@pytest.mark.requirement("AUTHZ-19", "AUTHZ-22", "PKCE-01", "PKCE-02", "PKCE-04", "TOK-09", "TOK-10", "T-32")
 @pytest.mark.parametrize(("change", "error", "rule"), BURNING)
 def test_one_wrong_parameter_is_refused_and_spends_the_code(
     browser: Browser,
@@ -510,6 +518,7 @@ HARMLESS = [
 ]  # fmt: skip
 
 
+@pytest.mark.requirement("TOK-09", "TOK-10")
 @pytest.mark.parametrize(("change", "error", "rule"), HARMLESS)
 def test_what_is_no_code_of_ours_is_refused_and_changes_nothing(
     browser: Browser, ask: Ask, growth_chart: App, ana: User, change: dict[str, Any], error: str, rule: str
@@ -520,7 +529,7 @@ def test_what_is_no_code_of_ours_is_refused_and_changes_nothing(
     assert ask(growth_chart, redemption(launched)).status_code == 200
 
 
-@pytest.mark.requirement("AUTHZ-19")
+@pytest.mark.requirement("AUTHZ-19", "TOK-10")
 def test_an_expired_code_is_refused(browser: Browser, ask: Ask, growth_chart: App, ana: User) -> None:
     launched = launch(browser, growth_chart, ana)
     AuthorizationCode.objects.update(expires=timezone.now() - timedelta(seconds=1))
@@ -539,9 +548,10 @@ class TestClientAuthentication:
         ({},                                 basic("cardio", "wrong"),                         "client.secret"),
         ({},                                 basic("cardio", ""),                              "client.secret_empty"),
         ({},                                 basic("growth-chart", ""),                        "client.auth_method"),
-        ({"client_id": "cardio", "client_secret": "x"}, "",                                    "client.secret_in_body"),
+        ({"client_id": "cardio", "client_secret": "x"}, "",                                    "client.auth_method"),
     ]  # fmt: skip
 
+    @pytest.mark.requirement("TOK-03", "TOK-05", "TOK-11", "TOK-19", "T-62")
     @pytest.mark.parametrize(("params", "authorization", "rule"), NOBODY)
     @pytest.mark.usefixtures("growth_chart")
     def test_who_is_not_authenticated_gets_nothing_and_takes_nothing_away(
@@ -563,6 +573,7 @@ class TestClientAuthentication:
         assert_nothing_issued()
         assert ask(cardio, redemption(launched)).status_code == 200
 
+    @pytest.mark.requirement("TOK-05", "T-62")
     def test_an_app_with_a_key_is_never_treated_as_a_public_one(
         self, browser: Browser, post: Post, atlas: App, ana: User
     ) -> None:
@@ -571,6 +582,7 @@ class TestClientAuthentication:
         assert_refused(answer, "invalid_client", "client.auth_method", status=401)
         assert_nothing_issued()
 
+    @pytest.mark.requirement("TOK-06")
     def test_two_ways_at_once_are_refused(
         self, browser: Browser, post: Post, ec: KeyPair, atlas: App, ana: User
     ) -> None:
@@ -580,6 +592,7 @@ class TestClientAuthentication:
         assert_refused(answer, "invalid_request", "client.two_methods")
         assert_nothing_issued()
 
+    @pytest.mark.requirement("ASYM-16", "ASYM-19")
     def test_an_assertion_is_taken_once(self, browser: Browser, post: Post, ec: KeyPair, atlas: App, ana: User) -> None:
         proof = Service(KEYED, ec).credentials()
         assert post(TOKEN, {**redemption(launch(browser, atlas, ana)), **proof}).status_code == 200
@@ -587,7 +600,7 @@ class TestClientAuthentication:
         assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")
         assert AccessToken.objects.count() == 1
 
-    @pytest.mark.requirement("AUTHZ-19", "AUTHZ-22")
+    @pytest.mark.requirement("AUTHZ-19", "AUTHZ-22", "TOK-11")
     @pytest.mark.parametrize("thief", ["growth_chart", "atlas"])
     def test_another_client_gets_nothing_and_spends_the_code(
         self, request: pytest.FixtureRequest, browser: Browser, ask: Ask, cardio: App, ana: User, thief: str
@@ -598,6 +611,7 @@ class TestClientAuthentication:
         assert_nothing_issued()
         assert_burned(ask, cardio, launched)
 
+    @pytest.mark.requirement("TOK-20")
     def test_a_client_that_lost_the_grant_type_is_refused(
         self, browser: Browser, ask: Ask, growth_chart: App, ana: User
     ) -> None:
@@ -610,7 +624,7 @@ class TestClientAuthentication:
 class TestReuse:
     """A code that comes twice.  RFC 6749 §4.1.2; RFC 9700 §4.2.4."""
 
-    @pytest.mark.requirement("AUTHZ-20", "T-33")
+    @pytest.mark.requirement("AUTHZ-20", "TOK-10", "T-33")
     def test_it_ends_everything_the_first_use_gave(
         self, browser: Browser, ask: Ask, post: Post, call: Caller, growth_chart: App, ana: User, auditor: Service
     ) -> None:
@@ -718,6 +732,7 @@ CHANGES = [
 ]  # fmt: skip
 
 
+@pytest.mark.requirement("TOK-24")
 @pytest.mark.parametrize("name", ["growth_chart", "cardio"])
 @pytest.mark.parametrize(("change", "status", "error", "rule"), CHANGES)
 def test_what_ended_between_consent_and_exchange_gives_nothing(
@@ -798,6 +813,7 @@ class TestTenant:
     def app(self, tenant: TenantInfo, north: TenantInfo) -> App:
         return make_app(phone_app(), tenant, north)
 
+    @pytest.mark.requirement("TOK-22")
     @pytest.mark.parametrize("path", [TOKEN, SHORT])
     @pytest.mark.parametrize("name", ["resource", "aud"])
     @pytest.mark.parametrize("value", [FHIR_BASE, f"{FHIR_BASE}/"])
@@ -822,6 +838,7 @@ class TestTenant:
         assert_refused(answer, "invalid_grant", "grant.other_tenant")
         assert_burned(ask, app, launched)
 
+    @pytest.mark.requirement("TOK-22")
     @pytest.mark.parametrize("name", ["resource", "aud"])
     def test_another_tenants_base_is_no_target(
         self, browser: Browser, ask: Ask, app: App, north: TenantInfo, ana: User, name: str
@@ -838,6 +855,7 @@ class TestTenant:
         (SHORT, {"resource": FHIR_BASE, "aud": "http://127.0.0.1:8000/fhir/north/r4"}),
     ]
 
+    @pytest.mark.requirement("TOK-22")
     @pytest.mark.parametrize(("path", "change"), MISMATCHES)
     def test_a_base_that_does_not_fit_the_url_is_no_target(
         self, browser: Browser, ask: Ask, app: App, ana: User, path: str, change: dict[str, str]
@@ -846,6 +864,7 @@ class TestTenant:
         assert_refused(ask(app, redemption(launched, **change), path=path), "invalid_target", "target.unknown")
         assert_nothing_issued()
 
+    @pytest.mark.requirement("TOK-24")
     def test_a_closed_tenant_gives_nothing(self, browser: Browser, ask: Ask, app: App, ana: User) -> None:
         launched = launch(browser, app, ana)
         Tenant.objects.filter(slug="sandbox").update(is_active=False)
@@ -877,6 +896,7 @@ def test_an_exchange_takes_few_statements(
     assert statements(warm) == statements(cold) - 1
 
 
+@pytest.mark.requirement("TOK-23")
 def test_a_whole_exchange_is_written_at_once_or_not_at_all(
     browser: Browser, ask: Ask, growth_chart: App, ana: User
 ) -> None:

@@ -39,7 +39,8 @@ def assert_nothing_issued() -> None:
     assert not Authorization.objects.exists()
 
 
-@pytest.mark.requirement("HDR-03", "HDR-04", "T-13")
+@pytest.mark.requirement("BACK-01", "BACK-04", "BACK-05", "BACK-06", "T-12", "T-64")
+@pytest.mark.requirement("HDR-03", "HDR-04", "TOK-12", "T-13")
 def test_an_assertion_is_exchanged_for_a_token(post: Post, bulk_loader: Service) -> None:
     answer = post(TOKEN, {**GRANT, **bulk_loader.credentials()})
 
@@ -64,6 +65,7 @@ def test_an_assertion_is_exchanged_for_a_token(post: Post, bulk_loader: Service)
     assert not Receipt.objects.exists()
 
 
+@pytest.mark.requirement("AT-03", "BACK-12")
 def test_the_token_is_a_jwt_that_our_published_keys_verify(post: Post, bulk_loader: Service, client: Any) -> None:
     token = post(TOKEN, {**GRANT, **bulk_loader.credentials()}).json()["access_token"]
     published = client.get("/.well-known/jwks.json").json()
@@ -105,7 +107,7 @@ SCOPES = [
 ]  # fmt: skip
 
 
-@pytest.mark.requirement("SCOPE-05", "SCOPE-11", "SCOPE-21")
+@pytest.mark.requirement("BACK-03", "BACK-08", "SCOPE-05", "SCOPE-11", "SCOPE-21", "T-65")
 @pytest.mark.parametrize(("requested", "registered", "granted"), SCOPES)
 def test_the_overlap_of_requested_and_registered_is_granted(
     post: Post, register: Callable[..., Service], requested: str, registered: str, granted: str
@@ -127,7 +129,7 @@ UNGRANTABLE = [
 ]
 
 
-@pytest.mark.requirement("SCOPE-11")
+@pytest.mark.requirement("BACK-02", "BACK-03", "SCOPE-11", "T-14")
 @pytest.mark.parametrize(("requested", "rule"), UNGRANTABLE)
 def test_without_overlap_there_is_no_token(
     post: Post, register: Callable[..., Service], requested: str, rule: str
@@ -139,6 +141,7 @@ def test_without_overlap_there_is_no_token(
     assert_nothing_issued()
 
 
+@pytest.mark.requirement("BACK-03")
 def test_a_tenant_may_allow_less_than_was_registered(post: Post, bulk_loader: Service) -> None:
     Activation.objects.update(allowed_scope="system/Patient.r")
     answer = post(TOKEN, {**GRANT, **bulk_loader.credentials()})
@@ -159,6 +162,7 @@ MALFORMED = [
 ]  # fmt: skip
 
 
+@pytest.mark.requirement("TOK-02", "TOK-20", "TOK-22", "BACK-07", "T-13")
 @pytest.mark.parametrize(("change", "status", "error", "rule"), MALFORMED)
 def test_one_wrong_parameter_is_refused_with_a_receipt(
     post: Post, bulk_loader: Service, change: dict[str, str], status: int, error: str, rule: str
@@ -171,12 +175,13 @@ def test_one_wrong_parameter_is_refused_with_a_receipt(
     assert_nothing_issued()
 
 
+@pytest.mark.requirement("TOK-02", "T-08")
 def test_an_unknown_grant_type_is_400_whoever_asks(post: Post, tenant: TenantInfo) -> None:
     answer = post(TOKEN, {"grant_type": "urn:ietf:params:oauth:grant-type:saml2-bearer"}, Authorization="Basic !!")
     assert (answer.status_code, answer.json()["error"]) == (400, "unsupported_grant_type")
 
 
-@pytest.mark.requirement("HDR-13")
+@pytest.mark.requirement("HDR-13", "TOK-01")
 def test_a_repeated_parameter_is_refused(client: Any, tenant: TenantInfo) -> None:
     answer = client.post(
         TOKEN, "grant_type=client_credentials&grant_type=x", content_type="application/x-www-form-urlencoded"
@@ -198,6 +203,7 @@ BODIES = [
 ]
 
 
+@pytest.mark.requirement("TOK-01")
 @pytest.mark.parametrize(("content_type", "body", "rule", "status"), BODIES)
 def test_an_unreadable_body_is_refused(
     client: Any, tenant: TenantInfo, content_type: str, body: bytes, rule: str, status: int
@@ -214,6 +220,7 @@ def test_a_charset_that_is_utf_8_is_fine(client: Any, tenant: TenantInfo) -> Non
     assert answer.json()["error"] == "unsupported_grant_type"
 
 
+@pytest.mark.requirement("TOK-01")
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH", "HEAD"])
 def test_only_post_is_taken(client: Any, tenant: TenantInfo, method: str) -> None:
     answer = client.generic(method, TOKEN)
@@ -221,6 +228,7 @@ def test_only_post_is_taken(client: Any, tenant: TenantInfo, method: str) -> Non
     assert answer.headers["Allow"] == "POST"
 
 
+@pytest.mark.requirement("TOK-01")
 def test_parameters_in_the_url_are_not_read(client: Any, tenant: TenantInfo) -> None:
     answer = client.generic(
         "POST", f"{TOKEN}?grant_type=client_credentials", b"scope=x", content_type="application/x-www-form-urlencoded"
@@ -236,6 +244,7 @@ def test_an_unknown_or_closed_tenant_is_404_at_its_urls(post: Post, bulk_loader:
     assert not AssertionId.objects.exists()
 
 
+@pytest.mark.requirement("TOK-18", "ASYM-20")
 def test_invalid_client_is_the_same_bytes_whatever_the_cause(
     post: Post, register: Callable[..., Service], bulk_loader: Service
 ) -> None:
@@ -278,6 +287,7 @@ class TestShortUrl:
         assert named.status_code == 200
         assert AccessToken.objects.get().claims["aud"] == north.fhir_base
 
+    @pytest.mark.requirement("ASYM-12")
     def test_another_tenants_token_url_is_no_audience(
         self, post: Post, register: Callable[..., Service], tenant: TenantInfo
     ) -> None:

@@ -138,7 +138,7 @@ def reads(call: Caller, tokens: Tokens) -> bool:
     return status == 200
 
 
-@pytest.mark.requirement("HDR-03", "HDR-04", "T-13")
+@pytest.mark.requirement("HDR-03", "HDR-04", "TOK-13", "T-13")
 @pytest.mark.parametrize(("name", "lifetime"), APPS)
 def test_a_refresh_token_is_exchanged_for_new_tokens_and_the_same_launch_context(
     request: pytest.FixtureRequest, start: Start, refresh: Refresh, call: Caller, ana: User, name: str, lifetime: int
@@ -313,7 +313,7 @@ class TestClient:
         ({},                                             "",                         "client.auth_method"),
         ({"client_id": "cardio"},                        "",                         "client.auth_method"),
         ({"client_id": "nobody"},                        "",                         "client.unknown"),
-        ({"client_id": "cardio", "client_secret": "x"},  "",                         "client.secret_in_body"),
+        ({"client_id": "cardio", "client_secret": "x"},  "",                         "client.auth_method"),
         ({},                                             basic("cardio", "wrong"),   "client.secret"),
         ({},                                             basic("nobody", "wrong"),   "client.unknown"),
         ({"client_assertion": "x.y.z"},                  "",                         "assertion.type"),
@@ -339,6 +339,7 @@ class TestClient:
         assert live() == [digest(token)]
         assert refresh(token, cardio).status_code == 200
 
+    @pytest.mark.requirement("ASYM-19", "TOK-05")
     def test_an_app_with_a_key_must_show_it(self, start: Start, refresh: Refresh, post: Post, atlas: App) -> None:
         token = start(atlas)["refresh_token"]
         for params in ({}, {"client_id": "atlas"}):
@@ -555,6 +556,7 @@ class TestLifetime:
         assert_refused(refresh(token), "invalid_grant", "refresh_token.expired")
         assert AccessToken.objects.count() == RefreshToken.objects.count() == 1
 
+    @pytest.mark.requirement("AT-05")
     @pytest.mark.parametrize(("name", "lifetime"), APPS)
     def test_an_access_token_ends_by_itself_and_the_next_one_has_its_full_life(
         self, request: pytest.FixtureRequest, start: Start, refresh: Refresh, call: Caller, name: str, lifetime: int
@@ -734,6 +736,7 @@ class TestOnlineAccess:
         assert refresh(offline["refresh_token"]).status_code == 200
 
 
+@pytest.mark.requirement("AT-06")
 @pytest.mark.parametrize("name", [name for name, _ in APPS])
 def test_a_refresh_token_is_no_bearer_token(
     request: pytest.FixtureRequest, start: Start, post: Post, call: Caller, auditor: Service, name: str
@@ -751,6 +754,7 @@ def test_a_refresh_token_is_no_bearer_token(
 class TestRevocation:
     """The owner ends what was granted.  RFC 7009 §2.1."""
 
+    @pytest.mark.requirement("T-61")
     def test_a_revoked_refresh_token_ends_its_access_tokens(
         self, start: Start, refresh: Refresh, post: Post, call: Caller, auditor: Service
     ) -> None:

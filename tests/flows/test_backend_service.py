@@ -33,6 +33,7 @@ def introspect(world: World, session: OAuth2Session, token: str) -> dict[str, An
     return found
 
 
+@pytest.mark.requirement("BACK-01", "AT-08")
 @pytest.mark.parametrize("published", ["inline", "by URL"])
 @pytest.mark.parametrize("alg", ["RS384", "ES384"])
 def test_authlib_gets_a_token_reads_introspects_and_revokes(
@@ -68,6 +69,7 @@ def test_authlib_gets_a_token_reads_introspects_and_revokes(
         assert host.visits == (1 if published == "by URL" else 0)
 
 
+@pytest.mark.requirement("AT-04", "T-61")
 def test_a_revocation_is_seen_by_every_worker_within_a_second(world: World, make_partner: MakePartner) -> None:
     partner = make_partner("revoker")
     session = session_of(world, partner)
@@ -88,6 +90,7 @@ def test_a_revocation_is_seen_by_every_worker_within_a_second(world: World, make
     assert statuses(12) == {401}
 
 
+@pytest.mark.requirement("KEYS-04", "T-10")
 def test_a_rotated_key_works_at_once(world: World, make_partner: MakePartner) -> None:
     with run_jwks_host() as host:
         old = make_partner("rotator", jwks_uri=host.url)
@@ -132,6 +135,7 @@ def test_a_body_without_one_true_length_is_refused_at_once(world: World, path: s
         assert int(wire.recv(1024).split()[1]) == status
 
 
+@pytest.mark.requirement("BACK-10")
 def test_nothing_but_what_was_granted_is_readable(world: World, make_partner: MakePartner) -> None:
     session = session_of(world, make_partner("narrow", scope="system/Patient.r"), "system/Patient.rs")
     token = session.fetch_token(world.token_url, grant_type="client_credentials")

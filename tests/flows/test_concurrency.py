@@ -74,6 +74,7 @@ def post_token(world: World, signed: str) -> int:
     return post(world.token_url, {"grant_type": "client_credentials", "scope": "system/Patient.rs", **params})[0]
 
 
+@pytest.mark.requirement("ASYM-17", "T-04")
 def test_the_same_assertion_fifty_times_at_once_gives_exactly_one_token(
     world: World, make_partner: MakePartner
 ) -> None:
@@ -95,6 +96,7 @@ def test_first_requests_at_once_make_one_standing_authorization(world: World, ma
     assert AccessToken.objects.filter(application__client_id="newcomer").count() == 20
 
 
+@pytest.mark.requirement("ASYM-17")
 def test_an_assertion_stays_spent_when_the_request_fails_afterwards(world: World, make_partner: MakePartner) -> None:
     partner = make_partner("narrow-minded", scope="system/Observation.r")
     signed = assertion(world, partner)

@@ -16,12 +16,13 @@ from clients import tenants
 from clients.key_pairs import KeyPair
 from clients.models import Tenant
 from clients.tenants import TenantInfo
-from fhirproxy import alarms, attachments, breakers, limits, panels, rights, statement
+from fhirproxy import attachments, breakers, limits, panels, rights, statement
 from fhirproxy.exchange import Exchange
 from fhirproxy.r4server import process as r4server
 from fhirproxy.r4server.encoding import encode
 from fhirproxy.r4server.population import generate
 from fhirproxy.tenancy import find_upstream, set_upstream
+from smartauth import alarms
 from smartauth.receipts import recording
 from smartauth.sandbox.minting import mint
 from tests.factories import make_client, make_tenant, phone_app, service

@@ -78,7 +78,7 @@ class TestBreaker:
 def test_an_upstream_that_keeps_failing_is_left_alone(
     small: Behind, minted: Mint, call: Caller, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.ERROR, "fhirproxy.alarms")
+    caplog.set_level(logging.ERROR, "smartauth.alarms")
     Upstream.objects.update(base_url=f"http://127.0.0.1:{free_port()}/r4")
     token = minted("system/*.rs")
     assert [call("/Patient/ana", token).status_code for _ in range(FAILURES)] == [502] * FAILURES
@@ -112,7 +112,7 @@ def test_many_calls_for_one_request_end_together(
 def test_refused_credentials_are_our_problem_and_somebody_is_told(
     small: Behind, minted: Mint, call: Caller, status: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.ERROR, "fhirproxy.alarms")
+    caplog.set_level(logging.ERROR, "smartauth.alarms")
     small.fail(kind="status", status=status)
     token = minted("system/*.rs")
     assert [call("/Patient/ana", token).status_code for _ in range(3)] == [502] * 3
@@ -183,7 +183,7 @@ def test_places_are_given_back_whatever_happens() -> None:
 
 
 def test_mass_reading_is_told_once(small: Behind, minted: Mint, call: Caller, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.ERROR, "fhirproxy.alarms")
+    caplog.set_level(logging.ERROR, "smartauth.alarms")
     policy(max_results_per_hour=3)
     token = minted("patient/*.rs", patient="ana")
     for _ in range(3):

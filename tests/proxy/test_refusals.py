@@ -132,6 +132,7 @@ def test_tokens_elsewhere_than_in_the_header_do_not_count(small: Behind, minted:
     assert form.status_code == 401
 
 
+@pytest.mark.requirement("AT-02")
 def test_a_token_of_another_tenant_is_invalid(small: Behind, minted: Mint, call: Caller) -> None:
     Tenant.objects.create(slug="other")
     for claims in ({"tenant": "other"}, {"aud": "http://127.0.0.1:8000/fhir/other/r4"}, {"exp": 1}):

@@ -1,0 +1,47 @@
+"""Apps, services and people with tokens in their hands, in front of the small FHIR server."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from clients import key_sets
+from tests.clients.conftest import jwks_host
+from tests.endpoints.app_launch import _small, ana, calm, cardio, dr_grey, growth_chart, parent, small
+from tests.endpoints.conftest import bulk_loader, get_token, post, register, tenant
+from tests.endpoints.test_introspect import auditor
+from tests.endpoints.test_token_authorization_code import _rsa_key, ask, atlas, browser, signing_key
+from tests.endpoints.test_token_refresh_token import refresh, start
+from tests.proxy.conftest import call
+
+__all__ = [
+    "_rsa_key",
+    "_small",
+    "ana",
+    "ask",
+    "atlas",
+    "auditor",
+    "browser",
+    "bulk_loader",
+    "call",
+    "calm",
+    "cardio",
+    "dr_grey",
+    "get_token",
+    "growth_chart",
+    "jwks_host",
+    "parent",
+    "post",
+    "refresh",
+    "register",
+    "signing_key",
+    "small",
+    "start",
+    "tenant",
+]
+
+
+@pytest.fixture(autouse=True)
+def no_copies() -> Iterator[None]:
+    """Leave no key set behind that a test published."""
+    yield
+    key_sets._copies.clear()
