@@ -69,3 +69,8 @@ def advertised(tenant: str) -> dict[str, str]:
 def userinfo(tenant: str) -> str:
     """Return the URL of a tenant's userinfo endpoint (OIDC Core §5.3)."""
     return oauth(tenant, "userinfo")
+
+
+def end_session(tenant: str) -> str:
+    """Return the URL where apps send people to sign out (OIDC RP-Initiated Logout §2.1)."""
+    return oauth(tenant, "logout")

@@ -11,7 +11,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 from joserfc import jwt
-from joserfc.jwk import ECKey, Key, RSAKey
+from joserfc.jwk import ECKey, Key, RSAKey, import_key
 
 from smartauth.audit.recording import AuditEvent, record_now
 from smartauth.conf import config
@@ -64,6 +64,12 @@ def published_keys(now: datetime) -> tuple[dict[str, Any], ...]:
     return _published.get(None, lambda: _load_published(now), tags=lambda _: (keys_mark(),))
 
 
+def find_id_token_key(kid: str) -> Key | None:
+    """Return the public key that signed ID tokens under `kid`, also one that signs and is published no more."""
+    row = SigningKey.objects.filter(kid=kid, purpose=SigningKey.Purpose.ID_TOKEN).first()
+    return import_key(row.public_jwk) if row else None
+
+
 def make_missing(now: datetime) -> None:
     """Make the first key of every use that has none."""
     for purpose, algs in ALGORITHMS.items():
@@ -111,7 +117,16 @@ def rotate(
 
 def longest_use() -> timedelta:
     """Return how long a retired key may still be needed to verify something it signed."""
-    return config().access_token_lifetime + timedelta(minutes=5)
+    settings = config()
+    return max(settings.access_token_lifetime, settings.id_token_lifetime) + timedelta(minutes=5)
+
+
+def longest_hint() -> timedelta:
+    """Return how long after its key retired an ID token may come back as a hint that somebody signs out.
+
+    Apps keep ID tokens as long as they keep a grant (OIDC RP-Initiated Logout §2, on expired hints).
+    """
+    return config().refresh_token_lifetime
 
 
 def _signer(purpose: SigningKey.Purpose, alg: str, now: datetime) -> Signer:

@@ -11,6 +11,7 @@ from smartauth.slugs import TENANT_SLUG
 from smartauth.views.authorize import authorize
 from smartauth.views.consent import consent
 from smartauth.views.introspect import introspect
+from smartauth.views.logout import confirm_logout, logout
 from smartauth.views.picker import picker
 from smartauth.views.revoke import revoke
 from smartauth.views.token import token
@@ -37,6 +38,7 @@ oauth = [
     path("introspect", introspect),
     path("revoke", revoke),
     path("userinfo", userinfo),
+    path("logout", logout),
 ]
 
 urlpatterns = [
@@ -46,6 +48,7 @@ urlpatterns = [
     path("", include(wellknown.urls)),
     path("", include(fhirproxy.urls)),
     path("auth/", include(oauth)),
+    path("auth/logout/confirm", confirm_logout, name="confirm_logout"),
     path("auth/consent/<uuid:pk>", consent, name="consent"),
     path("auth/consent/<uuid:pk>/patient", picker, name="picker"),
     path("auth/<tenant:tenant>/", include(oauth)),

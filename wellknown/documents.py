@@ -15,6 +15,7 @@ class Facts:
     issuer: str
     endpoints: Mapping[str, str]  # member name -> absolute URL
     userinfo_endpoint: str = ""
+    end_session_endpoint: str = ""
     grant_types: tuple[str, ...] = ()
     auth_methods: tuple[str, ...] = ()  # of clients that authenticate
     signing_algs: tuple[str, ...] = ()  # of client assertions
@@ -35,11 +36,12 @@ def authorization_server(facts: Facts) -> dict[str, Any]:
 
 
 def openid_configuration(facts: Facts) -> dict[str, Any]:
-    """Return the members of `.well-known/openid-configuration`.  Source: OIDC Discovery §3."""
+    """Return the members of `.well-known/openid-configuration`.  Source: OIDC Discovery §3; Logout §2.1."""
     return _present(
         {
             **authorization_server(facts),
             "userinfo_endpoint": facts.userinfo_endpoint,
+            "end_session_endpoint": facts.end_session_endpoint,
             "subject_types_supported": ("public",),
             "id_token_signing_alg_values_supported": facts.id_token_algs,
             "claims_supported": facts.claims,

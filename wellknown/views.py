@@ -80,6 +80,7 @@ def _facts(tenant: TenantInfo) -> documents.Facts:
         issuer=endpoints.issuer(),
         endpoints={"jwks_uri": endpoints.jwks_uri(), **endpoints.advertised(tenant.slug)},
         userinfo_endpoint=endpoints.userinfo(tenant.slug),
+        end_session_endpoint=endpoints.end_session(tenant.slug),
         grant_types=("authorization_code", "refresh_token", "client_credentials"),
         auth_methods=("client_secret_basic", "private_key_jwt"),
         signing_algs=config().assertion_algorithms,

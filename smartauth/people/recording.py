@@ -34,4 +34,5 @@ def _failed(sender: object, credentials: dict[str, Any], request: HttpRequest | 
 
 def _record(action: str, request: HttpRequest | None, user: User | None) -> None:
     if hasattr(request, "context"):  # A script or test may sign somebody in without a request of ours.
-        record_now(context_of(request), AuditEvent(action, user=user.pk if user else None))
+        context = context_of(request)
+        record_now(context, AuditEvent(action, client_id=context.client_id, user=user.pk if user else None))
