@@ -63,7 +63,13 @@ def advertised(tenant: str) -> dict[str, str]:
         "token_endpoint": oauth(tenant, "token"),
         "introspection_endpoint": oauth(tenant, "introspect"),
         "revocation_endpoint": oauth(tenant, "revoke"),
+        "management_endpoint": management(),
     }
+
+
+def management() -> str:
+    """Return where people see which apps they have connected, at every tenant (SMART 2.2 conformance)."""
+    return f"{config().base_url}/account/apps"
 
 
 def userinfo(tenant: str) -> str:

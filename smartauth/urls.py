@@ -12,6 +12,7 @@ from smartauth.views.authorize import authorize
 from smartauth.views.consent import consent
 from smartauth.views.introspect import introspect
 from smartauth.views.logout import confirm_logout, logout
+from smartauth.views.my_apps import my_apps, stop_app
 from smartauth.views.picker import picker
 from smartauth.views.revoke import revoke
 from smartauth.views.token import token
@@ -55,6 +56,9 @@ urlpatterns = [
     path("account/login/", pages.sign_in, name="account_login"),
     path("account/reauthenticate/", pages.sign_in_again, name="account_reauthenticate"),
     path("account/logout/", pages.sign_out, name="account_logout"),
+    path("account/apps", my_apps, name="my_apps"),
+    path("account/apps/", my_apps),
+    path("account/apps/stop", stop_app, name="stop_app"),
     path("admin/login/", pages.admin_login),
     path("admin", pages.to_admin),
     path("admin/", admin.site.urls),

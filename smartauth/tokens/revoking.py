@@ -61,6 +61,26 @@ def revoke_for_user(
         revoke_authorization(pk, by=by, now=now, context=context, administrator=administrator)
 
 
+def revoke_app(*, user: int, client_id: str, tenant: str, by: str, now: datetime, context: RequestContext) -> int:
+    """Revoke all that a user has granted one client at one tenant; return how many Authorizations that were.
+
+    Nothing of the consent remains: whoever launches the app again is asked again.    tenant: slug.
+    Source: SMART 2.2 conformance, `management_endpoint`; 45 CFR §170.315(g)(10)(vi).
+    """
+    granted = Authorization.objects.filter(
+        kind=Authorization.Kind.USER,
+        user=user,
+        client__client_id=client_id,
+        tenant__slug=tenant,
+        revoked_at__isnull=True,
+    )
+    with transaction.atomic():
+        found = list(granted.values_list("pk", flat=True))
+        for pk in found:
+            revoke_authorization(pk, by=by, now=now, context=context)
+    return len(found)
+
+
 def _with_names() -> models.QuerySet[Authorization]:
     return Authorization.objects.select_related("client", "tenant")
 

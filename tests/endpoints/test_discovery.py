@@ -28,6 +28,7 @@ CORE = {
     "token_endpoint": "http://127.0.0.1:8000/auth/sandbox/token",
     "introspection_endpoint": "http://127.0.0.1:8000/auth/sandbox/introspect",
     "revocation_endpoint": "http://127.0.0.1:8000/auth/sandbox/revoke",
+    "management_endpoint": "http://127.0.0.1:8000/account/apps",
     "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials"],
     "response_types_supported": ["code"],
     "code_challenge_methods_supported": ["S256"],
@@ -73,6 +74,7 @@ def test_the_authorization_server_document_agrees_with_the_others(client: Any, t
     assert mine.items() <= openid.items()
     assert {name for name in openid if name not in mine} == {
         "userinfo_endpoint",
+        "end_session_endpoint",
         "subject_types_supported",
         "id_token_signing_alg_values_supported",
         "claims_supported",
