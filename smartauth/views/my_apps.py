@@ -80,10 +80,14 @@ def stop_app(request: HttpRequest) -> HttpResponse:
         user=request.user.pk, client_id=client.client_id, tenant=slug, by="user", now=timezone.now(), context=context
     )
     if stopped:
-        messages.success(request, f"{client.name} is stopped. It cannot see anything any more.")
+        _tell(request, f"{client.name} is stopped. It cannot see anything any more.")
     else:
-        messages.info(request, f"{client.name} had been stopped before.")
+        _tell(request, f"{client.name} had been stopped before.")
     return redirect("my_apps")
+
+
+def _tell(request: HttpRequest, sentence: str) -> None:
+    messages.success(request, sentence, extra_tags="my-apps")  # Others leave messages, too, meant for other pages.
 
 
 def _shown(app: ConnectedApp, names: RecordNames) -> dict[str, object]:
