@@ -115,6 +115,34 @@ def rotate(
     return waiting
 
 
+def withdraw(
+    kid: str, *, context: RequestContext, now: datetime, administrator: int | None = None
+) -> tuple[SigningKey, SigningKey | None]:
+    """Take a key away at once that somebody else may have, and record it; return it, and the one that signs instead.
+
+    Verifiers that remember our JWKS fail for new tokens until they read it again: better than to believe the old key.
+    The row goes, so that nothing can believe it any more. Raises LookupError when there is no such key.
+    """
+    with transaction.atomic():
+        row = SigningKey.objects.select_for_update().filter(kid=kid).first()
+        if row is None:
+            raise LookupError(f"there is no signing key {kid}")
+        row.delete()
+        successor = _successor(row, now) if row.state == SigningKey.State.ACTIVE else None
+        details = {"kid": kid, "instead": successor.kid if successor else ""}
+        record_now(context, AuditEvent("administer", rule="key.withdrawn", user=administrator, details=details))
+    return row, successor
+
+
+def _successor(row: SigningKey, now: datetime) -> SigningKey:
+    """Return the key that signs from now on: the next one where there is one, because some have seen it already."""
+    waiting = SigningKey.objects.filter(purpose=row.purpose, alg=row.alg, state=SigningKey.State.NEXT)
+    successor = waiting.order_by("created_at").first() or make_key(row.purpose, row.alg)
+    successor.state, successor.activated_at = SigningKey.State.ACTIVE, now
+    successor.save()
+    return successor
+
+
 def longest_use() -> timedelta:
     """Return how long a retired key may still be needed to verify something it signed."""
     settings = config()

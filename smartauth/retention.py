@@ -6,7 +6,7 @@ from django.contrib.sessions.models import Session
 from django.db.models import Model, Q, QuerySet
 
 from clients.models import AssertionId
-from smartauth import keys
+from smartauth import keys, tokens
 from smartauth.conf import config
 from smartauth.marks.models import Mark
 from smartauth.marks.poller import MARKS_KEPT_FOR
@@ -55,6 +55,7 @@ def purge(now: datetime) -> dict[str, int]:
         "signing keys": _dead_keys(now),
     }
     _forget_private_keys(now)
+    tokens.revoke_unrelated(now)
     return {name: _delete(rows) for name, rows in doomed.items()}
 
 

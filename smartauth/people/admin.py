@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from smartauth.context import context_of
 from smartauth.people.models import FhirUser, ProxyRelation, User
+from smartauth.people.passwords import changed_by
 from smartauth.tokens import revoke_for_user
 
 
@@ -32,8 +33,9 @@ class PersonAdmin(UserAdmin):
 
     def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:  # noqa: A002
         """Change a password. What the user had granted before ends: whoever knew the old one may have granted it."""
-        response: HttpResponse = super().user_change_password(request, id, form_url)
-        if response.status_code == 302:  # Only a password that was changed leads away from the form.
-            context, now = context_of(request), timezone.now()
-            revoke_for_user(int(id), by="password", now=now, context=context, administrator=request.user.pk)
+        context, administrator = context_of(request), request.user.pk
+        with changed_by(administrator, context):
+            response: HttpResponse = super().user_change_password(request, id, form_url)
+        if response.status_code == 302:  # Also where it was taken away: that is no new password to Django.
+            revoke_for_user(int(id), by="password", now=timezone.now(), context=context, administrator=administrator)
         return response

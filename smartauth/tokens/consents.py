@@ -62,17 +62,18 @@ class Consent:
 
     def end(self) -> Refusal | None:
         """Return what has ended this consent apart from the clock of its tokens, or None while it stands."""
+        # What ends a consent for good is told before that it has ended.
+        if not self.user_is_active:
+            return Refusal("grant.user_inactive", "the user may no longer sign in")
+        if not may_act_for(self.context.get("patient"), fhir_user=self.fhir_user, related=self.related_patients):
+            return Refusal("grant.relation_ended", "the user may no longer act for the patient of this launch")
         if self.revoked_at is not None:
             seen = f"at {self.revoked_at.isoformat(timespec='seconds')} by {self.revoked_by or 'somebody'}"
             return Refusal("grant.revoked", "what the user had granted was revoked", seen=seen, fix="Launch again.")
-        if not self.user_is_active:
-            return Refusal("grant.user_inactive", "the user may no longer sign in")
         if not self.tenant_is_active:
             return Refusal("grant.tenant_inactive", "the tenant is closed")
         if self.session and self.session_ends_at is None:
             return Refusal("grant.session_ended", "the user's session has ended, and online_access with it")
-        if not may_act_for(self.context.get("patient"), fhir_user=self.fhir_user, related=self.related_patients):
-            return Refusal("grant.relation_ended", "the user may no longer act for the patient of this launch")
         return None
 
 

@@ -3,13 +3,19 @@
 from datetime import datetime
 from uuid import UUID
 
-from django.db import models, transaction
+from django.db import connection, models, transaction
 
 from smartauth.audit.recording import AuditEvent, record_now
 from smartauth.context import RequestContext, new_context
 from smartauth.digests import digest
 from smartauth.errors import Refusal, UnauthorizedClient
 from smartauth.models import AccessToken, Authorization, RefreshToken
+
+BATCH = 1_000
+UNRELATED = """
+    SELECT smartauth_revoke_unrelated(user_id, tenant_id)
+      FROM (SELECT DISTINCT user_id, tenant_id FROM people_proxyrelation WHERE ends_at <= %s) AS ended
+"""
 
 
 def revoke_for_client(token: str, *, client_pk: int, context: RequestContext, now: datetime) -> None:
@@ -79,6 +85,59 @@ def revoke_app(*, user: int, client_id: str, tenant: str, by: str, now: datetime
         for pk in found:
             revoke_authorization(pk, by=by, now=now, context=context)
     return len(found)
+
+
+def revoke_all(
+    *,
+    client_id: str = "",
+    username: str = "",
+    patient: str = "",
+    tenant: str = "",
+    by: str,
+    now: datetime,
+    context: RequestContext,
+    administrator: int | None = None,
+) -> int:
+    """Revoke every Authorization that fits all that is given, and return how many that were.
+
+    patient: logical id at `tenant` (slug): what was granted about the patient, and by the patient.
+    Raises ValueError when nothing narrows it down, or a patient is given without a tenant.
+    """
+    if not (client_id or username or patient) or (patient and not tenant):
+        raise ValueError("name a client, a user, or a patient and a tenant")
+    found = Authorization.objects.filter(revoked_at__isnull=True)
+    if client_id:
+        found = found.filter(client__client_id=client_id)
+    if username:
+        found = found.filter(user__username=username)
+    if tenant:
+        found = found.filter(tenant__slug=tenant)
+    if patient:
+        own = models.Q(user__fhir_users__reference=f"Patient/{patient}", user__fhir_users__tenant=models.F("tenant"))
+        found = found.filter(models.Q(context__patient=patient) | own).distinct()
+    pks = list(found.values_list("pk", flat=True))
+    for pk in pks:
+        revoke_authorization(pk, by=by, now=now, context=context, administrator=administrator)
+    return len(pks)
+
+
+def revoke_issued_since(
+    since: datetime, *, rule: str, now: datetime, context: RequestContext, administrator: int | None = None
+) -> int:
+    """Revoke every access token issued at or after `since` that has not expired; return how many that were."""
+    live = AccessToken.objects.filter(created__gte=since, expires__gt=now, revoked_at__isnull=True)
+    count = 0
+    while batch := list(live.values_list("pk", flat=True)[:BATCH]):
+        count += AccessToken.objects.filter(pk__in=batch).update(revoked_at=now)
+    details = {"access_tokens": count} | ({} if administrator is None else {"administrator": administrator})
+    record_now(context, AuditEvent("revoke", rule=rule, details=details))
+    return count
+
+
+def revoke_unrelated(now: datetime) -> None:
+    """Revoke what hangs on relations that time has ended. Where somebody ended them, the database did it at once."""
+    with connection.cursor() as cursor:
+        cursor.execute(UNRELATED, [now])
 
 
 def _with_names() -> models.QuerySet[Authorization]:
