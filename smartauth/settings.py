@@ -88,6 +88,14 @@ if EMBEDDED_DATABASE:
 if not DATABASE_URL:
     raise ImproperlyConfigured("DATABASE_URL must be set to a PostgreSQL connection URL.")
 DATABASES = {"default": database(DATABASE_URL)}
+# Sign-ins are counted in it, for all workers together; nothing else is kept there.
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.db.DatabaseCache",
+        "LOCATION": "smartauth_cache",
+        "OPTIONS": {"MAX_ENTRIES": 100_000},
+    }
+}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 DEFAULT_TENANT = env.text("SMARTAUTH_DEFAULT_TENANT", "sandbox" if SANDBOX else "") or None
@@ -131,7 +139,8 @@ INSTALLED_APPS = [
     "rest_framework",
     "allauth",
     "allauth.account",
-    "django.contrib.admin",
+    "allauth.mfa",
+    "smartauth.administration.apps.AdministrationConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -194,6 +203,9 @@ ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_LOGOUT_ON_GET = False
 ACCOUNT_SESSION_REMEMBER = False
 # Guesses are slowed down by user name and address. On one developer's machine everybody has the same address.
+MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
+MFA_ADAPTER = "smartauth.people.adapter.SealedSecondFactors"
+MFA_TOTP_ISSUER = BASE_HOST
 ACCOUNT_RATE_LIMITS = {"login": "300/m/ip" if SANDBOX else "30/m/ip", "login_failed": "10/m/ip,5/300s/key"}
 
 X_FRAME_OPTIONS = "DENY"

@@ -56,6 +56,7 @@ urlpatterns = [
     path("account/login/", pages.sign_in, name="account_login"),
     path("account/reauthenticate/", pages.sign_in_again, name="account_reauthenticate"),
     path("account/logout/", pages.sign_out, name="account_logout"),
+    path("account/second-factor/", include("allauth.mfa.urls")),
     path("account/apps", my_apps, name="my_apps"),
     path("account/apps/", my_apps),
     path("account/apps/stop", stop_app, name="stop_app"),
