@@ -110,6 +110,9 @@ SMARTAUTH = Config(
     trusted_proxies=env.networks("SMARTAUTH_TRUSTED_PROXIES"),
     jwks_allowed_hosts=env.hosts("SMARTAUTH_JWKS_ALLOWED_HOSTS"),
     var=VAR,
+    # Certified systems let apps stay for three months from each use: 93 days at least.
+    refresh_token_lifetime=env.days("SMARTAUTH_REFRESH_TOKEN_DAYS", 100) or Config.refresh_token_lifetime,
+    grant_lifetime=env.days("SMARTAUTH_GRANT_DAYS", None),
 )
 
 # Who answers the picker and the consent page: see smartauth/records.py.

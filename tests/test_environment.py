@@ -57,6 +57,8 @@ BAD = [
     ("DATABASE_URL", "postgresql://127.0.0.1", "names no database"),
     ("SMARTAUTH_TRUSTED_PROXIES", "10.0.0.0/8,nonsense", "not a CIDR"),
     ("SMARTAUTH_JWKS_ALLOWED_HOSTS", "keys.example.org,http://x", "host or host:port"),
+    ("SMARTAUTH_REFRESH_TOKEN_DAYS", "0", "between 1 and 3650"),
+    ("SMARTAUTH_GRANT_DAYS", "a year", "between 1 and 3650"),
     ("PORT", "99999", "between 1 and 65535"),
 ]
 

@@ -12,11 +12,12 @@ from uuid import UUID
 import msgspec
 from django.db import connection
 
+from smartauth.conf import config
 from smartauth.errors import InvalidGrant, Refusal
 from smartauth.policy.relations import may_act_for
 
 COLUMNS = """
-    a.id, a.scope, a.context, a.auth_time, a.revoked_at, a.revoked_by, a.expires_at, a.session,
+    a.id, a.scope, a.context, a.auth_time, a.revoked_at, a.revoked_by, a.expires_at, a.created_at, a.session,
     (SELECT s.expire_date FROM django_session s
       WHERE smartauth_session_digest(s.session_key) = a.session AND s.expire_date > %(now)s),
     a.client_id, tenant.id, tenant.slug, tenant.is_active,
@@ -48,6 +49,7 @@ class Consent:
     revoked_at: datetime | None
     revoked_by: str
     expires_at: datetime | None
+    created_at: datetime
     session: str
     session_ends_at: datetime | None
     client_pk: int
@@ -59,6 +61,12 @@ class Consent:
     user_is_active: bool
     fhir_user: str | None
     related_patients: list[str]
+
+    @property
+    def ends_by(self) -> datetime | None:
+        """Return the moment past which the operator lets no consent last, None for no limit."""
+        limit = config().grant_lifetime
+        return None if limit is None else self.created_at + limit
 
     def end(self) -> Refusal | None:
         """Return what has ended this consent apart from the clock of its tokens, or None while it stands."""

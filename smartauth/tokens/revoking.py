@@ -18,10 +18,11 @@ UNRELATED = """
 """
 
 
-def revoke_for_client(token: str, *, client_pk: int, context: RequestContext, now: datetime) -> None:
+def revoke_for_client(token: str, *, client_pk: int, context: RequestContext, now: datetime) -> bool:
     """Revoke a token of the client: an access token alone, a refresh token with its whole Authorization.
 
-    An unknown or already dead token is fine. Raises UnauthorizedClient for another client's token, which stays alive.
+    An already dead token is fine. Return False for what is neither.
+    Raises UnauthorizedClient for another client's token, which stays alive.
     Source: RFC 7009 §2.1 and §2.2.
     """
     key = digest(token)
@@ -30,11 +31,12 @@ def revoke_for_client(token: str, *, client_pk: int, context: RequestContext, no
         _require_owner(access["application_id"], client_pk)
         if access["revoked_at"] is None:
             revoke_access_token(key, now=now, context=context)
-        return
+        return True
     refresh = RefreshToken.objects.filter(token_checksum=key).values("application_id", "authorization_id").first()
     if refresh is not None:
         _require_owner(refresh["application_id"], client_pk)
         revoke_authorization(refresh["authorization_id"], by="client", now=now, context=context)
+    return refresh is not None
 
 
 def revoke_access_token(

@@ -51,9 +51,31 @@ def test_a_live_token_is_described_as_it_was_issued(
         "aud": "http://127.0.0.1:8000/fhir/sandbox/r4",
         "exp": int(row.expires.timestamp()),
         "iat": int(row.expires.timestamp()) - 300,
+        "nbf": int(row.expires.timestamp()) - 300,
+        "max_cache_age": 60,
         "jti": row.claims["jti"],
         "token_type": "Bearer",
     }
+
+
+def test_what_is_told_is_remembered_for_a_minute_and_never_past_the_end(
+    post: Post, bulk_loader: Service, auditor: Service, get_token: Callable[..., str]
+) -> None:
+    token = get_token(bulk_loader)
+    params = {"token": token, **auditor.credentials()}
+    answer = post(INTROSPECT, params)
+    assert (answer.json()["max_cache_age"], answer.headers["Cache-Control"]) == (60, "no-store")
+    ends_at = timezone.now() + timedelta(seconds=20)
+    AccessToken.objects.filter(application__client_id="bulk-loader").update(expires=ends_at)
+    body = post(INTROSPECT, {"token": token, **auditor.credentials()}).json()
+    assert 0 < body["max_cache_age"] <= 20
+
+
+def test_the_token_asked_about_is_no_credential_of_the_caller(
+    post: Post, auditor: Service, get_token: Callable[..., str]
+) -> None:
+    answer = post(INTROSPECT, {"token": get_token(auditor, "__introspect")})
+    assert (answer.status_code, answer.json()["error"]) == (401, "invalid_token")
 
 
 def test_a_caller_may_also_authenticate_as_a_client(

@@ -25,6 +25,7 @@ from smartauth.digests import digest
 from smartauth.models import AccessToken, Authorization, RefreshToken
 from smartauth.people.models import User
 from smartauth.receipts.models import Receipt
+from tests.conftest import Configure
 from tests.endpoints.app_launch import (
     FHIR_BASE,
     SCOPE,
@@ -547,6 +548,30 @@ class TestLifetime:
         sibling = body_of(refresh(first["refresh_token"]))["refresh_token"]
         let_pass(self.THREE_MONTHS)
         assert refresh(sibling).status_code == 200
+
+    def test_an_operator_may_end_it_sooner_and_once_and_for_all(
+        self, start: Start, refresh: Refresh, configure: Configure
+    ) -> None:
+        configure(refresh_token_lifetime=timedelta(days=10), grant_lifetime=timedelta(days=25))
+        token = start()["refresh_token"]
+        for _ in range(2):
+            let_pass(timedelta(days=9))
+            token = body_of(refresh(token))["refresh_token"]
+        row = RefreshToken.objects.get(token_checksum=digest(token))
+        assert row.expires == row.authorization.created_at + timedelta(days=25)
+        let_pass(timedelta(days=7, minutes=-10))
+        last = body_of(refresh(token))
+        assert last["expires_in"] <= 600
+        let_pass(timedelta(minutes=10))
+        assert_refused(refresh(last["refresh_token"]), "invalid_grant", "refresh_token.expired")
+
+    def test_idle_for_longer_than_the_operator_allows_it_is_over(
+        self, start: Start, refresh: Refresh, configure: Configure
+    ) -> None:
+        configure(refresh_token_lifetime=timedelta(days=10))
+        token = start()["refresh_token"]
+        let_pass(timedelta(days=10, seconds=1))
+        assert_refused(refresh(token), "invalid_grant", "refresh_token.expired")
 
     def test_afterwards_it_is_refused(self, start: Start, refresh: Refresh) -> None:
         token = start()["refresh_token"]
