@@ -63,6 +63,7 @@ BAD = [
 ]
 
 
+@pytest.mark.requirement("OIDC-03")
 @pytest.mark.parametrize(("name", "value", "why"), BAD)
 def test_one_bad_value_stops_the_start_with_one_sentence(
     tmp_path: Path, name: str, value: str | None, why: str
@@ -105,6 +106,7 @@ BASE_URLS = [
 ]
 
 
+@pytest.mark.requirement("OIDC-03")
 @pytest.mark.parametrize(("text", "url"), BASE_URLS)
 def test_a_base_url_has_no_trailing_slash(text: str, url: str) -> None:
     assert Environment({"BASE": text}).base_url("BASE", "") == url

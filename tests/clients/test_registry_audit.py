@@ -31,6 +31,7 @@ def details() -> list[dict]:
     return list(AuditRecord.objects.order_by("pk").values_list("details", flat=True))
 
 
+@pytest.mark.requirement("SEC-09", "SEC-13")
 def test_actions_are_recorded_for_each_row_they_changed_and_no_other(browser):
     tenant = make_tenant()
     waiting = make_client(phone_app(), status="submitted", propose_at=[tenant]).client

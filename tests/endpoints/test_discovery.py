@@ -51,6 +51,7 @@ def test_the_document_names_what_works_at_this_tenant(client: Any, tenant: Tenan
     assert not any("ehr" in name for name in capabilities)
 
 
+@pytest.mark.requirement("OIDC-02", "OIDC-14", "OIDC-20", "OIDC-21")
 def test_the_openid_document_says_what_openid_needs(client: Any, tenant: TenantInfo) -> None:
     body = client.get("/.well-known/openid-configuration").json()
     assert body.pop("scopes_supported")
@@ -168,6 +169,7 @@ def test_without_a_default_tenant_there_is_no_document_that_names_its_endpoints(
 class TestDelivery:
     """How every public document travels."""
 
+    @pytest.mark.requirement("OIDC-01")
     @pytest.mark.parametrize("accept", ["*/*", "application/fhir+json", "text/html", ""])
     def test_it_is_json_whatever_is_accepted(self, client: Any, tenant: TenantInfo, path: str, accept: str) -> None:
         answer = client.get(path, headers={"Accept": accept})

@@ -254,6 +254,7 @@ def test_a_search_finds_by_what_was_typed(browser: Browser, growth_chart: App, d
     assert pending().patient == ""
 
 
+@pytest.mark.requirement("SEC-10")
 def test_a_search_says_what_was_searched_and_how_to_leave_it(
     browser: Browser, growth_chart: App, dr_grey: User
 ) -> None:

@@ -39,6 +39,7 @@ def assert_nothing_issued() -> None:
     assert not Authorization.objects.exists()
 
 
+@pytest.mark.requirement("REFRESH-19", "T-64")
 def test_an_assertion_is_exchanged_for_a_token(post: Post, bulk_loader: Service) -> None:
     answer = post(TOKEN, {**GRANT, **bulk_loader.credentials()})
 
