@@ -154,6 +154,14 @@ def test_who_is_another_patient_in_the_records_has_lost_the_first_ones(start: St
     assert Authorization.objects.get().revoked_by == "relation"
 
 
+def test_somebody_can_be_deleted_and_what_they_did_stays_told(start: Start, parent: User) -> None:
+    start(user=parent, patient="ben")
+    pk = parent.pk
+    parent.delete()
+    assert not Authorization.objects.exists()
+    assert AuditRecord.objects.filter(user_id=pk, action="consent").exists()
+
+
 def test_a_clinicians_patients_hang_on_no_relation(start: Start, growth_chart: App, dr_grey: User) -> None:
     start(user=dr_grey, patient="ben", scope="launch/patient patient/*.rs offline_access")
     FhirUser.objects.filter(user=dr_grey).update(reference="Practitioner/dr-grey")

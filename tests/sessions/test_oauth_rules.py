@@ -11,6 +11,7 @@ from django.utils import timezone
 from joserfc import jwt
 from joserfc.jwk import KeySet
 
+from clients.models import Client
 from clients.tenants import TenantInfo
 from smartauth import keys
 from smartauth.context import new_context
@@ -90,6 +91,39 @@ def test_secrets_and_verifiers_are_compared_in_constant_time(
     monkeypatch.setattr(hmac, "compare_digest", watched)
     start(cardio)
     assert {64, 43} <= set(compared)  # The digest of the client's secret, and the challenge of the code.
+
+
+ECHOED = '"><script>alert(1)</script>'
+
+
+@pytest.mark.requirement("SEC-10")
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"{AUTHORIZE}?{urlencode({'client_id': ECHOED, 'state': ECHOED})}",
+        f"{AUTHORIZE}?{urlencode({'client_id': 'growth-chart', 'redirect_uri': ECHOED})}",
+        f"/auth/sandbox/logout?{urlencode({'client_id': ECHOED, 'state': ECHOED})}",
+        f"/auth/sandbox/logout?{urlencode({'post_logout_redirect_uri': ECHOED})}",
+        f"/auth/logout/confirm?{urlencode({'request': ECHOED})}",
+        f"/account/login/?{urlencode({'next': ECHOED})}",
+        f"/nothing/{ECHOED}",
+    ],
+)
+def test_what_was_sent_is_no_part_of_a_page_but_text(growth_chart: App, path: str) -> None:
+    page = Browser().get(path).content.decode()
+    assert "<h1>" in page
+    assert "<script>alert" not in page
+
+
+@pytest.mark.requirement("SEC-10", "SEC-11")
+def test_the_name_of_an_app_is_shown_as_text_and_cut_where_people_decide(
+    browser: Browser, growth_chart: App, ana: User
+) -> None:
+    Client.objects.update(name=f"{ECHOED}{'x' * 200}")
+    page = open_consent(browser, begin(browser, growth_chart), ana).content.decode()
+    assert "<script>alert" not in page
+    assert "&lt;script&gt;alert" in page
+    assert "x" * 80 not in page.replace("<title>", "").partition("<main")[2]
 
 
 @pytest.mark.requirement("SEC-12")
