@@ -10,7 +10,7 @@ from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
-from clients import switch_fields
+from clients import lookalikes, switch_fields
 from clients.admin_forms import ActivationForm, ClientForm, TenantForm
 from clients.models import WITH_SECRET, Activation, AssertionId, Client, KeySet, Tenant
 from clients.tenants import parse_policy
@@ -33,16 +33,19 @@ class ClientAdmin(TracedAdmin):
 
     form = ClientForm
     view_on_site = False  # The toolkit names a page of its own, which is not mounted here.
-    list_display = ("client_id", "name", "status", "token_endpoint_auth_method", "grants", "active_at", "created")
+    list_display = (
+        *("client_id", "name", "name_check", "status", "token_endpoint_auth_method"),
+        *("grants", "active_at", "created"),
+    )
     list_filter = ("status", "token_endpoint_auth_method", "application_type", "is_operator_verified")
     search_fields = ("client_id", "name", "software_id")
     ordering = ("client_id",)
-    readonly_fields = ("registration_source", "created", "updated")
+    readonly_fields = ("name_check", "registration_source", "created", "updated")
     raw_id_fields = ("user",)
     inlines = (ActivationInline,)
     actions = ("approve", "suspend", "activate_everywhere", "issue_new_secret")
     fieldsets = (
-        (None, {"fields": ("client_id", "name", "status", "is_operator_verified", "user")}),
+        (None, {"fields": ("client_id", "name", "name_check", "status", "is_operator_verified", "user")}),
         (
             "How it authenticates",
             {
@@ -104,6 +107,12 @@ class ClientAdmin(TracedAdmin):
     def response_change(self, request: HttpRequest, obj: Any) -> HttpResponse:
         return self._secret_of(request, obj) or super().response_change(request, obj)
 
+    @admin.display(description="name")
+    def name_check(self, client: Client) -> str:
+        """Say when people may take the name for that of another app."""
+        others = Client.objects.exclude(pk=client.pk).values_list("name", flat=True)
+        return lookalikes.warning(client.name, others) if client.name else ""
+
     @admin.display(description="grant types")
     def grants(self, client: Client) -> str:
         return ", ".join(client.grant_types)
@@ -149,6 +158,9 @@ class ClientAdmin(TracedAdmin):
             changed = list(queryset.exclude(status=status))
             Client.objects.filter(pk__in=[client.pk for client in changed]).update(status=status)
             leave_trace(request, status.value, *changed)
+        for client in changed:
+            if status == Client.Status.APPROVED and (why := self.name_check(client)):
+                self.message_user(request, f"The name of {client.client_id} {why}.", messages.WARNING)
         self.message_user(request, f"{len(changed)} clients are {status.label.lower()} now.", messages.SUCCESS)
 
     def _secret_of(self, request: HttpRequest, client: Client) -> HttpResponse | None:

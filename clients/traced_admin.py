@@ -66,20 +66,23 @@ def leave_trace(
 
 
 class TracedAdmin(admin.ModelAdmin):
-    """Leaves a trace of whatever the forms and delete pages of the site change."""
+    """Leaves a trace of whatever the forms and delete pages of the site change. `subject` names a row of it."""
+
+    subject: Callable[[Any], Subject] = staticmethod(subject_of)
 
     def save_model(self, request: HttpRequest, obj: Any, form: ModelForm, change: bool) -> None:
         with transaction.atomic():
             super().save_model(request, obj, form, change)
-            leave_trace(request, "changed" if change else "added", obj, details=_what_changed(obj, form.changed_data))
+            row = self.subject(obj)
+            leave_trace(request, "changed" if change else "added", row, details=_what_changed(obj, form.changed_data))
 
     def save_formset(self, request: HttpRequest, form: ModelForm, formset: BaseModelFormSet, change: bool) -> None:
         with transaction.atomic():
             super().save_formset(request, form, formset, change)
-            leave_trace(request, "added", *formset.new_objects)
-            leave_trace(request, "deleted", *formset.deleted_objects)
+            leave_trace(request, "added", *map(self.subject, formset.new_objects))
+            leave_trace(request, "deleted", *map(self.subject, formset.deleted_objects))
             for row, fields in formset.changed_objects:
-                leave_trace(request, "changed", row, details=_what_changed(row, fields))
+                leave_trace(request, "changed", self.subject(row), details=_what_changed(row, fields))
 
     def delete_model(self, request: HttpRequest, obj: Model) -> None:
         self._delete(request, [obj], lambda: super(TracedAdmin, self).delete_model(request, obj))
@@ -89,7 +92,7 @@ class TracedAdmin(admin.ModelAdmin):
 
     def _delete(self, request: HttpRequest, rows: Iterable[Model], delete: Callable[[], None]) -> None:
         with transaction.atomic():
-            subjects = [subject_of(row) for row in rows]  # Named before they are gone.
+            subjects = [self.subject(row) for row in rows]  # Named before they are gone.
             delete()
             leave_trace(request, "deleted", *subjects)
 

@@ -11,7 +11,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
-from smartauth import keys, tokens
+from smartauth import compromise, keys, tokens
 from smartauth.context import context_of
 from smartauth.models import AccessToken, Authorization, AuthorizationCode, RefreshToken, SigningKey
 from smartauth.readonly_admin import ReadOnlyAdmin
@@ -39,10 +39,18 @@ class _Revocable(ReadOnlyAdmin):
 class AuthorizationAdmin(_Revocable):
     """What was granted to whom."""
 
-    list_display = ("id", "kind", "client", "tenant", "user", "created_at", "expires_at", "revoked_at", "revoked_by")
+    list_display = (
+        *("id", "kind", "client", "tenant", "user", "patient"),
+        *("created_at", "expires_at", "revoked_at", "revoked_by"),
+    )
     list_filter = ("kind", "tenant", ("revoked_at", admin.EmptyFieldListFilter))
-    search_fields = ("id", "client__client_id", "user__username")
+    search_fields = ("id", "client__client_id", "user__username", "context__patient")
+    search_help_text = "A client id, the name of a user, or the logical id of a patient"
     list_select_related = ("client", "tenant", "user")
+
+    @admin.display(description="patient")
+    def patient(self, authorization: Authorization) -> str:
+        return str(authorization.context.get("patient", ""))
 
     @admin.action(description="Revoke, with every token", permissions=["revoke"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[Authorization]) -> None:
@@ -107,7 +115,7 @@ class SigningKeyAdmin(ReadOnlyAdmin):
     list_display = ("kid", "purpose", "alg", "state", "created_at", "activated_at", "retired_at")
     list_filter = ("purpose", "state")
     exclude = ("sealed_private_key",)
-    actions = ("rotate",)
+    actions = ("rotate", "withdraw")
 
     def has_rotate_permission(self, request: HttpRequest) -> bool:
         """Return True for those who may change which key signs."""
@@ -123,6 +131,12 @@ class SigningKeyAdmin(ReadOnlyAdmin):
                 self.message_user(request, f"{purpose} {alg}: {error}.", level="warning")
             else:
                 self.message_user(request, f"{purpose} {alg}: {row.kid} is now {row.state}.")
+
+    @admin.action(description="Withdraw: somebody else may have it. Ends what it signed", permissions=["rotate"])
+    def withdraw(self, request: HttpRequest, queryset: QuerySet[SigningKey]) -> None:
+        for kid in queryset.values_list("kid", flat=True):
+            count = compromise.withdraw_key(kid, context=context_of(request), administrator=request.user.pk)
+            self.message_user(request, f"{kid} is gone; {count} access tokens were revoked.")
 
 
 def _revoke(request: HttpRequest, pk: UUID) -> None:

@@ -36,6 +36,7 @@ class Config:
     id_token_lifetime: timedelta = timedelta(hours=1)
     # Three calendar months can be 92 days (July to September), and every use begins anew.
     refresh_token_lifetime: timedelta = timedelta(days=100)
+    grant_lifetime: timedelta | None = None  # from consent on, however often a refresh token is used; None: no limit
     # Within it a rotated refresh token that comes again was repeated by the network, not stolen.
     refresh_grace: timedelta = timedelta(seconds=10)
     receipt_lifetime: timedelta = timedelta(days=30)

@@ -63,9 +63,20 @@ def advertised(tenant: str) -> dict[str, str]:
         "token_endpoint": oauth(tenant, "token"),
         "introspection_endpoint": oauth(tenant, "introspect"),
         "revocation_endpoint": oauth(tenant, "revoke"),
+        "management_endpoint": management(),
     }
+
+
+def management() -> str:
+    """Return where people see which apps they have connected, at every tenant (SMART 2.2 conformance)."""
+    return f"{config().base_url}/account/apps"
 
 
 def userinfo(tenant: str) -> str:
     """Return the URL of a tenant's userinfo endpoint (OIDC Core §5.3)."""
     return oauth(tenant, "userinfo")
+
+
+def end_session(tenant: str) -> str:
+    """Return the URL where apps send people to sign out (OIDC RP-Initiated Logout §2.1)."""
+    return oauth(tenant, "logout")

@@ -4,6 +4,7 @@ import ipaddress
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -67,6 +68,15 @@ class Environment:
     def port(self, name: str, default: int) -> int:
         """Return a TCP port."""
         return self.number(name, default, most=65535, what="a port")
+
+    def days(self, name: str, default: int | None) -> timedelta | None:
+        """Return a number of days, at least one; None where neither the variable nor a default is given."""
+        text = self.text(name, "" if default is None else str(default))
+        if not text:
+            return None
+        if not text.isascii() or not text.isdigit() or not 0 < int(text) <= 3_650:
+            raise ImproperlyConfigured(f"{name} is {text!r}; it must be a number of days between 1 and 3650.")
+        return timedelta(days=int(text))
 
     def base_url(self, name: str, default: str) -> str:
         """Return an absolute http(s) URL without trailing slash, query, fragment or user."""

@@ -58,6 +58,13 @@ class InvalidClient(OAuthError):
         self.basic = basic
 
 
+class UnsupportedTokenType(OAuthError):
+    """The token is of a kind that cannot be revoked (RFC 7009 §2.2.1)."""
+
+    code = "unsupported_token_type"
+    default_description = "Tokens of this type cannot be revoked"
+
+
 class UnauthorizedClient(OAuthError):
     """The client is known but may not do this."""
 

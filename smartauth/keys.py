@@ -11,7 +11,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 from joserfc import jwt
-from joserfc.jwk import ECKey, Key, RSAKey
+from joserfc.jwk import ECKey, Key, RSAKey, import_key
 
 from smartauth.audit.recording import AuditEvent, record_now
 from smartauth.conf import config
@@ -75,6 +75,12 @@ def published_keys(now: datetime) -> tuple[dict[str, Any], ...]:
     return found.jwks
 
 
+def find_id_token_key(kid: str) -> Key | None:
+    """Return the public key that signed ID tokens under `kid`, also one that signs and is published no more."""
+    row = SigningKey.objects.filter(kid=kid, purpose=SigningKey.Purpose.ID_TOKEN).first()
+    return import_key(row.public_jwk) if row else None
+
+
 def make_missing(now: datetime) -> None:
     """Make the first key of every use that has none."""
     for purpose, algs in ALGORITHMS.items():
@@ -120,6 +126,34 @@ def rotate(
     return waiting
 
 
+def withdraw(
+    kid: str, *, context: RequestContext, now: datetime, administrator: int | None = None
+) -> tuple[SigningKey, SigningKey | None]:
+    """Take a key away at once that somebody else may have, and record it; return it, and the one that signs instead.
+
+    Verifiers that remember our JWKS fail for new tokens until they read it again: better than to believe the old key.
+    The row goes, so that nothing can believe it any more. Raises LookupError when there is no such key.
+    """
+    with transaction.atomic():
+        row = SigningKey.objects.select_for_update().filter(kid=kid).first()
+        if row is None:
+            raise LookupError(f"there is no signing key {kid}")
+        row.delete()
+        successor = _successor(row, now) if row.state == SigningKey.State.ACTIVE else None
+        details = {"kid": kid, "instead": successor.kid if successor else ""}
+        record_now(context, AuditEvent("administer", rule="key.withdrawn", user=administrator, details=details))
+    return row, successor
+
+
+def _successor(row: SigningKey, now: datetime) -> SigningKey:
+    """Return the key that signs from now on: the next one where there is one, because some have seen it already."""
+    waiting = SigningKey.objects.filter(purpose=row.purpose, alg=row.alg, state=SigningKey.State.NEXT)
+    successor = waiting.order_by("created_at").first() or make_key(row.purpose, row.alg)
+    successor.state, successor.activated_at = SigningKey.State.ACTIVE, now
+    successor.save()
+    return successor
+
+
 def longest_use() -> timedelta:
     """Return how long a retired key may still be needed to verify something it signed."""
     settings = config()
@@ -130,6 +164,14 @@ def longest_use() -> timedelta:
         settings.id_token_lifetime,
     )
     return longest + timedelta(minutes=5)
+
+
+def longest_hint() -> timedelta:
+    """Return how long after its key retired an ID token may come back as a hint that somebody signs out.
+
+    Apps keep ID tokens as long as they keep a grant (OIDC RP-Initiated Logout §2, on expired hints).
+    """
+    return config().refresh_token_lifetime
 
 
 def _signer(purpose: SigningKey.Purpose, alg: str, now: datetime) -> Signer:

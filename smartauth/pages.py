@@ -10,7 +10,7 @@ from django.shortcuts import render
 from django.urls import reverse
 
 from clients.tenants import find_default_tenant
-from smartauth import endpoints
+from smartauth import endpoints, second_factors
 from smartauth.browser import PageRefused, error_page, too_many_page
 from smartauth.conf import config
 from smartauth.context import context_of
@@ -61,9 +61,12 @@ sign_out = LogoutView.as_view(template_name="account/logout.html")
 
 def admin_login(request: HttpRequest) -> HttpResponse:
     """Send the administrator to the one sign-in there is."""
-    if request.user.is_authenticated:  # Signed in, but not as staff: another sign-in would not help.
-        return forbidden(request)
-    return HttpResponseRedirect(f"{reverse('account_login')}?{urlencode({'next': request.GET.get('next', '/admin/')})}")
+    page = "account_login"
+    if request.user.is_authenticated:
+        if not request.user.is_staff or second_factors.admits_staff(request):  # Another proof would not help.
+            return forbidden(request)
+        page = second_factors.page_to_prove(request)
+    return HttpResponseRedirect(f"{reverse(page)}?{urlencode({'next': request.GET.get('next', '/admin/')})}")
 
 
 def to_admin(request: HttpRequest) -> HttpResponse:

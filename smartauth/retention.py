@@ -6,7 +6,7 @@ from django.contrib.sessions.models import Session
 from django.db.models import Model, Q, QuerySet
 
 from clients.models import AssertionId
-from smartauth import keys
+from smartauth import keys, tokens
 from smartauth.conf import config
 from smartauth.marks.models import Mark
 from smartauth.marks.poller import MARKS_KEPT_FOR
@@ -54,11 +54,26 @@ def purge(now: datetime) -> dict[str, int]:
         "receipts": Receipt.objects.filter(at__lt=now - config().receipt_lifetime).order_by("at"),
         "refusal counts": RefusalCount.objects.filter(minute__lt=now - config().receipt_lifetime),
         "marks": Mark.objects.filter(created_at__lt=now - timedelta(seconds=MARKS_KEPT_FOR)),
-        "signing keys": SigningKey.objects.filter(
-            state=SigningKey.State.RETIRED, retired_at__lt=now - keys.longest_use()
-        ),
+        "signing keys": _dead_keys(now),
     }
+    _forget_private_keys(now)
+    tokens.revoke_unrelated(now)
     return {name: _delete(rows) for name, rows in doomed.items()}
+
+
+def _dead_keys(now: datetime) -> QuerySet[SigningKey]:
+    """Return the keys that nothing alive needs; ID tokens come back as hints long after they have expired."""
+    retired = SigningKey.objects.filter(state=SigningKey.State.RETIRED)
+    return retired.filter(
+        ~Q(purpose=SigningKey.Purpose.ID_TOKEN) & Q(retired_at__lt=now - keys.longest_use())
+        | Q(retired_at__lt=now - keys.longest_hint())
+    )
+
+
+def _forget_private_keys(now: datetime) -> None:
+    """Keep of a key that is kept for hints only what verifies them."""
+    retired = SigningKey.objects.filter(state=SigningKey.State.RETIRED, retired_at__lt=now - keys.longest_use())
+    retired.exclude(sealed_private_key="").update(sealed_private_key="")
 
 
 def _delete(rows: "QuerySet[Model]") -> int:

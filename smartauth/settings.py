@@ -88,6 +88,14 @@ if EMBEDDED_DATABASE:
 if not DATABASE_URL:
     raise ImproperlyConfigured("DATABASE_URL must be set to a PostgreSQL connection URL.")
 DATABASES = {"default": database(DATABASE_URL)}
+# Sign-ins are counted in it, for all workers together; nothing else is kept there.
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.db.DatabaseCache",
+        "LOCATION": "smartauth_cache",
+        "OPTIONS": {"MAX_ENTRIES": 100_000},
+    }
+}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 DEFAULT_TENANT = env.text("SMARTAUTH_DEFAULT_TENANT", "sandbox" if SANDBOX else "") or None
@@ -114,6 +122,9 @@ SMARTAUTH = Config(
         "SMARTAUTH_ASSERTION_ALGORITHMS", ASSERTION_ALGORITHMS, required=("RS384", "ES384")
     ),
     access_token_format="opaque" if OPAQUE else "jwt",
+    # Certified systems let apps stay for three months from each use: 93 days at least.
+    refresh_token_lifetime=env.days("SMARTAUTH_REFRESH_TOKEN_DAYS", 100) or Config.refresh_token_lifetime,
+    grant_lifetime=env.days("SMARTAUTH_GRANT_DAYS", None),
 )
 
 # Who answers the picker and the consent page: see smartauth/records.py.
@@ -143,7 +154,8 @@ INSTALLED_APPS = [
     "rest_framework",
     "allauth",
     "allauth.account",
-    "django.contrib.admin",
+    "allauth.mfa",
+    "smartauth.administration.apps.AdministrationConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -195,6 +207,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "smartauth.people.passwords.EndsGrants"},
 ]
 LOGIN_URL = "/account/login/"
 LOGIN_REDIRECT_URL = "/"
@@ -207,6 +220,9 @@ ACCOUNT_SESSION_REMEMBER = False
 # Guesses are slowed down by user name and address. On one developer's machine everybody has the same address.
 SIGN_INS = env.number("SMARTAUTH_SIGN_INS_PER_ADDRESS", 300 if SANDBOX else 30, most=100_000)
 ACCOUNT_RATE_LIMITS = {"login": f"{SIGN_INS}/m/ip", "login_failed": f"{max(10, SIGN_INS // 10)}/m/ip,5/300s/key"}
+MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
+MFA_ADAPTER = "smartauth.people.adapter.SealedSecondFactors"
+MFA_TOTP_ISSUER = BASE_HOST
 
 X_FRAME_OPTIONS = "DENY"
 SECURE_CONTENT_TYPE_NOSNIFF = True

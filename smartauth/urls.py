@@ -11,6 +11,8 @@ from smartauth.slugs import TENANT_SLUG
 from smartauth.views.authorize import authorize
 from smartauth.views.consent import consent
 from smartauth.views.introspect import introspect
+from smartauth.views.logout import confirm_logout, logout
+from smartauth.views.my_apps import my_apps, stop_app
 from smartauth.views.picker import picker
 from smartauth.views.refused import refused
 from smartauth.views.revoke import revoke
@@ -38,6 +40,7 @@ oauth = [
     path("introspect", introspect),
     path("revoke", revoke),
     path("userinfo", userinfo),
+    path("logout", logout),
 ]
 
 urlpatterns = [
@@ -47,6 +50,7 @@ urlpatterns = [
     path("", include(wellknown.urls)),
     path("", include(fhirproxy.urls)),
     path("auth/", include(oauth)),
+    path("auth/logout/confirm", confirm_logout, name="confirm_logout"),
     path("auth/consent/<uuid:pk>", consent, name="consent"),
     path("auth/consent/<uuid:pk>/patient", picker, name="picker"),
     path("auth/refused/<uuid:pk>", refused, name="refused"),
@@ -54,6 +58,10 @@ urlpatterns = [
     path("account/login/", pages.sign_in, name="account_login"),
     path("account/reauthenticate/", pages.sign_in_again, name="account_reauthenticate"),
     path("account/logout/", pages.sign_out, name="account_logout"),
+    path("account/second-factor/", include("allauth.mfa.urls")),
+    path("account/apps", my_apps, name="my_apps"),
+    path("account/apps/", my_apps),
+    path("account/apps/stop", stop_app, name="stop_app"),
     path("admin/login/", pages.admin_login),
     path("admin", pages.to_admin),
     path("admin/", admin.site.urls),

@@ -18,6 +18,7 @@ from smartauth.errors import Refusal
 from smartauth.people.models import User
 from smartauth.receipts.models import Receipt
 from smartauth.receipts.recording import record
+from tests.audit_trail import rewritable
 
 pytestmark = pytest.mark.django_db
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -49,7 +50,8 @@ def trail(grey: User) -> None:
             "Observation/x", {"interaction": "read", "checked": 1},
         )  # fmt: skip
         record_now(new_context(remote_address="192.0.2.7"), event)
-        AuditRecord.objects.filter(pk=AuditRecord.objects.latest("pk").pk).update(at=NOON + timedelta(hours=hours))
+        with rewritable():
+            AuditRecord.objects.filter(pk=AuditRecord.objects.latest("pk").pk).update(at=NOON + timedelta(hours=hours))
 
     read("ana", grey, "growth-chart", "north", 0)
     read("ben", None, "bulk-loader", "south", 2)

@@ -63,6 +63,8 @@ BAD = [
     ("SMARTAUTH_SIGN_INS_PER_ADDRESS", "0", "between 1 and 100000"),
     ("SMARTAUTH_RATE_PER_CLIENT", "unlimited", "between 1 and 1000000"),
     ("SMARTAUTH_ERRORS_AFTER_SIGN_IN", "yes", "must be one of on, off"),
+    ("SMARTAUTH_REFRESH_TOKEN_DAYS", "0", "between 1 and 3650"),
+    ("SMARTAUTH_GRANT_DAYS", "a year", "between 1 and 3650"),
     ("PORT", "99999", "between 1 and 65535"),
     ("SMARTAUTH_ACCESS_TOKEN_FORMAT", "paseto", "must be one of jwt, opaque"),
     ("SMARTAUTH_ASSERTION_ALGORITHMS", "RS384,ES384,HS256", "holds 'HS256'"),
@@ -71,7 +73,7 @@ BAD = [
 ]
 
 
-@pytest.mark.requirement("HDR-15")
+@pytest.mark.requirement("HDR-15", "OIDC-03")
 @pytest.mark.parametrize(("name", "value", "why"), BAD)
 def test_one_bad_value_stops_the_start_with_one_sentence(
     tmp_path: Path, name: str, value: str | None, why: str
@@ -125,6 +127,7 @@ BASE_URLS = [
 ]
 
 
+@pytest.mark.requirement("OIDC-03")
 @pytest.mark.parametrize(("text", "url"), BASE_URLS)
 def test_a_base_url_has_no_trailing_slash(text: str, url: str) -> None:
     assert Environment({"BASE": text}).base_url("BASE", "") == url

@@ -74,7 +74,7 @@ CHANGES = [
     (update("client", status=Client.Status.SUSPENDED), {"client:growth-chart"}),
     (update("activation", is_active=False), {"client:growth-chart"}),
     (delete("activation"), {"client:growth-chart"}),
-    (update("user", is_active=False), {"user"}),
+    (update("user", is_active=False), {"user", "authorization"}),  # A locked account ends what it granted.
     (update("user", last_login=NOW), set()),
     (update("fhir user", reference="Patient/ben"), {"user"}),
     (delete("relation"), {"user"}),

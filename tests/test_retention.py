@@ -43,6 +43,7 @@ def token(authorization: Authorization, name: str, **values: Any) -> AccessToken
     )
 
 
+@pytest.mark.requirement("SEC-08")
 def test_a_spent_code_and_a_rotated_refresh_token_stay_while_their_authorization_lives(
     client_row: Client, user: User
 ) -> None:
@@ -64,6 +65,7 @@ def test_the_standing_authorization_of_a_service_stays(client_row: Client) -> No
     assert purge(NOW)["authorizations"] == 0
 
 
+@pytest.mark.requirement("SEC-08")
 def test_expired_tokens_go_after_a_while_in_batches(client_row: Client, user: User) -> None:
     authorization = authorize(client_row, user)
     many = [
@@ -77,7 +79,7 @@ def test_expired_tokens_go_after_a_while_in_batches(client_row: Client, user: Us
     assert AccessToken.objects.count() == 2
 
 
-@pytest.mark.requirement("ASYM-17")
+@pytest.mark.requirement("ASYM-17", "SEC-08")
 def test_an_assertion_id_stays_until_no_assertion_with_it_could_be_accepted(client_row: Client) -> None:
     for name, expires_at in (("old", NOW - timedelta(minutes=5)), ("within leeway", NOW - timedelta(seconds=30))):
         AssertionId.objects.create(client=client_row, jti_digest=digest(name), expires_at=expires_at)
@@ -85,6 +87,7 @@ def test_an_assertion_id_stays_until_no_assertion_with_it_could_be_accepted(clie
     assert AssertionId.objects.get().jti_digest == digest("within leeway")
 
 
+@pytest.mark.requirement("SEC-08")
 def test_a_request_to_authorize_goes_a_day_after_it_ended(client_row: Client) -> None:
     common = {
         "client": client_row,
@@ -185,6 +188,7 @@ class TestConstraints:
         late = timezone.now() + timedelta(minutes=11)
         self.refuses(lambda: AuthorizationCode.objects.create(code="c", expires=late, **common))
 
+    @pytest.mark.requirement("OIDC-07")
     def test_a_fhir_user_is_a_person_and_one_per_tenant(self, user: User) -> None:
         tenant = Tenant.objects.create(slug="north")
         self.refuses(lambda: FhirUser.objects.create(user=user, tenant=tenant, reference="Device/1"))

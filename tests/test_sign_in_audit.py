@@ -9,6 +9,7 @@ from smartauth.people.models import User
 pytestmark = pytest.mark.django_db
 
 
+@pytest.mark.requirement("SEC-09")
 def test_who_signs_in_and_out_is_recorded() -> None:
     ana = User.objects.create_user("ana", password="correct horse battery staple")
     browser = Browser()
@@ -26,6 +27,7 @@ def test_a_wrong_password_is_no_sign_in() -> None:
     assert not AuditRecord.objects.filter(action="sign-in").exists()
 
 
+@pytest.mark.requirement("SEC-09")
 def test_a_guess_at_somebodys_password_is_recorded_and_no_other_name_is() -> None:
     ana = User.objects.create_user("ana", password="correct horse battery staple")
     Browser().post("/account/login/", {"login": "ana", "password": "wrong"})

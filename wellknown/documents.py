@@ -17,6 +17,7 @@ class Facts:
     issuer: str
     endpoints: Mapping[str, str]  # member name -> absolute URL
     userinfo_endpoint: str = ""
+    end_session_endpoint: str = ""
     grant_types: tuple[str, ...] = ()
     auth_methods: tuple[str, ...] = ()  # of clients that authenticate
     signing_algs: tuple[str, ...] = ()  # of client assertions
@@ -41,11 +42,12 @@ def authorization_server(facts: Facts) -> dict[str, Any]:
 
 
 def openid_configuration(facts: Facts) -> dict[str, Any]:
-    """Return the members of `.well-known/openid-configuration`.  Source: OIDC Discovery §3."""
+    """Return the members of `.well-known/openid-configuration`.  Source: OIDC Discovery §3; Logout §2.1."""
     return _present(
         {
             **authorization_server(facts),
             "userinfo_endpoint": facts.userinfo_endpoint,
+            "end_session_endpoint": facts.end_session_endpoint,
             "subject_types_supported": advertising.SUBJECT_TYPES,
             "id_token_signing_alg_values_supported": facts.id_token_algs,
             "claims_supported": facts.claims,

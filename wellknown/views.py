@@ -62,6 +62,7 @@ def _facts(tenant: TenantInfo) -> documents.Facts:
         issuer=endpoints.issuer(),
         endpoints={"jwks_uri": endpoints.jwks_uri(), **endpoints.advertised(tenant.slug)},
         userinfo_endpoint=endpoints.userinfo(tenant.slug),
+        end_session_endpoint=endpoints.end_session(tenant.slug),
         grant_types=advertising.GRANT_TYPES,
         auth_methods=advertising.client_methods(algorithms),
         signing_algs=algorithms,

@@ -94,6 +94,8 @@ def _require_good(
             rotation = Rotation(shown=shown.pk, rotate=shown.pk)
     # A session that was prolonged prolongs what hangs on it; that it lives was seen above.
     expires = consent.session_ends_at if consent.session else found.expires
+    if consent.ends_by is not None:
+        expires = min(expires or consent.ends_by, consent.ends_by)
     if expires is not None and expires <= now:
         seen = f"{int((now - expires).total_seconds())} s ago"
         raise InvalidGrant(Refusal("refresh_token.expired", "the refresh token has expired", seen=seen))

@@ -3,10 +3,14 @@
 from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.mfa.adapter import DefaultMFAAdapter
 from django.http import HttpRequest
 
 from smartauth.context import context_of
 from smartauth.people.models import User
+from smartauth.sealing import decrypt, encrypt
+
+PURPOSE = "second factor"
 
 
 class ClosedAccounts(DefaultAccountAdapter):
@@ -28,3 +32,15 @@ class ClosedAccounts(DefaultAccountAdapter):
             self.authentication_failed(request, **credentials)
             return None
         return user
+
+
+class SealedSecondFactors(DefaultMFAAdapter):
+    """Keeps the secrets of second factors sealed: a copy of the database is no copy of somebody's authenticator."""
+
+    def encrypt(self, text: str) -> str:
+        """Seal a secret with the keys from the environment."""
+        return encrypt(text.encode(), purpose=PURPOSE)
+
+    def decrypt(self, encrypted_text: str) -> str:
+        """Open a sealed secret."""
+        return decrypt(encrypted_text, purpose=PURPOSE).decode()

@@ -10,7 +10,9 @@ class PeopleConfig(AppConfig):
     label = "people"
 
     def ready(self) -> None:
-        """Record sign-ins and sign-outs."""
+        """Record sign-ins and sign-outs, and keep the roles of the administration."""
+        from smartauth.administration import roles
         from smartauth.people import recording
 
         recording.listen()
+        roles.keep()

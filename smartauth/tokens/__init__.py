@@ -7,7 +7,16 @@ from smartauth.tokens.families import FoundRefreshToken, find_owner, find_refres
 from smartauth.tokens.finding import is_live, require_access
 from smartauth.tokens.introspection import introspect
 from smartauth.tokens.issuing import Issued, issue_service_token
-from smartauth.tokens.revoking import revoke_access_token, revoke_authorization, revoke_for_client, revoke_for_user
+from smartauth.tokens.revoking import (
+    revoke_access_token,
+    revoke_all,
+    revoke_app,
+    revoke_authorization,
+    revoke_for_client,
+    revoke_for_user,
+    revoke_issued_since,
+    revoke_unrelated,
+)
 from smartauth.tokens.user_tokens import FIRST, Rotation, fhir_user_url, issue_user_tokens
 
 __all__ = [
@@ -27,8 +36,12 @@ __all__ = [
     "issue_user_tokens",
     "require_access",
     "revoke_access_token",
+    "revoke_all",
+    "revoke_app",
     "revoke_authorization",
     "revoke_for_client",
     "revoke_for_user",
+    "revoke_issued_since",
+    "revoke_unrelated",
     "take_code",
 ]

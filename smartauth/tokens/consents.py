@@ -12,11 +12,12 @@ from uuid import UUID
 import msgspec
 from django.db import connection
 
+from smartauth.conf import config
 from smartauth.errors import InvalidGrant, Refusal
 from smartauth.policy.relations import may_act_for
 
 COLUMNS = """
-    a.id, a.scope, a.context, a.auth_time, a.revoked_at, a.revoked_by, a.expires_at, a.session,
+    a.id, a.scope, a.context, a.auth_time, a.revoked_at, a.revoked_by, a.expires_at, a.created_at, a.session,
     (SELECT s.expire_date FROM django_session s
       WHERE smartauth_session_digest(s.session_key) = a.session AND s.expire_date > %(now)s),
     a.client_id, tenant.id, tenant.slug, tenant.is_active,
@@ -48,6 +49,7 @@ class Consent:
     revoked_at: datetime | None
     revoked_by: str
     expires_at: datetime | None
+    created_at: datetime
     session: str
     session_ends_at: datetime | None
     client_pk: int
@@ -60,19 +62,26 @@ class Consent:
     fhir_user: str | None
     related_patients: list[str]
 
+    @property
+    def ends_by(self) -> datetime | None:
+        """Return the moment past which the operator lets no consent last, None for no limit."""
+        limit = config().grant_lifetime
+        return None if limit is None else self.created_at + limit
+
     def end(self) -> Refusal | None:
         """Return what has ended this consent apart from the clock of its tokens, or None while it stands."""
+        # What ends a consent for good is told before that it has ended.
+        if not self.user_is_active:
+            return Refusal("grant.user_inactive", "the user may no longer sign in")
+        if not may_act_for(self.context.get("patient"), fhir_user=self.fhir_user, related=self.related_patients):
+            return Refusal("grant.relation_ended", "the user may no longer act for the patient of this launch")
         if self.revoked_at is not None:
             seen = f"at {self.revoked_at.isoformat(timespec='seconds')} by {self.revoked_by or 'somebody'}"
             return Refusal("grant.revoked", "what the user had granted was revoked", seen=seen, fix="Launch again.")
-        if not self.user_is_active:
-            return Refusal("grant.user_inactive", "the user may no longer sign in")
         if not self.tenant_is_active:
             return Refusal("grant.tenant_inactive", "the tenant is closed")
         if self.session and self.session_ends_at is None:
             return Refusal("grant.session_ended", "the user's session has ended, and online_access with it")
-        if not may_act_for(self.context.get("patient"), fhir_user=self.fhir_user, related=self.related_patients):
-            return Refusal("grant.relation_ended", "the user may no longer act for the patient of this launch")
         return None
 
 

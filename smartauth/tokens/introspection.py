@@ -11,14 +11,17 @@ from smartauth.errors import InvalidToken
 from smartauth.tokens import finding, rows
 
 # Members that are ours to compute; whatever else the token's claims hold is launch context and told as issued.
-COMPUTED = frozenset({"scope", "exp", "iat", "active", "token_type", "iss"})
+COMPUTED = frozenset({"scope", "exp", "iat", "nbf", "active", "token_type", "iss", "max_cache_age"})
+# A caller that remembers what we say believes a revoked token for as long (RFC 7662 §4).
+LONGEST_REMEMBERED = 60  # seconds
 
 
 def introspect(token: str, *, tenants: Collection[str], now: datetime) -> dict[str, Any]:
     """Return the members that describe a live access token of one of `tenants` (slugs).
 
-    `scope` is what was granted, less what the registration no longer allows. Raises InvalidToken for everything that is
-    not a live access token there: refresh tokens, ID tokens and codes are none.
+    `scope` is what was granted, less what the registration no longer allows. `max_cache_age` is a member of our own:
+    for how many seconds a caller may remember the answer at most. Raises InvalidToken for everything that is not a live
+    access token there: refresh tokens, ID tokens and codes are none.
     """
     # Asked of the database each time: revocation is exact here, because callers remember what we say.
     found = rows.load(finding.digest_of(token))
@@ -27,14 +30,17 @@ def introspect(token: str, *, tenants: Collection[str], now: datetime) -> dict[s
         raise InvalidToken(replace(rows.UNKNOWN, officer=f"it is a token of tenant {found.tenant}"))
     row = rows.require_live(found, now=now, sandbox=config().is_sandbox)
     rows.require_audience(row, None)
+    issued_at = row.claims.get("iat", int(row.expires.timestamp()))
     context = {name: value for name, value in row.claims.items() if name not in COMPUTED}
     return {
         "active": True,
         "scope": " ".join(str(scope) for scope in rows.scopes_of(row)),
         "exp": int(row.expires.timestamp()),
-        "iat": row.claims.get("iat", int(row.expires.timestamp())),
+        "iat": issued_at,
+        "nbf": issued_at,
         "token_type": "Bearer",
         "iss": endpoints.issuer(),
+        "max_cache_age": max(0, min(LONGEST_REMEMBERED, int((row.expires - now).total_seconds()))),
         **context,
         "client_id": row.client_id,
     }

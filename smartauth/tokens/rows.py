@@ -110,6 +110,9 @@ def require_live(row: TokenRow | None, *, now: datetime, sandbox: bool) -> Token
         ("token.minted", row.kind == "minted" and not sandbox, "debugging tokens count in the sandbox only"),
         ("token.revoked", row.revoked_at is not None, "the access token was revoked"),
         ("token.expired", row.expires <= now, "the access token has expired"),
+        # What ends an authorization for good is told before that it has ended.
+        ("token.user_inactive", row.user is not None and not row.user_is_active, "the user may no longer sign in"),
+        ("token.relation_ended", not row.may_act(), "the user may no longer act for the patient of this launch"),
         ("token.authorization_revoked", row.authorization_revoked_at is not None, "the authorization was revoked"),
         (
             "token.authorization_expired",
@@ -120,8 +123,6 @@ def require_live(row: TokenRow | None, *, now: datetime, sandbox: bool) -> Token
         ("token.client_not_approved", row.client_status != "approved", "the client is not approved, or suspended"),
         ("token.tenant_inactive", not row.tenant_is_active, "the tenant does not exist or is not active"),
         ("token.not_activated", not row.activation_is_active, "the client is not active at this tenant"),
-        ("token.user_inactive", row.user is not None and not row.user_is_active, "the user may no longer sign in"),
-        ("token.relation_ended", not row.may_act(), "the user may no longer act for the patient of this launch"),
     )
     for rule, holds, reason in causes:
         if holds:

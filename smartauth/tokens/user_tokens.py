@@ -86,6 +86,8 @@ def issue_user_tokens(
     refresh_expires = _refresh_expiry(consent, granted, now)
     if consent.session_ends_at is not None:
         expires = min(expires, consent.session_ends_at)
+    if consent.ends_by is not None:
+        expires = min(expires, consent.ends_by)
     refresh_token = new_secret() if refresh_expires else ""
     # What may no longer be seen at all need not be known by name either.
     launch = told(consent.context, client.smart_version) if granting.needs_patient(granted) else {}
@@ -155,7 +157,8 @@ def _claims(
 def _refresh_expiry(consent: Consent, granted: tuple[Scope, ...], now: datetime) -> datetime | None:
     names = {scope.name for scope in granted if isinstance(scope, NamedScope)}
     if "offline_access" in names:
-        return now + config().refresh_token_lifetime
+        until = now + config().refresh_token_lifetime
+        return until if consent.ends_by is None else min(until, consent.ends_by)
     return consent.session_ends_at if "online_access" in names else None
 
 

@@ -101,7 +101,7 @@ def test_a_key_that_is_not_whole_is_refused(kind, change, rule, rsa: KeyPair, ec
     read_jwks({"keys": [bad]})  # Published beside good keys it harms nobody until it is chosen.
 
 
-@pytest.mark.requirement("ASYM-09")
+@pytest.mark.requirement("ASYM-09", "SEC-14")
 def test_a_short_rsa_key_is_weak():
     assert refused_rule(import_public_key, weak_rsa()) == "jwks.weak_key"
 

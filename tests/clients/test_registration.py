@@ -192,6 +192,7 @@ REFUSED = [
 ]
 
 
+@pytest.mark.requirement("OIDC-20")
 @pytest.mark.parametrize(("change", "member"), REFUSED)
 def test_a_member_that_is_not_acceptable_is_named(change, member, db):
     error = refused(phone_app() | change)
@@ -301,6 +302,7 @@ def test_origins_are_written_as_browsers_write_them(origin, good):
     assert (origin_problem(origin, http_on_loopback=False) == "") is good
 
 
+@pytest.mark.requirement("SEC-11")
 @pytest.mark.parametrize("name", ["Growth\u202eChart", "Growth\x00Chart", "Growth\nChart", "\u2066Growth"])
 def test_a_name_that_hides_what_it_says_is_refused(name: str) -> None:
     with pytest.raises(InvalidClientMetadata) as refused:

@@ -57,6 +57,7 @@ def test_a_wrong_password_shows_the_form_again(client: Any, db: None) -> None:
     assert b'role="alert"' in answer.content
 
 
+@pytest.mark.requirement("SEC-13")
 def test_someone_without_rights_stays_outside(client: Any, db: None) -> None:
     client.force_login(User.objects.create_user("ana", password=PASSWORD))
     answer = client.get("/admin/", follow=True)
@@ -79,6 +80,7 @@ def test_a_token_is_shown_without_its_value_or_digest(
     assert "system/*.rs" in page
 
 
+@pytest.mark.requirement("REVOKE-10")
 def test_a_token_and_an_authorization_are_revoked_from_their_lists(
     browser: Any, bulk_loader: Service, get_token: Callable[..., str]
 ) -> None:
@@ -122,6 +124,7 @@ def test_keys_are_rotated_from_the_list(browser: Any, db: None) -> None:
     assert AuditRecord.objects.get(rule="key.rotated").user_id == User.objects.get().pk
 
 
+@pytest.mark.requirement("SEC-09")
 def test_reading_a_receipt_is_audited(browser: Any, tenant: TenantInfo) -> None:
     context = new_context(endpoint="token", method="POST")
     record(context, status=400, error="invalid_request", refusal=Refusal("r", "because", officer="only for officers"))

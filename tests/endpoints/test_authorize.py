@@ -950,7 +950,7 @@ def test_the_port_of_a_web_app_is_not_free(tenant: TenantInfo) -> None:
 ENDS: list[dict[str, Any]] = [{}, {"aud": ...}, {"redirect_uri": ...}]
 
 
-@pytest.mark.requirement("AUTHZ-33")
+@pytest.mark.requirement("AUTHZ-33", "SEC-10")
 @pytest.mark.parametrize("changes", ENDS, ids=["taken", "told to the app", "page"])
 def test_no_answer_is_cached_framed_shared_or_referred_to(
     growth_chart: App, method: str, changes: dict[str, Any]

@@ -317,6 +317,7 @@ def test_what_is_taken_back_is_not_granted(
     assert consented().details == {"asked": asked, "granted": granted, "dropped": ""}
 
 
+@pytest.mark.requirement("REFRESH-03")
 def test_somebody_who_declines_to_stay_connected_may_still_be_online(
     browser: Browser, growth_chart: App, ana: User
 ) -> None:
@@ -483,7 +484,7 @@ def test_the_redirect_is_neither_kept_nor_shared(browser: Browser, growth_chart:
 # What is stored
 
 
-@pytest.mark.requirement("AUTHZ-19")
+@pytest.mark.requirement("AUTHZ-19", "SEC-09")
 def test_allowing_stores_one_authorization_and_the_digest_of_one_code(
     browser: Browser, growth_chart: App, ana: User
 ) -> None:
@@ -520,7 +521,7 @@ def test_allowing_stores_one_authorization_and_the_digest_of_one_code(
         assert told["code"] not in str(list(table.values()))
 
 
-@pytest.mark.requirement("AUTHZ-19")
+@pytest.mark.requirement("AUTHZ-19", "SEC-03")
 def test_codes_do_not_repeat(browser: Browser, growth_chart: App, ana: User) -> None:
     codes = {launch(browser, growth_chart, ana, state="the-same").code for _ in range(3)}
     assert len(codes) == AuthorizationCode.objects.count() == 3
@@ -629,6 +630,7 @@ def test_a_forged_form_without_a_record_grants_nothing(
     assert_no_grant()
 
 
+@pytest.mark.requirement("OIDC-10")
 def test_without_a_record_an_app_may_still_learn_who_it_is(browser: Browser, growth_chart: App, mallory: User) -> None:
     path, page = ask(browser, growth_chart, mallory, scope="openid fhirUser")
     text = text_of(page)

@@ -28,6 +28,7 @@ CORE = {
     "token_endpoint": "http://127.0.0.1:8000/auth/sandbox/token",
     "introspection_endpoint": "http://127.0.0.1:8000/auth/sandbox/introspect",
     "revocation_endpoint": "http://127.0.0.1:8000/auth/sandbox/revoke",
+    "management_endpoint": "http://127.0.0.1:8000/account/apps",
     "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials"],
     "response_types_supported": ["code"],
     "code_challenge_methods_supported": ["S256"],
@@ -63,13 +64,14 @@ AUTHENTICATION = {
 }
 
 
-@pytest.mark.requirement("META-02", "META-04", "DISC-18")
+@pytest.mark.requirement("DISC-18", "META-02", "META-04", "OIDC-02", "OIDC-14", "OIDC-20", "OIDC-21")
 def test_the_openid_document_says_what_openid_needs(client: Any, tenant: TenantInfo) -> None:
     body = client.get("/.well-known/openid-configuration").json()
     assert body.pop("scopes_supported")
     assert "fhirUser" in body.pop("claims_supported")
     assert body == CORE | AUTHENTICATION | {
         "userinfo_endpoint": "http://127.0.0.1:8000/auth/sandbox/userinfo",
+        "end_session_endpoint": "http://127.0.0.1:8000/auth/sandbox/logout",
         "response_modes_supported": ["query"],
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["RS256", "ES256"],
@@ -86,6 +88,7 @@ def test_the_authorization_server_document_agrees_with_the_others(client: Any, t
     assert mine.items() <= openid.items()
     assert {name for name in openid if name not in mine} == {
         "userinfo_endpoint",
+        "end_session_endpoint",
         "subject_types_supported",
         "id_token_signing_alg_values_supported",
         "claims_supported",
@@ -196,7 +199,7 @@ def test_without_a_default_tenant_there_is_no_document_that_names_its_endpoints(
 class TestDelivery:
     """How every public document travels."""
 
-    @pytest.mark.requirement("DISC-02", "HDR-04", "T-45")
+    @pytest.mark.requirement("DISC-02", "HDR-04", "OIDC-01", "T-45")
     @pytest.mark.parametrize("accept", ["*/*", "application/fhir+json", "text/html", ""])
     def test_it_is_json_whatever_is_accepted(self, client: Any, tenant: TenantInfo, path: str, accept: str) -> None:
         answer = client.get(path, headers={"Accept": accept})

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from django.test import Client as Browser
 from django.urls import reverse
 
@@ -60,6 +61,7 @@ def test_a_password_changed_by_an_administrator_ends_what_the_user_had_granted(
     assert post("/auth/sandbox/token", again).json()["error"] == "invalid_grant"
 
 
+@pytest.mark.requirement("REVOKE-11")
 def test_a_token_for_a_patient_whose_relation_ended_is_dead_for_everybody(
     small: Behind, post: Post, growth_chart: Any, parent: User
 ) -> None:

@@ -29,7 +29,9 @@ def auditor(register: Callable[..., Service]) -> Service:
     return register("auditor", scope="__introspect system/Patient.r")
 
 
-@pytest.mark.requirement("AT-08", "HDR-04", "HDR-05")
+@pytest.mark.requirement(
+    "AT-08", "HDR-04", "HDR-05", "INTRO-01", "INTRO-02", "INTRO-06", "INTRO-09", "INTRO-10", "INTRO-15", "T-51"
+)
 def test_a_live_token_is_described_as_it_was_issued(
     post: Post, bulk_loader: Service, auditor: Service, get_token: Callable[..., str]
 ) -> None:
@@ -52,11 +54,36 @@ def test_a_live_token_is_described_as_it_was_issued(
         "aud": "http://127.0.0.1:8000/fhir/sandbox/r4",
         "exp": int(row.expires.timestamp()),
         "iat": int(row.expires.timestamp()) - 300,
+        "nbf": int(row.expires.timestamp()) - 300,
+        "max_cache_age": 60,
         "jti": row.claims["jti"],
         "token_type": "Bearer",
     }
 
 
+@pytest.mark.requirement("INTRO-15")
+def test_what_is_told_is_remembered_for_a_minute_and_never_past_the_end(
+    post: Post, bulk_loader: Service, auditor: Service, get_token: Callable[..., str]
+) -> None:
+    token = get_token(bulk_loader)
+    params = {"token": token, **auditor.credentials()}
+    answer = post(INTROSPECT, params)
+    assert (answer.json()["max_cache_age"], answer.headers["Cache-Control"]) == (60, "no-store")
+    ends_at = timezone.now() + timedelta(seconds=20)
+    AccessToken.objects.filter(application__client_id="bulk-loader").update(expires=ends_at)
+    body = post(INTROSPECT, {"token": token, **auditor.credentials()}).json()
+    assert 0 < body["max_cache_age"] <= 20
+
+
+@pytest.mark.requirement("INTRO-12")
+def test_the_token_asked_about_is_no_credential_of_the_caller(
+    post: Post, auditor: Service, get_token: Callable[..., str]
+) -> None:
+    answer = post(INTROSPECT, {"token": get_token(auditor, "__introspect")})
+    assert (answer.status_code, answer.json()["error"]) == (401, "invalid_token")
+
+
+@pytest.mark.requirement("INTRO-08")
 def test_a_caller_may_also_authenticate_as_a_client(
     post: Post, bulk_loader: Service, auditor: Service, get_token: Callable[..., str]
 ) -> None:
@@ -64,6 +91,7 @@ def test_a_caller_may_also_authenticate_as_a_client(
     assert answer.json()["active"] is True
 
 
+@pytest.mark.requirement("INTRO-03")
 def test_launch_context_is_told_with_its_types(post: Post, auditor: Service, tenant: TenantInfo) -> None:
     make_client(phone_app(scope="patient/*.rs launch/patient"), activate_at=(tenant,))
     context = {"patient": "ana", "need_patient_banner": True, "fhirContext": [{"reference": "ImagingStudy/1"}]}
@@ -112,7 +140,7 @@ ENDINGS = [
 ]
 
 
-@pytest.mark.requirement("AT-04", "T-61")
+@pytest.mark.requirement("AT-04", "INTRO-07", "T-61")
 @pytest.mark.parametrize(("end", "rule"), ENDINGS)
 def test_whatever_ends_a_token_makes_it_inactive(
     post: Post,
@@ -139,6 +167,7 @@ NO_TOKENS = [
 ]
 
 
+@pytest.mark.requirement("INTRO-07", "T-49")
 @pytest.mark.parametrize(("token", "rule"), NO_TOKENS)
 def test_what_is_no_token_is_inactive(post: Post, auditor: Service, token: str, rule: str) -> None:
     answer = post(INTROSPECT, {"token": token, **auditor.credentials()})
@@ -146,6 +175,7 @@ def test_what_is_no_token_is_inactive(post: Post, auditor: Service, token: str, 
     assert Receipt.objects.get(trace_id=answer.headers["X-Trace-Id"]).rule == rule
 
 
+@pytest.mark.requirement("INTRO-07", "INTRO-08", "T-51")
 def test_a_caller_without_the_right_learns_nothing(
     post: Post, bulk_loader: Service, get_token: Callable[..., str]
 ) -> None:
@@ -157,6 +187,7 @@ def test_a_caller_without_the_right_learns_nothing(
         assert Receipt.objects.get(trace_id=answer.headers["X-Trace-Id"]).rule == "introspect.no_right"
 
 
+@pytest.mark.requirement("INTRO-10")
 def test_only_tokens_of_ones_own_tenants_are_seen(
     post: Post, register: Callable[..., Service], auditor: Service, get_token: Callable[..., str]
 ) -> None:
@@ -177,6 +208,7 @@ def test_only_tokens_of_ones_own_tenants_are_seen(
     assert seen[0] == seen[1]  # That another tenant has such a token is not told.
 
 
+@pytest.mark.requirement("INTRO-12")
 def test_a_bearer_of_another_tenant_is_no_credential(
     post: Post, auditor: Service, get_token: Callable[..., str]
 ) -> None:
@@ -187,6 +219,7 @@ def test_a_bearer_of_another_tenant_is_no_credential(
     assert 'error="invalid_token"' in answer.headers["WWW-Authenticate"]
 
 
+@pytest.mark.requirement("INTRO-11", "T-51")
 def test_without_credentials_there_is_no_answer(
     post: Post, bulk_loader: Service, get_token: Callable[..., str]
 ) -> None:
@@ -195,12 +228,14 @@ def test_without_credentials_there_is_no_answer(
     assert answer.headers["WWW-Authenticate"] == 'Bearer realm="smartauth"'
 
 
+@pytest.mark.requirement("INTRO-11")
 def test_naming_a_public_client_is_no_credential(post: Post, tenant: TenantInfo) -> None:
     make_client(phone_app(scope="__introspect"), activate_at=(tenant,))
     answer = post(INTROSPECT, {"token": "x", "client_id": "growth-chart"})
     assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")
 
 
+@pytest.mark.requirement("INTRO-11", "INTRO-12")
 def test_a_dead_bearer_is_no_credential(post: Post, auditor: Service, get_token: Callable[..., str]) -> None:
     bearer = get_token(auditor, "__introspect")
     AccessToken.objects.update(revoked_at=timezone.now())
@@ -213,6 +248,7 @@ def test_the_token_parameter_is_required(post: Post, auditor: Service) -> None:
     assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
 
 
+@pytest.mark.requirement("INTRO-01")
 def test_only_post_is_taken(client: Any, tenant: TenantInfo) -> None:
     answer = client.get(INTROSPECT)
     assert (answer.status_code, answer.headers["Allow"]) == (405, "POST")

@@ -20,7 +20,7 @@ from tests.factories import make_client, phone_app
 REVOKE = "/auth/sandbox/revoke"
 
 
-@pytest.mark.requirement("HDR-05")
+@pytest.mark.requirement("HDR-05", "REVOKE-01")
 def test_an_access_token_is_revoked_by_its_client(
     post: Post, bulk_loader: Service, get_token: Callable[..., str]
 ) -> None:
@@ -35,11 +35,13 @@ def test_an_access_token_is_revoked_by_its_client(
     assert AuditRecord.objects.get(action="revoke").client_id == "bulk-loader"
 
 
+@pytest.mark.requirement("REVOKE-04")
 @pytest.mark.parametrize("token", ["unknown", "ü", "a.b.c"])
 def test_an_unknown_token_is_fine(post: Post, bulk_loader: Service, token: str) -> None:
     assert post(REVOKE, {"token": token, **bulk_loader.credentials()}).status_code == 200
 
 
+@pytest.mark.requirement("REVOKE-04")
 def test_revoking_twice_is_fine_and_keeps_the_first_moment(
     post: Post, bulk_loader: Service, get_token: Callable[..., str]
 ) -> None:
@@ -50,6 +52,7 @@ def test_revoking_twice_is_fine_and_keeps_the_first_moment(
     assert AccessToken.objects.get().revoked_at == first
 
 
+@pytest.mark.requirement("REVOKE-03")
 def test_another_clients_token_is_refused_and_stays_alive(
     post: Post, bulk_loader: Service, register: Callable[..., Service], get_token: Callable[..., str]
 ) -> None:
@@ -60,6 +63,7 @@ def test_another_clients_token_is_refused_and_stays_alive(
     assert AccessToken.objects.get().revoked_at is None
 
 
+@pytest.mark.requirement("REVOKE-02")
 def test_a_public_client_names_itself(post: Post, tenant: TenantInfo) -> None:
     make_client(phone_app(scope="patient/*.rs"), activate_at=(tenant,))
     claims = {"client_id": "growth-chart", "tenant": "sandbox", "scope": "patient/*.rs", "patient": "ana"}
@@ -84,6 +88,7 @@ def test_a_refresh_token_ends_its_whole_authorization(post: Post, tenant: Tenant
     assert Mark.objects.filter(tag=f"authorization:{authorization.pk}").exists()
 
 
+@pytest.mark.requirement("REVOKE-02", "REVOKE-06")
 def test_without_authentication_nothing_is_revoked(
     post: Post, bulk_loader: Service, get_token: Callable[..., str]
 ) -> None:

@@ -291,6 +291,7 @@ def test_the_first_browser_gets_a_cookie_of_this_session_for_these_pages(
     assert COOKIE not in open_consent(browser, path, ana).cookies
 
 
+@pytest.mark.requirement("SEC-07")
 def test_with_https_the_cookie_is_secure(browser: Browser, growth_chart: App, configure: Configure) -> None:
     configure(base_url="https://auth.example.org")
     path = begin(browser, growth_chart, aud="https://auth.example.org/fhir/sandbox/r4")

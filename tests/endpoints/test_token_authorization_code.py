@@ -268,7 +268,7 @@ REFRESHING = [
 ]  # fmt: skip
 
 
-@pytest.mark.requirement("TOK-15")
+@pytest.mark.requirement("REFRESH-01", "TOK-15")
 @pytest.mark.parametrize(("scope", "granted", "refreshes"), REFRESHING)
 def test_a_refresh_token_comes_only_where_it_was_granted(
     browser: Browser, ask: Ask, growth_chart: App, ana: User, scope: str, granted: str, refreshes: bool
@@ -301,7 +301,20 @@ def test_a_scope_parameter_changes_nothing(browser: Browser, ask: Ask, growth_ch
 class TestIdToken:
     """What the ID token says.  OIDC Core §2 and §3.1.3.6; SMART 2.2 scopes-and-launch-context."""
 
-    @pytest.mark.requirement("AUTHZ-19", "AUTHZ-24", "TOK-14", "T-44")
+    @pytest.mark.requirement(
+        "AUTHZ-19",
+        "AUTHZ-24",
+        "OIDC-04",
+        "OIDC-05",
+        "OIDC-06",
+        "OIDC-08",
+        "OIDC-12",
+        "OIDC-20",
+        "TOK-14",
+        "T-41",
+        "T-43",
+        "T-44",
+    )
     @pytest.mark.parametrize("name", [name for name, _ in APPS])
     def test_it_tells_every_app_who_signed_in_and_when(
         self, request: pytest.FixtureRequest, browser: Browser, ask: Ask, ana: User, name: str
@@ -328,6 +341,7 @@ class TestIdToken:
             "fhirUser": f"{FHIR_BASE}/Patient/ana",
         }
 
+    @pytest.mark.requirement("OIDC-03", "T-42")
     def test_its_issuer_is_the_one_of_the_openid_configuration(
         self, browser: Browser, ask: Ask, growth_chart: App, ana: User
     ) -> None:
@@ -335,6 +349,7 @@ class TestIdToken:
         issuer = Browser().get("/.well-known/openid-configuration").json()["issuer"]
         assert verified(body["id_token"], "RS256").claims["iss"] == issuer
 
+    @pytest.mark.requirement("OIDC-12")
     def test_a_client_may_have_it_signed_with_es256(
         self, browser: Browser, ask: Ask, tenant: TenantInfo, ana: User
     ) -> None:
@@ -346,17 +361,19 @@ class TestIdToken:
         # Neither token passes for the other, although the algorithm is the same.
         assert token.header["kid"] != verified(body["access_token"], "ES256").header["kid"]
 
+    @pytest.mark.requirement("OIDC-05")
     def test_it_has_no_nonce_where_none_was_sent(
         self, browser: Browser, ask: Ask, growth_chart: App, ana: User
     ) -> None:
         body = body_of(ask(growth_chart, redemption(launch(browser, growth_chart, ana))))
         assert "nonce" not in verified(body["id_token"], "RS256").claims
 
-    @pytest.mark.requirement("TOK-14")
+    @pytest.mark.requirement("OIDC-11", "TOK-14")
     def test_without_openid_there_is_none(self, browser: Browser, ask: Ask, growth_chart: App, ana: User) -> None:
         launched = launch(browser, growth_chart, ana, scope="launch/patient patient/*.rs offline_access", nonce="n")
         assert "id_token" not in body_of(ask(growth_chart, redemption(launched)))
 
+    @pytest.mark.requirement("OIDC-06")
     @pytest.mark.parametrize(
         ("scope", "told"),
         [("openid", set()), ("openid fhirUser", {"fhirUser"}), ("openid profile", {"profile"})],
@@ -369,6 +386,7 @@ class TestIdToken:
         found = {name: claims[name] for name in ("fhirUser", "profile") if name in claims}
         assert found == dict.fromkeys(told, f"{FHIR_BASE}/Patient/ana")
 
+    @pytest.mark.requirement("OIDC-09", "T-43")
     def test_the_record_it_names_can_be_read_with_the_access_token(
         self, browser: Browser, ask: Ask, call: Caller, growth_chart: App, dr_grey: User
     ) -> None:
@@ -378,6 +396,7 @@ class TestIdToken:
         assert call(named, body["access_token"]).json()["id"] == "dr-grey"
         assert call("/Patient/ana", body["access_token"]).status_code == 403
 
+    @pytest.mark.requirement("OIDC-05")
     def test_the_time_of_the_sign_in_stays_until_the_next_one(
         self, browser: Browser, ask: Ask, growth_chart: App, ana: User
     ) -> None:
@@ -405,7 +424,7 @@ def at_hash(access_token: str) -> str:
     return base64.urlsafe_b64encode(half).decode().rstrip("=")
 
 
-@pytest.mark.requirement("AT-08")
+@pytest.mark.requirement("AT-08", "INTRO-02", "INTRO-03", "INTRO-04", "INTRO-05", "INTRO-13", "OIDC-15", "T-50")
 def test_introspection_tells_the_same_as_the_token_response(
     browser: Browser, ask: Ask, post: Post, growth_chart: App, ana: User, auditor: Service
 ) -> None:
@@ -428,7 +447,7 @@ def test_introspection_tells_the_same_as_the_token_response(
     assert post(INTROSPECT, {"token": body["id_token"], **auditor.credentials()}).json() == {"active": False}
 
 
-@pytest.mark.requirement("AUTHZ-19")
+@pytest.mark.requirement("AUTHZ-19", "SEC-03")
 def test_a_code_lives_a_minute_and_is_stored_as_a_digest(browser: Browser, growth_chart: App, ana: User) -> None:
     launched = launch(browser, growth_chart, ana)
     row = AuthorizationCode.objects.get()

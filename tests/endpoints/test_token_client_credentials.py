@@ -41,6 +41,7 @@ def assert_nothing_issued() -> None:
 
 @pytest.mark.requirement("BACK-01", "BACK-04", "BACK-05", "BACK-06", "T-12", "T-64")
 @pytest.mark.requirement("HDR-03", "HDR-04", "TOK-12", "T-13")
+@pytest.mark.requirement("REFRESH-19", "T-64")
 def test_an_assertion_is_exchanged_for_a_token(post: Post, bulk_loader: Service) -> None:
     answer = post(TOKEN, {**GRANT, **bulk_loader.credentials()})
 

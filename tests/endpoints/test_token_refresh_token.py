@@ -25,6 +25,7 @@ from smartauth.digests import digest
 from smartauth.models import AccessToken, Authorization, RefreshToken
 from smartauth.people.models import User
 from smartauth.receipts.models import Receipt
+from tests.conftest import Configure
 from tests.endpoints.app_launch import (
     FHIR_BASE,
     SCOPE,
@@ -138,7 +139,9 @@ def reads(call: Caller, tokens: Tokens) -> bool:
     return status == 200
 
 
-@pytest.mark.requirement("HDR-03", "HDR-04", "TOK-13", "T-13")
+@pytest.mark.requirement(
+    "HDR-03", "HDR-04", "REFRESH-12", "REFRESH-13", "REFRESH-14", "REFRESH-18", "REFRESH-20", "SEC-03", "TOK-13", "T-13"
+)
 @pytest.mark.parametrize(("name", "lifetime"), APPS)
 def test_a_refresh_token_is_exchanged_for_new_tokens_and_the_same_launch_context(
     request: pytest.FixtureRequest, start: Start, refresh: Refresh, call: Caller, ana: User, name: str, lifetime: int
@@ -194,6 +197,7 @@ def test_the_new_access_token_says_the_same_of_the_user_and_the_launch(start: St
     assert after == before
 
 
+@pytest.mark.requirement("REFRESH-14")
 def test_every_new_refresh_token_works_and_the_authorization_stays_one(start: Start, refresh: Refresh) -> None:
     token = start()["refresh_token"]
     seen = {token}
@@ -237,6 +241,7 @@ class TestScope:
         ({"scope": "offline_access patient/Patient.s"},       "offline_access patient/Patient.s"),
     ]  # fmt: skip
 
+    @pytest.mark.requirement("REFRESH-08", "REFRESH-09", "REFRESH-10", "REFRESH-11", "T-34", "T-35", "T-36")
     @pytest.mark.parametrize(("asked", "told"), WITHIN)
     def test_all_or_any_part_of_what_was_granted(
         self, start: Start, refresh: Refresh, call: Caller, asked: dict[str, str], told: str
@@ -268,6 +273,7 @@ class TestScope:
         ("something", "scope.grammar"),
     ]
 
+    @pytest.mark.requirement("REFRESH-09", "T-35")
     @pytest.mark.parametrize(("asked", "rule"), OUTSIDE)
     def test_anything_else_is_refused_and_changes_nothing(
         self, start: Start, refresh: Refresh, asked: str, rule: str
@@ -300,6 +306,7 @@ class TestScope:
 class TestClient:
     """Who may use a refresh token.  RFC 6749 §6 and §10.4."""
 
+    @pytest.mark.requirement("REFRESH-04", "REFRESH-06")
     @pytest.mark.parametrize("path", [TOKEN, SHORT])
     def test_a_public_client_need_not_say_who_it_is(self, start: Start, post: Post, path: str) -> None:
         params = {"grant_type": "refresh_token", "refresh_token": start()["refresh_token"]}
@@ -319,6 +326,7 @@ class TestClient:
         ({"client_assertion": "x.y.z"},                  "",                         "assertion.type"),
     ]  # fmt: skip
 
+    @pytest.mark.requirement("REFRESH-06")
     @pytest.mark.parametrize(("params", "authorization", "rule"), STRANGERS)
     def test_who_is_not_authenticated_gets_nothing_and_ends_nothing(
         self,
@@ -347,6 +355,7 @@ class TestClient:
             assert_refused(answer, "invalid_client", "client.auth_method", status=401)
         assert refresh(token, atlas).status_code == 200
 
+    @pytest.mark.requirement("REFRESH-07")
     @pytest.mark.parametrize("thief", ["cardio", "atlas", "mallory"])
     def test_another_client_gets_nothing_and_ends_nothing(
         self,
@@ -367,6 +376,7 @@ class TestClient:
         assert reads(call, first)
         assert live() == [digest(second["refresh_token"])]
 
+    @pytest.mark.requirement("REFRESH-16", "T-38")
     @pytest.mark.parametrize("name", ["growth_chart", "cardio", "atlas", ""])
     def test_what_is_no_refresh_token_of_ours_is_refused_and_changes_nothing(
         self, request: pytest.FixtureRequest, start: Start, refresh: Refresh, post: Post, call: Caller, name: str
@@ -380,6 +390,7 @@ class TestClient:
         assert reads(call, first)
         assert live() == [digest(first["refresh_token"])]
 
+    @pytest.mark.requirement("REFRESH-06")
     @pytest.mark.parametrize("params", [{}, {"refresh_token": ""}])
     @pytest.mark.parametrize("named", [{"client_id": "growth-chart"}, {}])
     @pytest.mark.usefixtures("growth_chart")
@@ -397,6 +408,7 @@ class TestClient:
 class TestRepetition:
     """A refresh token that comes again at once, because the answer got lost.  RFC 9700 §4.14.2."""
 
+    @pytest.mark.requirement("REFRESH-15", "T-37")
     @pytest.mark.parametrize("name", [name for name, _ in APPS])
     def test_while_its_successor_is_unused_a_sibling_takes_the_successors_place(
         self, request: pytest.FixtureRequest, start: Start, refresh: Refresh, name: str
@@ -428,6 +440,7 @@ class TestRepetition:
         assert all(reads(call, one) for one in (first, lost, sibling))
         assert refresh(sibling["refresh_token"]).status_code == 200
 
+    @pytest.mark.requirement("REFRESH-15")
     def test_however_often_it_comes_one_is_live_afterwards(self, start: Start, refresh: Refresh) -> None:
         first = start()
         answers = [body_of(refresh(first["refresh_token"]))["refresh_token"] for _ in range(6)]
@@ -437,6 +450,7 @@ class TestRepetition:
             assert_refused(refresh(loser), "invalid_grant", "refresh_token.superseded")
         assert live() == [digest(answers[-1])]
 
+    @pytest.mark.requirement("REFRESH-15")
     def test_once_its_successor_was_used_it_counts_as_stolen(
         self, start: Start, refresh: Refresh, call: Caller
     ) -> None:
@@ -478,6 +492,7 @@ class TestRepetition:
 class TestReuse:
     """A refresh token that comes again later.  RFC 9700 §4.14.2."""
 
+    @pytest.mark.requirement("REFRESH-15")
     @pytest.mark.parametrize("name", [name for name, _ in APPS])
     def test_it_ends_the_whole_family_and_stays_so(
         self,
@@ -533,6 +548,7 @@ class TestLifetime:
 
     THREE_MONTHS = timedelta(days=93)
 
+    @pytest.mark.requirement("REFRESH-04", "REFRESH-05", "T-39")
     def test_it_lives_three_months_anew_with_every_use(self, start: Start, refresh: Refresh) -> None:
         token = start()["refresh_token"]
         for _ in range(4):
@@ -543,12 +559,39 @@ class TestLifetime:
             answer = refresh(token)
             token = body_of(answer)["refresh_token"]
 
+    @pytest.mark.requirement("REFRESH-05")
     def test_a_sibling_lives_as_long(self, start: Start, refresh: Refresh) -> None:
         first = start()
         refresh(first["refresh_token"])
         sibling = body_of(refresh(first["refresh_token"]))["refresh_token"]
         let_pass(self.THREE_MONTHS)
         assert refresh(sibling).status_code == 200
+
+    @pytest.mark.requirement("REFRESH-22")
+    def test_an_operator_may_end_it_sooner_and_once_and_for_all(
+        self, start: Start, refresh: Refresh, configure: Configure
+    ) -> None:
+        configure(refresh_token_lifetime=timedelta(days=10), grant_lifetime=timedelta(days=25))
+        token = start()["refresh_token"]
+        for _ in range(2):
+            let_pass(timedelta(days=9))
+            token = body_of(refresh(token))["refresh_token"]
+        row = RefreshToken.objects.get(token_checksum=digest(token))
+        assert row.expires == row.authorization.created_at + timedelta(days=25)
+        let_pass(timedelta(days=7, minutes=-10))
+        last = body_of(refresh(token))
+        assert last["expires_in"] <= 600
+        let_pass(timedelta(minutes=10))
+        assert_refused(refresh(last["refresh_token"]), "invalid_grant", "refresh_token.expired")
+
+    @pytest.mark.requirement("REFRESH-22")
+    def test_idle_for_longer_than_the_operator_allows_it_is_over(
+        self, start: Start, refresh: Refresh, configure: Configure
+    ) -> None:
+        configure(refresh_token_lifetime=timedelta(days=10))
+        token = start()["refresh_token"]
+        let_pass(timedelta(days=10, seconds=1))
+        assert_refused(refresh(token), "invalid_grant", "refresh_token.expired")
 
     def test_afterwards_it_is_refused(self, start: Start, refresh: Refresh) -> None:
         token = start()["refresh_token"]
@@ -575,6 +618,7 @@ class TestLifetime:
 class TestStillAllowed:
     """What has to hold at every use.  RFC 9700 §4.14."""
 
+    @pytest.mark.requirement("REFRESH-17")
     @pytest.mark.parametrize("name", ["growth_chart", "cardio"])
     @pytest.mark.parametrize(("change", "status", "error", "rule"), CHANGES)
     def test_what_ended_meanwhile_gives_nothing(
@@ -595,6 +639,7 @@ class TestStillAllowed:
         assert_refused(refresh(token, app), error, rule, status)
         assert AccessToken.objects.count() == RefreshToken.objects.count() == 1
 
+    @pytest.mark.requirement("REFRESH-17")
     def test_a_narrowed_registration_narrows_the_answer(self, start: Start, refresh: Refresh) -> None:
         token = start()["refresh_token"]
         Client.objects.update(scope="launch/patient offline_access patient/Observation.r user/*.rs")
@@ -637,6 +682,7 @@ class TestOnlineAccess:
         assert reads(call, second)
         assert RefreshToken.objects.get(predecessor=None).expires <= Session.objects.get().expire_date
 
+    @pytest.mark.requirement("REFRESH-02", "OIDC-19")
     def test_it_ends_with_signing_out_and_so_does_the_access_token(
         self, start: Start, refresh: Refresh, post: Post, call: Caller, browser: Browser, auditor: Service
     ) -> None:
@@ -683,6 +729,7 @@ class TestOnlineAccess:
         assert (reads(call, there), reads(call, here)) == (False, True)
         assert refresh(here["refresh_token"]).status_code == 200
 
+    @pytest.mark.requirement("REFRESH-02")
     def test_it_ends_when_the_session_expires(self, start: Start, refresh: Refresh, call: Caller) -> None:
         first = start(scope=ONLINE)
         let_pass(timedelta(hours=8, seconds=1))
@@ -726,6 +773,7 @@ class TestOnlineAccess:
         assert_refused(ask(growth_chart, redemption(launched)), "invalid_grant", "grant.revoked")
         assert not AccessToken.objects.exists()
 
+    @pytest.mark.requirement("REFRESH-01", "OIDC-19")
     def test_offline_access_outlives_signing_out(
         self, start: Start, refresh: Refresh, call: Caller, browser: Browser
     ) -> None:
@@ -736,7 +784,7 @@ class TestOnlineAccess:
         assert refresh(offline["refresh_token"]).status_code == 200
 
 
-@pytest.mark.requirement("AT-06")
+@pytest.mark.requirement("AT-06", "INTRO-13", "REFRESH-18")
 @pytest.mark.parametrize("name", [name for name, _ in APPS])
 def test_a_refresh_token_is_no_bearer_token(
     request: pytest.FixtureRequest, start: Start, post: Post, call: Caller, auditor: Service, name: str
@@ -754,7 +802,7 @@ def test_a_refresh_token_is_no_bearer_token(
 class TestRevocation:
     """The owner ends what was granted.  RFC 7009 §2.1."""
 
-    @pytest.mark.requirement("T-61")
+    @pytest.mark.requirement("REVOKE-05", "REVOKE-08", "T-61")
     def test_a_revoked_refresh_token_ends_its_access_tokens(
         self, start: Start, refresh: Refresh, post: Post, call: Caller, auditor: Service
     ) -> None:
@@ -776,6 +824,7 @@ class TestRevocation:
         assert not reads(call, second)
         assert_refused(refresh(second["refresh_token"]), "invalid_grant", "grant.revoked")
 
+    @pytest.mark.requirement("REVOKE-05")
     def test_a_revoked_access_token_leaves_the_refresh_token_alone(
         self, start: Start, refresh: Refresh, post: Post, call: Caller
     ) -> None:

@@ -75,7 +75,7 @@ def assert_refused(answer: Any, rule: str, *, presented: bool = True) -> None:
     assert rule_of(answer) == rule
 
 
-@pytest.mark.requirement("HDR-05")
+@pytest.mark.requirement("HDR-05", "OIDC-13", "OIDC-15", "OIDC-21")
 @pytest.mark.parametrize("method", ["GET", "POST"])
 @pytest.mark.parametrize("name", [name for name, _ in APPS])
 def test_it_tells_what_the_id_token_and_introspection_tell(
@@ -116,6 +116,7 @@ def test_a_clinician_is_a_practitioner(start: Start, dr_grey: User) -> None:
     assert told == {"sub": str(dr_grey.subject), "fhirUser": f"{FHIR_BASE}/Practitioner/dr-grey"}
 
 
+@pytest.mark.requirement("OIDC-10")
 def test_who_is_nobody_in_the_records_is_a_subject_only(start: Start, mallory: User) -> None:
     tokens = start(user=mallory, scope="openid fhirUser")
     assert tokens["scope"] == "openid"
@@ -145,6 +146,7 @@ def _assert_openid_missing(answer: Any) -> None:
     assert rule_of(answer) == "userinfo.openid"
 
 
+@pytest.mark.requirement("OIDC-13")
 def test_a_token_without_openid_tells_nothing(start: Start, refresh: Refresh) -> None:
     _assert_openid_missing(userinfo(start(scope="launch/patient patient/*.rs")["access_token"]))
     narrowed = refresh(start()["refresh_token"], scope="patient/Patient.rs").json()
@@ -164,6 +166,7 @@ def test_a_token_without_a_user_tells_nothing(get_token: Callable[..., str], bul
     _assert_openid_missing(userinfo(mint(claims, user=None, now=timezone.now())))
 
 
+@pytest.mark.requirement("OIDC-13")
 def test_no_token_gets_no_error_code(client: Browser, tenant: TenantInfo) -> None:
     assert_refused(client.get(USERINFO), "token.missing", presented=False)
 

@@ -200,6 +200,7 @@ def test_different_codes_at_once_do_not_get_in_each_others_way(
     assert [status for status, _ in again] == [200] * 10
 
 
+@pytest.mark.requirement("REFRESH-21")
 def test_the_same_refresh_token_fifty_times_at_once_leaves_exactly_one_live(
     world: World, make_app: MakeApp, make_person: MakePerson
 ) -> None:
@@ -283,6 +284,7 @@ def test_after_a_revocation_nothing_is_live_that_a_refresh_gave_at_the_same_mome
     assert_dead(world, app, issued)
 
 
+@pytest.mark.requirement("OIDC-19")
 def test_after_signing_out_nothing_is_live_that_a_refresh_gave_at_the_same_moment(
     world: World, make_app: MakeApp, make_person: MakePerson
 ) -> None:

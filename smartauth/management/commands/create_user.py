@@ -4,12 +4,14 @@ import re
 import sys
 from typing import Any
 
+from django.contrib.auth.models import Group
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
 
 from clients.tenants import find_tenant
+from smartauth.administration.roles import ROLES
 from smartauth.people.models import FHIR_USER, FhirUser, User
 
 
@@ -23,6 +25,9 @@ class Command(BaseCommand):
         parser.add_argument("--tenant", help="slug of the tenant where the user is --fhir-user")
         parser.add_argument("--fhir-user", help="for example Patient/ana or Practitioner/dr-grey")
         parser.add_argument("--staff", action="store_true", help="may use the administration, all of it")
+        parser.add_argument(
+            "--role", action="append", default=[], choices=sorted(ROLES), help="may use that part of it"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         username, slug, reference = options["username"], options["tenant"], options["fhir_user"]
@@ -38,7 +43,9 @@ class Command(BaseCommand):
         if User.objects.filter(username=username).exists():
             raise CommandError(f"There is a user {username!r} already.")
         password = sys.stdin.readline().rstrip("\n")
-        user = User(username=username, is_staff=options["staff"], is_superuser=options["staff"])
+        user = User(
+            username=username, is_staff=bool(options["staff"] or options["role"]), is_superuser=options["staff"]
+        )
         try:
             user.full_clean(exclude=["password"])
             validate_password(password, user)
@@ -47,6 +54,7 @@ class Command(BaseCommand):
         user.set_password(password)
         with transaction.atomic():
             user.save()
+            user.groups.set(Group.objects.filter(name__in=options["role"]))
             if tenant is not None:
                 FhirUser.objects.create(user=user, tenant_id=tenant.pk, reference=reference)
         self.stdout.write(f"{username} may sign in")

@@ -1,0 +1,1 @@
+"""The administration: Django's, behind a second factor, in roles."""

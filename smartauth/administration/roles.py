@@ -1,0 +1,59 @@
+"""Roles of the administration: who looks after apps does not look after keys, and neither reads the audit trail.
+
+A role is a group, written after every migration; people get roles on their page in the administration or from
+`create_user --role`. A superuser has all of them.
+"""
+
+from typing import Any
+
+from django.apps import AppConfig
+from django.contrib.auth.management import create_permissions
+from django.contrib.auth.models import Group, Permission
+from django.db.models.signals import post_migrate
+
+LOOK, END, EDIT = ("view",), ("view", "delete"), ("view", "add", "change")
+ALL = (*EDIT, "delete")
+# role: app label → (model → what may be done)
+ROLES: dict[str, dict[str, dict[str, tuple[str, ...]]]] = {
+    "Registry": {
+        "clients": {"client": EDIT, "tenant": EDIT, "activation": ALL, "keyset": END, "assertionid": LOOK},
+        "fhirproxy": {"upstream": EDIT},
+    },
+    "Keys": {"smartauth": {"signingkey": ("view", "change")}},
+    "People": {
+        "people": {"user": EDIT, "fhiruser": ALL, "proxyrelation": ALL},
+        "mfa": {"authenticator": END},
+    },
+    "Security": {
+        "smartauth": {
+            "authorization": ("view", "change"),
+            "accesstoken": LOOK,
+            "refreshtoken": LOOK,
+            "authorizationcode": LOOK,
+            "signingkey": LOOK,
+        },
+        "audit": {"auditrecord": LOOK},
+        "receipts": {"receipt": LOOK, "refusalcount": LOOK},
+        "clients": {"client": LOOK, "tenant": LOOK, "activation": LOOK},
+        "people": {"user": LOOK},
+    },
+}  # fmt: skip
+
+
+def keep() -> None:
+    """Write the roles after every migration from now on. Called once, at start."""
+    post_migrate.connect(_write, dispatch_uid="roles")
+
+
+def _write(sender: AppConfig, using: str, **kwargs: Any) -> None:
+    """Give the roles exactly what they may do with the models of one app."""
+    concerned = {role: models for role, apps in ROLES.items() if (models := apps.get(sender.label))}
+    if not concerned:
+        return
+    create_permissions(sender, verbosity=0, using=using)  # They may not be there yet: nobody orders receivers.
+    known = {one.codename: one for one in Permission.objects.using(using).filter(content_type__app_label=sender.label)}
+    for role, models in concerned.items():
+        group, _ = Group.objects.using(using).get_or_create(name=role)
+        wanted = [known[f"{verb}_{model}"] for model, verbs in models.items() for verb in verbs]
+        group.permissions.remove(*(one for one in known.values() if one not in wanted))
+        group.permissions.add(*wanted)

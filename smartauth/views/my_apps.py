@@ -1,0 +1,106 @@
+"""My apps, the `management_endpoint`: which apps a person has connected, and a way to stop each at once.
+
+Source: SMART 2.2 conformance, `management_endpoint`; 45 CFR §170.315(g)(10)(vi).
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.contrib.auth.views import redirect_to_login
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils import timezone
+
+from clients.registered import find_client
+from clients.tenants import TenantInfo
+from smartauth import tokens
+from smartauth.browser import PageRefused, browser_page
+from smartauth.conf import config
+from smartauth.context import RequestContext, context_of
+from smartauth.errors import Refusal
+from smartauth.people.connected import ConnectedApp, connected_apps
+from smartauth.people.models import User
+from smartauth.people.rights import person_at
+from smartauth.records import PatientRecord, Person, RecordsUnavailable, records
+
+MOST_NAMES = 20  # records of others that are looked up for one page
+
+
+@dataclass(slots=True)
+class RecordNames:
+    """Whose records they are, asked of the FHIR servers within the person's own rights, each once."""
+
+    user: User
+    context: RequestContext
+    now: datetime
+    asked: dict[tuple[str, str], PatientRecord | None]
+
+    def find(self, tenant: TenantInfo, patient: str) -> PatientRecord | None:
+        """Return a record as people know it, None where it cannot be read now or may not be read any more."""
+        key = (tenant.slug, patient)
+        if key not in self.asked and len(self.asked) < MOST_NAMES:
+            self.asked[key] = self._ask(person_at(self.user, tenant, client_id="", now=self.now), patient)
+        return self.asked.get(key)
+
+    def _ask(self, person: Person, patient: str) -> PatientRecord | None:
+        try:
+            return records().find_patient(person, patient, context=self.context, now=self.now)
+        except RecordsUnavailable:
+            return None  # The page is about stopping apps, which must work while the records do not.
+
+
+@browser_page("GET", endpoint="my-apps")
+@login_required
+def my_apps(request: HttpRequest) -> HttpResponse:
+    """Show the apps of the person who is signed in."""
+    now = timezone.now()
+    names = RecordNames(request.user, context_of(request), now, {})
+    apps = [_shown(app, names) for app in connected_apps(request.user.pk, now=now)]
+    return render(request, "people/my_apps.html", {"apps": apps, "stay_days": config().refresh_token_lifetime.days})
+
+
+@browser_page("POST", endpoint="my-apps")
+def stop_app(request: HttpRequest) -> HttpResponse:
+    """Stop one app at one tenant, now: no token of it works any more, and it would have to ask again."""
+    if not request.user.is_authenticated:
+        return redirect_to_login(reverse("my_apps"))
+    client_id, slug = request.POST.get("client", ""), request.POST.get("tenant", "")
+    context = context_of(request)
+    client = find_client(client_id)
+    if client is None:
+        refusal = Refusal("my-apps.unknown", "there is no such client", seen=client_id[:200])
+        raise PageRefused(
+            refusal, title="This app is not known here", advice="Nothing has changed. Go back and load the page again."
+        )
+    context.client_id, context.tenant = client.client_id, slug[:32]
+    stopped = tokens.revoke_app(
+        user=request.user.pk, client_id=client.client_id, tenant=slug, by="user", now=timezone.now(), context=context
+    )
+    if stopped:
+        _tell(request, f"{client.name} is stopped. It cannot see anything any more.")
+    else:
+        _tell(request, f"{client.name} had been stopped before.")
+    return redirect("my_apps")
+
+
+def _tell(request: HttpRequest, sentence: str) -> None:
+    messages.success(request, sentence, extra_tags="my-apps")  # Others leave messages, too, meant for other pages.
+
+
+def _shown(app: ConnectedApp, names: RecordNames) -> dict[str, object]:
+    """Return an app with whose records they are, as the template shows them."""
+    own = person_at(names.user, app.tenant, client_id="", now=names.now).fhir_user
+    return {
+        "app": app,
+        "connections": [
+            {
+                "connection": one,
+                "is_own": own == f"Patient/{one.patient}",
+                "patient": names.find(app.tenant, one.patient) if one.patient else None,
+            }
+            for one in app.connections
+        ],
+    }
