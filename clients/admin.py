@@ -57,7 +57,15 @@ class ClientAdmin(TracedAdmin):
         ),
         (
             "What it may ask for",
-            {"fields": ("grant_types", "scope", "restrictions", "id_token_signed_response_alg")},
+            {
+                "fields": (
+                    "grant_types",
+                    "scope",
+                    "restrictions",
+                    "id_token_signed_response_alg",
+                    "require_pushed_authorization_requests",
+                )
+            },
         ),
         ("Its URLs", {"fields": ("redirect_uris", "post_logout_redirect_uris", "launch_urls", "allowed_origins")}),
         (

@@ -80,6 +80,7 @@ class ClientMetadata:
     contacts: tuple[str, ...] = ()
     software_id: str = ""
     software_version: str = ""
+    require_pushed_authorization_requests: bool = False
     launch_urls: tuple[str, ...] = ()
     allowed_origins: tuple[str, ...] = ()
     restrictions: Mapping[str, Any] = field(default_factory=dict)
@@ -194,6 +195,10 @@ def _check_grants(metadata: ClientMetadata) -> None:
             "response_types",
             "it must be code for authorization_code, and empty without it",
             seen=shown(" ".join(metadata.response_types)),
+        )
+    if metadata.require_pushed_authorization_requests and not redirects:
+        raise InvalidClientMetadata(
+            "require_pushed_authorization_requests", "without authorization_code there is nothing to push"
         )
     if "refresh_token" in metadata.grant_types and not redirects:
         raise InvalidClientMetadata("grant_types", "refresh_token is only given together with authorization_code")

@@ -25,6 +25,7 @@ SAME_NAME = (
     "policy_uri",
     "software_id",
     "software_version",
+    "require_pushed_authorization_requests",
 )
 ARRAYS = ("grant_types", "response_types", "contacts")
 URL_LISTS = ("redirect_uris", "post_logout_redirect_uris", "launch_urls", "allowed_origins")

@@ -40,6 +40,21 @@ class TextList(serializers.ListField):
         return list(dict.fromkeys(super().to_internal_value(data)))
 
 
+class Switch(serializers.Field):
+    """`true` or `false`, and nothing that could be taken for one."""
+
+    def __init__(self) -> None:
+        super().__init__(required=False)
+
+    def to_internal_value(self, data: object) -> bool:
+        if not isinstance(data, bool):
+            raise serializers.ValidationError("it must be true or false")
+        return data
+
+    def to_representation(self, value: bool) -> bool:
+        return value
+
+
 class JsonObject(serializers.Field):
     """A JSON object, handed on as it is."""
 
@@ -78,6 +93,7 @@ class ClientMetadataSerializer(serializers.Serializer[dict[str, Any]]):
     software_id = Text()
     software_version = Text()
     initiate_login_uri = Text(max_length=2_000)
+    require_pushed_authorization_requests = Switch()
     # Ours, beyond the standards.
     launch_urls = TextList()
     allowed_origins = TextList()

@@ -32,6 +32,8 @@ class Config:
     service_token_lifetime: timedelta = timedelta(seconds=300)
     access_token_format: Literal["jwt", "opaque"] = "jwt"
     pending_lifetime: timedelta = timedelta(minutes=15)  # from an app's request to the user's answer
+    pushed_lifetime: timedelta = timedelta(seconds=60)  # from pushing a request to opening it in a browser
+    pushed_per_minute: int = 300  # pushed requests of one client from one address, at each worker
     code_lifetime: timedelta = timedelta(seconds=60)
     id_token_lifetime: timedelta = timedelta(hours=1)
     # Three calendar months can be 92 days (July to September), and every use begins anew.

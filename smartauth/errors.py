@@ -192,6 +192,17 @@ class ContentLengthRequired(OAuthError):
     default_description = "The request must have a Content-Length"
 
 
+class TooManyRequests(OAuthError):
+    """The caller asks too often (RFC 9126 §2.3). `retry_after`: whole seconds."""
+
+    code, status = "temporarily_unavailable", 429
+    default_description = "Too many requests"
+
+    def __init__(self, refusal: Refusal, *, retry_after: int) -> None:
+        super().__init__(refusal)
+        self.retry_after = retry_after
+
+
 class TemporarilyUnavailable(OAuthError):
     """We cannot decide now, for instance because the database is away: no access (RFC 6749 §4.1.2.1)."""
 

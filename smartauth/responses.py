@@ -23,6 +23,7 @@ from smartauth.errors import (
     OAuthError,
     Refusal,
     TemporarilyUnavailable,
+    TooManyRequests,
 )
 from smartauth.receipts.recording import record
 
@@ -32,12 +33,12 @@ _log = logging.getLogger(__name__)
 
 
 def oauth_json(
-    *methods: str, endpoint: str, origins: CrossOrigin | None = None
+    *methods: str, endpoint: str, origins: CrossOrigin | None = None, status: int = 200
 ) -> Callable[[Callable[..., Json | None]], Callable[..., HttpResponse]]:
     """Make a view of a function that returns the members of a JSON answer, or None for an empty one.
 
     An OAuthError becomes the error answer of RFC 6749 §5.2 and leaves a receipt. Everything is `no-store`.
-    origins: whose pages may read the answers, errors included; None for no page.
+    origins: whose pages may read the answers, errors included; None for no page.    status: of an answer with a body.
     """
 
     def decorate(view: Callable[..., Json | None]) -> Callable[..., HttpResponse]:
@@ -49,7 +50,7 @@ def oauth_json(
                 return error_response(request, error)
             except Exception as error:  # Ours, whatever it is: the caller gets a number, we get the traceback.
                 return failure_response(request, error)
-            return _empty(200) if body is None else json_response(body)
+            return _empty(200) if body is None else json_response(body, status)
 
         @csrf_exempt
         @functools.wraps(view)
@@ -131,6 +132,8 @@ def _answer_to(error: OAuthError, trace_id: str) -> HttpResponse:
             response["Connection"] = "close"  # The rest of the body is not read, so nothing can follow it.
         case MethodNotAllowed(allow=allow):
             response["Allow"] = allow
+        case TooManyRequests(retry_after=seconds):
+            response["Retry-After"] = str(seconds)
         case TemporarilyUnavailable():
             response["Retry-After"] = "5"
     return response

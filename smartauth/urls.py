@@ -11,6 +11,7 @@ from smartauth.slugs import TENANT_SLUG
 from smartauth.views.authorize import authorize
 from smartauth.views.consent import consent
 from smartauth.views.introspect import introspect
+from smartauth.views.par import par
 from smartauth.views.picker import picker
 from smartauth.views.revoke import revoke
 from smartauth.views.token import token
@@ -33,6 +34,7 @@ register_converter(TenantConverter, "tenant")
 
 oauth = [
     path("authorize", authorize),
+    path("par", par),
     path("token", token),
     path("introspect", introspect),
     path("revoke", revoke),

@@ -78,7 +78,11 @@ def _facts(tenant: TenantInfo) -> documents.Facts:
     levels = (advertised_scopes("patient"), advertised_scopes("user"), advertised_scopes("system"))
     return documents.Facts(
         issuer=endpoints.issuer(),
-        endpoints={"jwks_uri": endpoints.jwks_uri(), **endpoints.advertised(tenant.slug)},
+        endpoints={
+            "jwks_uri": endpoints.jwks_uri(),
+            **endpoints.advertised(tenant.slug),
+            "pushed_authorization_request_endpoint": endpoints.oauth(tenant.slug, "par"),
+        },
         userinfo_endpoint=endpoints.userinfo(tenant.slug),
         grant_types=("authorization_code", "refresh_token", "client_credentials"),
         auth_methods=("client_secret_basic", "private_key_jwt"),

@@ -481,7 +481,7 @@ REDIRECTS: list[tuple[dict[str, Any], str, str]] = [
     ({"resource": "https://fhir.evil.example/r4"}, "invalid_target", "target.unknown"),
     ({"request": "a.b.c"}, "request_not_supported", "authorize.request_object"),
     ({"request_uri": "https://evil.example/r"}, "request_uri_not_supported", "authorize.request_uri"),
-    ({"request_uri": "urn:ietf:params:oauth:request_uri:x"}, "request_uri_not_supported", "authorize.request_uri"),
+    ({"request_uri": "urn:example:x"}, "request_uri_not_supported", "authorize.request_uri"),
     ({"prompt": "sometimes"}, "invalid_request", "authorize.prompt"),
     ({"prompt": "None"}, "invalid_request", "authorize.prompt"),
     ({"prompt": "none login"}, "invalid_request", "authorize.prompt_none"),

@@ -17,7 +17,7 @@ from tests.factories import make_client, make_tenant, phone_app
 
 APP = "https://app.example.org"
 FORM = "application/x-www-form-urlencoded"
-READABLE = ["/auth/sandbox/token", "/auth/token", "/auth/sandbox/revoke", "/auth/sandbox/userinfo"]
+READABLE = ["/auth/sandbox/token", "/auth/token", "/auth/sandbox/revoke", "/auth/sandbox/userinfo", "/auth/sandbox/par"]
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def test_origins_are_those_of_redirect_uris_and_those_registered(
     assert origins_from(uris, allowed) == elsewhere
 
 
-@pytest.mark.parametrize("path", ["/auth/sandbox/token", "/auth/sandbox/revoke"])
+@pytest.mark.parametrize("path", ["/auth/sandbox/token", "/auth/sandbox/revoke", "/auth/sandbox/par", "/auth/par"])
 def test_a_registered_origin_reads_errors_of_its_own_client(app: None, post: Post, path: str) -> None:
     params = {"grant_type": "authorization_code", "client_id": "growth-chart", "token": "", "code": ""}
     answer = post(path, params, Origin=APP)

@@ -28,6 +28,7 @@ CORE = {
     "token_endpoint": "http://127.0.0.1:8000/auth/sandbox/token",
     "introspection_endpoint": "http://127.0.0.1:8000/auth/sandbox/introspect",
     "revocation_endpoint": "http://127.0.0.1:8000/auth/sandbox/revoke",
+    "pushed_authorization_request_endpoint": "http://127.0.0.1:8000/auth/sandbox/par",
     "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials"],
     "response_types_supported": ["code"],
     "code_challenge_methods_supported": ["S256"],
@@ -110,7 +111,11 @@ def test_every_advertised_scope_is_granted_when_asked(
     assert post(path, params).json()["scope"].split(" ") == scopes
 
 
-@pytest.mark.parametrize("name", ["token_endpoint", "introspection_endpoint", "revocation_endpoint"])
+POSTED_TO = [name for name in CORE if name.endswith("_endpoint") and name != "authorization_endpoint"]
+
+
+@pytest.mark.requirement("EXT-01")
+@pytest.mark.parametrize("name", POSTED_TO)
 def test_every_advertised_endpoint_answers(client: Any, tenant: TenantInfo, post: Post, name: str) -> None:
     path = client.get(DOCUMENT).json()[name].removeprefix("http://127.0.0.1:8000")
     assert post(path, {"grant_type": "x", "token": "x"}).status_code in (400, 401)

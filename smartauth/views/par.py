@@ -1,0 +1,81 @@
+"""Pushed authorization requests: an app posts the request itself, and the browser carries a reference to it."""
+
+import math
+import time
+from datetime import timedelta
+from typing import Any
+
+from django.http import HttpRequest
+from django.utils import timezone
+
+from clients.authentication import authenticate_client, claim_client
+from clients.origins import REGISTERED_ORIGINS
+from clients.registered import RegisteredClient
+from smartauth import endpoints, pending, pushed
+from smartauth.conf import config
+from smartauth.context import RequestContext, context_of
+from smartauth.digests import digest
+from smartauth.errors import InvalidRequest, Refusal, TooManyRequests
+from smartauth.forms import form_fields, single_valued
+from smartauth.rates import Rates
+from smartauth.responses import oauth_json
+from smartauth.views.audience import addressed_tenant
+from smartauth.views.authorize import examine, redirect_uri_refusal, require_one_target
+
+_rates = Rates()
+
+
+@oauth_json("POST", endpoint="par", origins=REGISTERED_ORIGINS, status=201)
+def par(request: HttpRequest, tenant: str | None = None) -> dict[str, Any]:
+    """Pushed authorization request endpoint: what authorize would refuse later is refused here, at once and to the app.
+
+    Source: RFC 9126 §2.
+    """
+    context = context_of(request)
+    addressed = addressed_tenant(tenant)
+    fields = form_fields(request)
+    claim_client(context, fields.get("client_id", ""))  # So that a page of its origin can read every refusal.
+    if fields.get("request_uri"):
+        raise InvalidRequest(
+            Refusal("par.request_uri", "a pushed request cannot refer to another one", fix="Leave request_uri out."),
+            "request_uri cannot be pushed",
+        )
+    require_one_target(fields)
+    params = single_valued(fields)
+    now = timezone.now()
+    base = params.get("aud", params.get("resource", ""))
+    named = addressed.slug if addressed else endpoints.tenant_of_fhir_base(base)
+    client = authenticate_client(
+        request.headers,
+        params,
+        # The URL of this endpoint is an audience here and nowhere else.
+        audiences=lambda _: endpoints.assertion_audiences(named) | {endpoints.oauth(tenant, "par")},
+        context=context,
+        now=now,
+    )
+    _require_room(client, context)
+    redirect_uri = params.get("redirect_uri", "")
+    refusal = redirect_uri_refusal(client, redirect_uri)
+    if refusal is not None:
+        raise InvalidRequest(refusal, "redirect_uri is not registered for this client")
+    examined = examine(fields, client, addressed, context)
+    request_uri = pushed.new_request_uri()
+    pending.start(
+        examined.wanted,
+        client=client,
+        tenant=examined.tenant,
+        redirect_uri=redirect_uri,
+        screened=examined.screened,
+        now=now,
+        pushed_as=digest(request_uri),
+    )
+    return {"request_uri": request_uri, "expires_in": config().pushed_lifetime // timedelta(seconds=1)}
+
+
+def _require_room(client: RegisteredClient, context: RequestContext) -> None:
+    """Raise TooManyRequests when the client stores more from one address than people could ever answer."""
+    per_minute = config().pushed_per_minute
+    wait = _rates.seconds_to_wait((client.client_id, context.remote_address), per_minute, time.monotonic())
+    if wait:
+        refusal = Refusal("par.rate", f"the client may push {per_minute} requests a minute from one address")
+        raise TooManyRequests(refusal, retry_after=math.ceil(wait))
