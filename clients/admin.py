@@ -64,6 +64,8 @@ class ClientAdmin(TracedAdmin):
                     "restrictions",
                     "id_token_signed_response_alg",
                     "require_pushed_authorization_requests",
+                    "dpop_bound_access_tokens",
+                    "require_dpop_nonce",
                 )
             },
         ),

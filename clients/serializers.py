@@ -70,7 +70,10 @@ class JsonObject(serializers.Field):
 
 
 class ClientMetadataSerializer(serializers.Serializer[dict[str, Any]]):
-    """Members of RFC 7591 §2 and OIDC Registration §2 that are stored, and ours. Others are ignored (RFC 7591 §2)."""
+    """Members that are stored, and ours. Others are ignored (RFC 7591 §2).
+
+    Source: RFC 7591 §2; OIDC Registration §2; RFC 9126 §6; RFC 9449 §5.2.
+    """
 
     client_id = Text()
     client_name = Text()
@@ -94,7 +97,9 @@ class ClientMetadataSerializer(serializers.Serializer[dict[str, Any]]):
     software_version = Text()
     initiate_login_uri = Text(max_length=2_000)
     require_pushed_authorization_requests = Switch()
+    dpop_bound_access_tokens = Switch()
     # Ours, beyond the standards.
+    require_dpop_nonce = Switch()
     launch_urls = TextList()
     allowed_origins = TextList()
     restrictions = JsonObject(required=False)

@@ -14,7 +14,7 @@ from fhirproxy.policy.headers import Headers
 from fhirproxy.policy.outcomes import FhirRefusal, operation_outcome
 from fhirproxy.policy.references import is_id
 from fhirproxy.policy.shaping import Shaped, written_by_us
-from smartauth.errors import InvalidToken, OAuthError, TemporarilyUnavailable
+from smartauth.errors import BoundTokenRefused, InvalidToken, OAuthError, TemporarilyUnavailable
 from smartauth.policy.access import Access
 
 REALM = "fhir"
@@ -25,12 +25,15 @@ PRIVATE = (
     ("Referrer-Policy", "no-referrer"),
     ("Vary", "Authorization, Origin"),
 )
-EXPOSED = "ETag, Location, Content-Location, Last-Modified, WWW-Authenticate, Retry-After, X-Request-ID, X-Trace-Id"
+EXPOSED = (
+    "ETag, Location, Content-Location, Last-Modified, WWW-Authenticate, DPoP-Nonce, Retry-After, "
+    "X-Request-ID, X-Trace-Id"
+)
 METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 ANYBODY = ("Access-Control-Allow-Origin", "*")
 PREFLIGHT_HEADERS = (
     "Authorization, Content-Type, Accept, Prefer, "
-    "If-Match, If-None-Match, If-None-Exist, If-Modified-Since, X-Request-ID"
+    "If-Match, If-None-Match, If-None-Exist, If-Modified-Since, DPoP, X-Request-ID"
 )
 
 HeaderLines = tuple[tuple[str, str], ...]
@@ -54,6 +57,8 @@ def refusal_answer(refused: FhirRefusal | OAuthError, trace_id: str) -> RawRespo
 
 def _challenge(refused: FhirRefusal | OAuthError) -> HeaderLines:
     match refused:
+        case BoundTokenRefused():
+            return tuple(refused.headers(REALM).items())
         case InvalidToken(presented=presented):
             return (("WWW-Authenticate", f'Bearer realm="{REALM}"' + (', error="invalid_token"' if presented else "")),)
         case FhirRefusal(scope=scope) if scope:
@@ -70,6 +75,15 @@ def _challenge(refused: FhirRefusal | OAuthError) -> HeaderLines:
         case TemporarilyUnavailable() | FhirRefusal(status=502 | 503 | 504):
             return (("Retry-After", "5"),)
     return ()
+
+
+def in_scheme_of(access: Access | None, lines: HeaderLines) -> HeaderLines:
+    """Return header lines whose challenge names the scheme that a bound token is shown under (RFC 9449 §7.1)."""
+    if access is None or access.key_binding is None:
+        return lines
+    return tuple(
+        (name, value.replace("Bearer ", "DPoP ", 1) if name == "WWW-Authenticate" else value) for name, value in lines
+    )
 
 
 def error_code(refused: FhirRefusal | OAuthError) -> str:

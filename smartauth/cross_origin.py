@@ -11,8 +11,8 @@ from django.http import HttpRequest, HttpResponse
 
 from smartauth.context import context_of
 
-REQUEST_HEADERS = "Authorization, Content-Type, Accept, X-Request-ID"
-EXPOSED_HEADERS = "WWW-Authenticate, Retry-After, X-Trace-Id"
+REQUEST_HEADERS = "Authorization, Content-Type, Accept, DPoP, X-Request-ID"
+EXPOSED_HEADERS = "WWW-Authenticate, DPoP-Nonce, Retry-After, X-Trace-Id"
 PREFLIGHT_AGE = "600"  # seconds a browser may remember
 
 

@@ -39,6 +39,7 @@ def start(
         nonce=wanted.nonce,
         prompts=sorted(wanted.prompts),
         max_age=wanted.max_age,
+        dpop_jkt=wanted.dpop_jkt,
         request_uri=pushed_as,
         created_at=now,
         expires_at=now + lifetime,

@@ -14,6 +14,7 @@ from django.views.decorators.csrf import csrf_exempt
 from smartauth.context import context_of
 from smartauth.cross_origin import CrossOrigin, allow_origin, preflight_response
 from smartauth.errors import (
+    BoundTokenRefused,
     ContentLengthRequired,
     ContentTooLarge,
     InsufficientScope,
@@ -24,6 +25,7 @@ from smartauth.errors import (
     Refusal,
     TemporarilyUnavailable,
     TooManyRequests,
+    UseDpopNonce,
 )
 from smartauth.receipts.recording import record
 
@@ -123,11 +125,16 @@ def _answer_to(error: OAuthError, trace_id: str) -> HttpResponse:
     match error:
         case InvalidClient(basic=True):
             response["WWW-Authenticate"] = f'Basic realm="{REALM}"'
+        case BoundTokenRefused():
+            for name, value in error.headers(REALM).items():
+                response[name] = value
+        case UseDpopNonce(nonce=nonce):
+            response["DPoP-Nonce"] = nonce
         case InvalidToken(presented=presented):
             response["WWW-Authenticate"] = f'Bearer realm="{REALM}"' + (', error="invalid_token"' if presented else "")
-        case InsufficientScope(scope=scope):
+        case InsufficientScope(scope=scope, scheme=scheme):
             hint = f', scope="{scope}"' if scope else ""
-            response["WWW-Authenticate"] = f'Bearer realm="{REALM}", error="insufficient_scope"{hint}'
+            response["WWW-Authenticate"] = f'{scheme} realm="{REALM}", error="insufficient_scope"{hint}'
         case ContentTooLarge() | ContentLengthRequired():
             response["Connection"] = "close"  # The rest of the body is not read, so nothing can follow it.
         case MethodNotAllowed(allow=allow):

@@ -101,6 +101,7 @@ SMARTAUTH = Config(
     encryption_keys=ENCRYPTION_KEYS,
     trusted_proxies=env.networks("SMARTAUTH_TRUSTED_PROXIES"),
     jwks_allowed_hosts=env.hosts("SMARTAUTH_JWKS_ALLOWED_HOSTS"),
+    dpop_nonces=env.choice("SMARTAUTH_DPOP_NONCES", ("optional", "required"), "optional"),
     var=VAR,
 )
 

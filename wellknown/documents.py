@@ -18,6 +18,7 @@ class Facts:
     grant_types: tuple[str, ...] = ()
     auth_methods: tuple[str, ...] = ()  # of clients that authenticate
     signing_algs: tuple[str, ...] = ()  # of client assertions
+    dpop_algs: tuple[str, ...] = ()  # of proofs
     id_token_algs: tuple[str, ...] = ()
     scopes: tuple[str, ...] = ()
     claims: tuple[str, ...] = ()  # in ID tokens
@@ -64,6 +65,7 @@ def _common(facts: Facts) -> dict[str, Any]:
         "code_challenge_methods_supported": ("S256",),
         "token_endpoint_auth_methods_supported": facts.auth_methods,
         "token_endpoint_auth_signing_alg_values_supported": facts.signing_algs,
+        "dpop_signing_alg_values_supported": facts.dpop_algs,
         "scopes_supported": facts.scopes,
     }
 

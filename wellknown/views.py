@@ -87,6 +87,7 @@ def _facts(tenant: TenantInfo) -> documents.Facts:
         grant_types=("authorization_code", "refresh_token", "client_credentials"),
         auth_methods=("client_secret_basic", "private_key_jwt"),
         signing_algs=config().assertion_algorithms,
+        dpop_algs=config().dpop_algorithms,
         id_token_algs=keys.ALGORITHMS["id_token"],
         scopes=(*LAUNCH_SCOPES, *(scope for level in levels for scope in level)),
         claims=("sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "at_hash", "fhirUser", "profile"),

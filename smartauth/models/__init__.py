@@ -3,6 +3,7 @@
 from smartauth.models.authorizations import Authorization
 from smartauth.models.keys import SigningKey
 from smartauth.models.pending import PendingAuthorization
+from smartauth.models.proofs import ProofId
 from smartauth.models.tokens import AccessToken, AuthorizationCode, IDToken, RefreshToken
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "AuthorizationCode",
     "IDToken",
     "PendingAuthorization",
+    "ProofId",
     "RefreshToken",
     "SigningKey",
 ]

@@ -28,6 +28,9 @@ class PendingAuthorization(models.Model):
     nonce = models.TextField(blank=True, default="")
     prompts = ArrayField(models.CharField(max_length=16), default=list, blank=True)
     max_age = models.PositiveIntegerField(null=True, blank=True, help_text="Seconds")
+    dpop_jkt = models.CharField(
+        max_length=43, blank=True, default="", help_text="Thumbprint of the only key that may exchange the code"
+    )
     request_uri = models.CharField(
         max_length=64, blank=True, default="", help_text="SHA-256 of the request_uri it was pushed as (RFC 9126)"
     )

@@ -8,7 +8,7 @@ from typing import Any
 from smartauth import endpoints
 from smartauth.conf import config
 from smartauth.errors import InvalidToken
-from smartauth.tokens import finding, rows
+from smartauth.tokens import finding, issuing, rows
 
 # Members that are ours to compute; whatever else the token's claims hold is launch context and told as issued.
 COMPUTED = frozenset({"scope", "exp", "iat", "active", "token_type", "iss"})
@@ -33,7 +33,7 @@ def introspect(token: str, *, tenants: Collection[str], now: datetime) -> dict[s
         "scope": " ".join(str(scope) for scope in rows.scopes_of(row)),
         "exp": int(row.expires.timestamp()),
         "iat": row.claims.get("iat", int(row.expires.timestamp())),
-        "token_type": "Bearer",
+        "token_type": issuing.token_type(rows.key_binding(row)),
         "iss": endpoints.issuer(),
         **context,
         "client_id": row.client_id,

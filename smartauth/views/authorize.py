@@ -1,6 +1,6 @@
 """Authorization endpoint: an app's request is proven, stored, and handed over to our own pages."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect
@@ -75,6 +75,8 @@ def examine(
     require_one_target(fields)
     parameters = single_valued(fields)
     wanted = parse_authorization_request(parameters)
+    if not client.dpop_bound_access_tokens:
+        wanted = replace(wanted, dpop_jkt="")  # It gets bearer tokens, whatever it asks for.
     tenant = _require_tenant(parameters, addressed)
     context.tenant = tenant.slug
     return Examined(wanted, tenant, _screen(client, tenant, wanted))

@@ -2,7 +2,8 @@
 
 import math
 import time
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.http import HttpRequest
@@ -11,12 +12,13 @@ from django.utils import timezone
 from clients.authentication import authenticate_client, claim_client
 from clients.origins import REGISTERED_ORIGINS
 from clients.registered import RegisteredClient
-from smartauth import endpoints, pending, pushed
+from smartauth import endpoints, pending, proofs, pushed
 from smartauth.conf import config
 from smartauth.context import RequestContext, context_of
 from smartauth.digests import digest
-from smartauth.errors import InvalidRequest, Refusal, TooManyRequests
+from smartauth.errors import InvalidDpopProof, InvalidRequest, Refusal, TooManyRequests
 from smartauth.forms import form_fields, single_valued
+from smartauth.policy.authorization_requests import AuthorizationRequest
 from smartauth.rates import Rates
 from smartauth.responses import oauth_json
 from smartauth.views.audience import addressed_tenant
@@ -59,9 +61,10 @@ def par(request: HttpRequest, tenant: str | None = None) -> dict[str, Any]:
     if refusal is not None:
         raise InvalidRequest(refusal, "redirect_uri is not registered for this client")
     examined = examine(fields, client, addressed, context)
+    wanted = _with_key(examined.wanted, client, request, endpoints.oauth(tenant, "par"), now)
     request_uri = pushed.new_request_uri()
     pending.start(
-        examined.wanted,
+        wanted,
         client=client,
         tenant=examined.tenant,
         redirect_uri=redirect_uri,
@@ -70,6 +73,19 @@ def par(request: HttpRequest, tenant: str | None = None) -> dict[str, Any]:
         pushed_as=digest(request_uri),
     )
     return {"request_uri": request_uri, "expires_in": config().pushed_lifetime // timedelta(seconds=1)}
+
+
+def _with_key(
+    wanted: AuthorizationRequest, client: RegisteredClient, request: HttpRequest, url: str, now: datetime
+) -> AuthorizationRequest:
+    """Return the request bound to the key of the proof it came with, if it came with one (RFC 9449 §10.1)."""
+    if "DPoP" not in request.headers:
+        return wanted
+    key = proofs.key_of(client, request.headers, url=url, now=now) or ""
+    if wanted.dpop_jkt and wanted.dpop_jkt != key:
+        reason = "dpop_jkt is not the thumbprint of the key in the proof"
+        raise InvalidDpopProof(Refusal("dpop.jkt", reason, expected=key, seen=wanted.dpop_jkt))
+    return replace(wanted, dpop_jkt=key)
 
 
 def _require_room(client: RegisteredClient, context: RequestContext) -> None:

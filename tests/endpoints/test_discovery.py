@@ -34,6 +34,7 @@ CORE = {
     "code_challenge_methods_supported": ["S256"],
     "token_endpoint_auth_methods_supported": CLIENT_AUTH,
     "token_endpoint_auth_signing_alg_values_supported": ALGORITHMS,
+    "dpop_signing_alg_values_supported": ["ES256", "ES384", "PS256", "PS384", "RS256", "RS384"],
 }
 
 
