@@ -15,6 +15,7 @@ from clients.assertions import parse_assertion, verify_assertion
 from clients.jwks_rules import shown
 from clients.models import AuthMethod, Client
 from clients.registered import CLIENT_ID, RegisteredClient, find_client
+from smartauth import rates
 from smartauth.context import RequestContext
 from smartauth.digests import digest
 from smartauth.errors import InvalidClient, InvalidRequest, Refusal
@@ -51,7 +52,8 @@ def authenticate_client(
     audiences: the `aud` values an assertion of the client may carry at this endpoint.
     A public client is only named, not proven: callers that need proof look at `token_endpoint_auth_method`.
     Writes `context.client_id`: as claimed at first, then as confirmed.
-    Raises InvalidClient, whose public answer is the same for every cause, and InvalidRequest for two methods at once.
+    Raises InvalidClient, whose public answer is the same for every cause, InvalidRequest for two methods at once, and
+    TooManyRequests when the client, proven, asks too often.
     """
     authorization = headers.get("Authorization", "").strip()
     methods = {
@@ -78,6 +80,8 @@ def authenticate_client(
     else:
         client = _by_name(params, context)
     context.client_id = client.client_id
+    if client.token_endpoint_auth_method != AuthMethod.NONE:
+        rates.admit_client(context, client.client_id)
     return client
 
 

@@ -14,6 +14,7 @@ from fhirproxy.policy.headers import Headers
 from fhirproxy.policy.outcomes import FhirRefusal, operation_outcome
 from fhirproxy.policy.references import is_id
 from fhirproxy.policy.shaping import Shaped, written_by_us
+from smartauth import endpoints
 from smartauth.errors import BoundTokenRefused, InvalidToken, OAuthError, TemporarilyUnavailable
 from smartauth.policy.access import Access
 
@@ -77,13 +78,20 @@ def _challenge(refused: FhirRefusal | OAuthError) -> HeaderLines:
     return ()
 
 
-def in_scheme_of(access: Access | None, lines: HeaderLines) -> HeaderLines:
-    """Return header lines whose challenge names the scheme that a bound token is shown under (RFC 9449 §7.1)."""
-    if access is None or access.key_binding is None:
-        return lines
-    return tuple(
-        (name, value.replace("Bearer ", "DPoP ", 1) if name == "WWW-Authenticate" else value) for name, value in lines
-    )
+def with_challenge(response: RawResponse, access: Access | None, tenant: str) -> HeaderLines:
+    """Return the header lines of an answer; a challenge among them names the scheme of the token, and for want of one
+    where the FHIR base describes itself.
+
+    tenant: slug.  Source: RFC 9449 §7.1; RFC 9728 §5.1.
+    """
+    is_bound = access is not None and access.key_binding is not None
+    metadata = endpoints.protected_resource_metadata(tenant)
+    where = f', resource_metadata="{metadata}"' if response.status == 401 else ""
+
+    def completed(challenge: str) -> str:
+        return (challenge.replace("Bearer ", "DPoP ", 1) if is_bound else challenge) + where
+
+    return tuple((name, completed(value) if name == "WWW-Authenticate" else value) for name, value in response.headers)
 
 
 def error_code(refused: FhirRefusal | OAuthError) -> str:

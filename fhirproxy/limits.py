@@ -15,8 +15,9 @@ from fhirproxy.alarms import raise_alarm
 from fhirproxy.policy.outcomes import FhirRefusal
 from smartauth.errors import Refusal
 from smartauth.policy.access import Access
-from smartauth.rates import SOURCES, Rates
+from smartauth.rates import Buckets
 
+SOURCES = 10_000
 HOUR = 3_600.0  # seconds
 
 Source = tuple[str, str, str]  # tenant, client_id, subject
@@ -64,7 +65,7 @@ class Slots:
                 del self._taken[client]
 
 
-_rates = Rates()
+_rates = Buckets()
 _results = Results()
 _slots = Slots()
 
@@ -102,7 +103,7 @@ def watch_results(access: Access, policy: TenantPolicy, given: int) -> None:
 def forget() -> None:
     """Begin to count anew."""
     global _rates, _results, _slots
-    _rates, _results, _slots = Rates(), Results(), Slots()
+    _rates, _results, _slots = Buckets(), Results(), Slots()
 
 
 def _source(access: Access) -> Source:

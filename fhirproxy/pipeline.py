@@ -12,7 +12,7 @@ from uuid import uuid5
 from clients.origins import is_registered_origin
 from clients.tenants import TenantInfo, find_tenant
 from fhirproxy import bulk
-from fhirproxy.answers import ANYBODY, answer, cors_lines, error_code, in_scheme_of, preflight_answer, refusal_answer
+from fhirproxy.answers import ANYBODY, answer, cors_lines, error_code, preflight_answer, refusal_answer, with_challenge
 from fhirproxy.batches import run_batch
 from fhirproxy.cursors import no_page, open_cursor, seal_cursor
 from fhirproxy.exchange import Exchange
@@ -298,7 +298,10 @@ def _refuse(raw: RawRequest, refused: FhirRefusal | OAuthError) -> RawResponse:
 
 
 def _finish(raw: RawRequest, response: RawResponse, progress: _Progress) -> RawResponse:
-    lines = [*in_scheme_of(progress.access, response.headers), *cors_lines(progress.access, progress.headers.origin)]
+    lines = [
+        *with_challenge(response, progress.access, raw.context.tenant),
+        *cors_lines(progress.access, progress.headers.origin),
+    ]
     if response.status >= 400 and is_public(raw.method, _path_below_base(raw)):
         lines.append(ANYBODY)  # A page may read why there is no statement, too.
     if progress.headers.request_id:

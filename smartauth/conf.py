@@ -40,7 +40,6 @@ class Config:
     access_token_format: Literal["jwt", "opaque"] = "jwt"
     pending_lifetime: timedelta = timedelta(minutes=15)  # from an app's request to the user's answer
     pushed_lifetime: timedelta = timedelta(seconds=60)  # from pushing a request to opening it in a browser
-    pushed_per_minute: int = 300  # pushed requests of one client from one address, at each worker
     code_lifetime: timedelta = timedelta(seconds=60)
     id_token_lifetime: timedelta = timedelta(hours=1)
     # Three calendar months can be 92 days (July to September), and every use begins anew.
@@ -48,6 +47,9 @@ class Config:
     # Within it a rotated refresh token that comes again was repeated by the network, not stolen.
     refresh_grace: timedelta = timedelta(seconds=10)
     receipt_lifetime: timedelta = timedelta(days=30)
+    # Requests a minute to one endpoint: from an address that proves nothing, and of a client that proved who it is.
+    rate_per_address: int = 600
+    rate_per_client: int = 6_000
     # "before" stores the audit record of a read before it is answered; "buffered" within 200 ms of it.
     audit_reads: Literal["buffered", "before"] = "buffered"
 

@@ -36,6 +36,7 @@ class RequestContext:
     remote_address: str = ""
     correlation_id: str = ""  # the caller's own X-Request-ID, when well-formed; it opens nothing
     client_id: str = ""  # as claimed until authenticated; empty when nobody was named
+    is_proven: bool = False  # whether the client has proved who it is
     tenant: str = ""
     explanation: Explains | None = None
 

@@ -245,8 +245,15 @@ class ContentLengthRequired(OAuthError):
     default_description = "The request must have a Content-Length"
 
 
+class TemporarilyUnavailable(OAuthError):
+    """We cannot decide now, for instance because the database is away: no access (RFC 6749 §4.1.2.1)."""
+
+    code, status = "temporarily_unavailable", 503
+    default_description = "The service is temporarily unavailable"
+
+
 class TooManyRequests(OAuthError):
-    """The caller asks too often (RFC 9126 §2.3). `retry_after`: whole seconds."""
+    """The caller asks too often. `retry_after`: seconds until there is room again (RFC 6585 §4, RFC 9126 §2.3)."""
 
     code, status = "temporarily_unavailable", 429
     default_description = "Too many requests"
@@ -254,10 +261,3 @@ class TooManyRequests(OAuthError):
     def __init__(self, refusal: Refusal, *, retry_after: int) -> None:
         super().__init__(refusal)
         self.retry_after = retry_after
-
-
-class TemporarilyUnavailable(OAuthError):
-    """We cannot decide now, for instance because the database is away: no access (RFC 6749 §4.1.2.1)."""
-
-    code, status = "temporarily_unavailable", 503
-    default_description = "The service is temporarily unavailable"

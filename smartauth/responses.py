@@ -11,6 +11,7 @@ from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 
+from smartauth import rates
 from smartauth.context import context_of
 from smartauth.cross_origin import CrossOrigin, allow_origin, preflight_response
 from smartauth.errors import (
@@ -40,14 +41,21 @@ def oauth_json(
     """Make a view of a function that returns the members of a JSON answer, or None for an empty one.
 
     An OAuthError becomes the error answer of RFC 6749 §5.2 and leaves a receipt. Everything is `no-store`.
+    A request that does not prove who it is is counted against its address; beyond its rate nothing is looked at.
     origins: whose pages may read the answers, errors included; None for no page.    status: of an answer with a body.
     """
 
     def decorate(view: Callable[..., Json | None]) -> Callable[..., HttpResponse]:
         def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            context = context_of(request)
             try:
-                require_method(request, *methods)
-                body = view(request, *args, **kwargs)
+                rates.require_room(context)
+                try:
+                    require_method(request, *methods)
+                    body = view(request, *args, **kwargs)
+                finally:
+                    if not context.is_proven:
+                        rates.count_unproven(context)
             except OAuthError as error:
                 return error_response(request, error)
             except Exception as error:  # Ours, whatever it is: the caller gets a number, we get the traceback.

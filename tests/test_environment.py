@@ -56,6 +56,7 @@ BAD = [
     ("DATABASE_URL", "postgresql://u:p@h/d?nonsense=1", "cannot read it"),
     ("DATABASE_URL", "postgresql://127.0.0.1", "names no database"),
     ("SMARTAUTH_TRUSTED_PROXIES", "10.0.0.0/8,nonsense", "not a CIDR"),
+    ("SMARTAUTH_DPOP_NONCES", "sometimes", "must be one of optional, required"),
     ("SMARTAUTH_JWKS_ALLOWED_HOSTS", "keys.example.org,http://x", "host or host:port"),
     ("PORT", "99999", "between 1 and 65535"),
 ]

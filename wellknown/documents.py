@@ -51,6 +51,21 @@ def openid_configuration(facts: Facts) -> dict[str, Any]:
     )
 
 
+def protected_resource(facts: Facts, *, resource: str, name: str, names_issuer: bool) -> dict[str, Any]:
+    """Return the members of `.well-known/oauth-protected-resource`, empty ones left out.  Source: RFC 9728 §2."""
+    return _present(
+        {
+            "resource": resource,
+            "resource_name": name,
+            "authorization_servers": (facts.issuer,) if names_issuer else (),
+            "scopes_supported": facts.scopes,
+            "bearer_methods_supported": ("header",),
+            "dpop_signing_alg_values_supported": facts.dpop_algs,
+            "dpop_bound_access_tokens_required": False,
+        }
+    )
+
+
 def key_set(keys: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """Return a JWKS of public keys."""
     return {"keys": list(keys)}

@@ -1,7 +1,5 @@
 """Pushed authorization requests: an app posts the request itself, and the browser carries a reference to it."""
 
-import math
-import time
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,17 +12,14 @@ from clients.origins import REGISTERED_ORIGINS
 from clients.registered import RegisteredClient
 from smartauth import endpoints, pending, proofs, pushed
 from smartauth.conf import config
-from smartauth.context import RequestContext, context_of
+from smartauth.context import context_of
 from smartauth.digests import digest
-from smartauth.errors import InvalidDpopProof, InvalidRequest, Refusal, TooManyRequests
+from smartauth.errors import InvalidDpopProof, InvalidRequest, Refusal
 from smartauth.forms import form_fields, single_valued
 from smartauth.policy.authorization_requests import AuthorizationRequest
-from smartauth.rates import Rates
 from smartauth.responses import oauth_json
 from smartauth.views.audience import addressed_tenant
 from smartauth.views.authorize import examine, redirect_uri_refusal, require_one_target
-
-_rates = Rates()
 
 
 @oauth_json("POST", endpoint="par", origins=REGISTERED_ORIGINS, status=201)
@@ -55,7 +50,6 @@ def par(request: HttpRequest, tenant: str | None = None) -> dict[str, Any]:
         context=context,
         now=now,
     )
-    _require_room(client, context)
     redirect_uri = params.get("redirect_uri", "")
     refusal = redirect_uri_refusal(client, redirect_uri)
     if refusal is not None:
@@ -86,12 +80,3 @@ def _with_key(
         reason = "dpop_jkt is not the thumbprint of the key in the proof"
         raise InvalidDpopProof(Refusal("dpop.jkt", reason, expected=key, seen=wanted.dpop_jkt))
     return replace(wanted, dpop_jkt=key)
-
-
-def _require_room(client: RegisteredClient, context: RequestContext) -> None:
-    """Raise TooManyRequests when the client stores more from one address than people could ever answer."""
-    per_minute = config().pushed_per_minute
-    wait = _rates.seconds_to_wait((client.client_id, context.remote_address), per_minute, time.monotonic())
-    if wait:
-        refusal = Refusal("par.rate", f"the client may push {per_minute} requests a minute from one address")
-        raise TooManyRequests(refusal, retry_after=math.ceil(wait))

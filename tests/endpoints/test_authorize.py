@@ -153,6 +153,7 @@ def test_an_empty_parameter_is_an_absent_one(growth_chart: App, method: str, nam
     stored(send(authorize_params() | {name: ""}, method))
 
 
+@pytest.mark.requirement("EXT-10")
 @pytest.mark.parametrize("name", ["aud", "resource"])
 @pytest.mark.parametrize("path", [AUTHORIZE, "/auth/authorize"])
 @pytest.mark.parametrize("slash", ["", "/"])
@@ -536,6 +537,7 @@ def test_of_two_states_none_is_right(growth_chart: App, method: str) -> None:
     assert_nothing_stored()
 
 
+@pytest.mark.requirement("EXT-10")
 def test_more_than_one_resource_is_an_invalid_target(growth_chart: App, method: str) -> None:
     asked = authorize_params(aud=..., resource=FHIR_BASE)
     answer = send([*asked.items(), ("resource", OTHER_BASE)], method)

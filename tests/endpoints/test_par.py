@@ -19,6 +19,7 @@ from clients.metadata import InvalidClientMetadata
 from clients.models import Client
 from clients.registration import describe_client, register_client
 from clients.tenants import TenantInfo
+from smartauth import rates
 from smartauth.conf import config
 from smartauth.digests import digest
 from smartauth.models import AuthorizationCode, PendingAuthorization
@@ -299,18 +300,20 @@ def test_parameters_in_the_url_are_not_read(growth_chart: App) -> None:
 
 
 @pytest.mark.requirement("EXT-02")
-def test_a_client_that_pushes_more_than_anybody_answers_is_told_to_wait(
-    post: Post, ec: KeyPair, tenant: TenantInfo, configure: Configure
+@pytest.mark.parametrize("name", APPS)
+def test_who_pushes_too_much_is_told_to_wait(
+    request: pytest.FixtureRequest, post: Post, ec: KeyPair, configure: Configure, name: str
 ) -> None:
-    configure(pushed_per_minute=2)
-    hasty, other = (make_app(phone_app(client_id=name), tenant) for name in ("hasty", "not-hasty"))
+    app: App = request.getfixturevalue(name)
+    rates.forget()
+    configure(rate_per_address=2, rate_per_client=2)
     for _ in range(2):
-        pushed_uri(push(post, hasty, ec))
-    answer = push(post, hasty, ec)
-    assert_refused(answer, "temporarily_unavailable", "par.rate", 429)
+        pushed_uri(push(post, app, ec))
+    answer = push(post, app, ec)
+    assert_refused(answer, "temporarily_unavailable", "rate.address" if name == "growth_chart" else "rate.client", 429)
     assert 0 < int(answer.headers["Retry-After"]) <= 60
     assert PendingAuthorization.objects.count() == 2
-    pushed_uri(push(post, other, ec))
+    rates.forget()
 
 
 # Opening

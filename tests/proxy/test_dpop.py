@@ -21,6 +21,7 @@ from tests.proofs import Holder
 from tests.proxy.conftest import BASE, PUBLIC, Behind, Mint
 
 ALGS = 'algs="ES256 ES384 PS256 PS384 RS256 RS384"'
+METADATA = f'resource_metadata="{PUBLIC.replace("/fhir/", "/.well-known/oauth-protected-resource/fhir/")}"'
 ANA = f"{PUBLIC}/Patient/ana"
 Send = Callable[..., Any]
 
@@ -51,7 +52,7 @@ def send(
 
 def assert_refused(answer: Any, rule: str, error: str = "invalid_dpop_proof") -> None:
     assert answer.status_code == 401, answer.content
-    assert answer.headers["WWW-Authenticate"] == f'DPoP realm="fhir", error="{error}", {ALGS}'
+    assert answer.headers["WWW-Authenticate"] == f'DPoP realm="fhir", error="{error}", {ALGS}, {METADATA}'
     assert answer.json()["resourceType"] == "OperationOutcome"
     assert ("DPoP-Nonce" in answer.headers) == (error == "use_dpop_nonce")
     receipt = Receipt.objects.get(trace_id=answer.headers["X-Trace-Id"])
@@ -72,7 +73,7 @@ def test_a_bound_token_reads_with_a_proof(bound: str, holder: Holder, scheme: st
 def test_a_bound_token_is_no_bearer_token(bound: str, holder: Holder, small: Behind, with_proof: bool) -> None:
     answer = send(bound, holder.proof("GET", ANA, bound) if with_proof else None, scheme="Bearer")
     assert answer.status_code == 401
-    challenge = f'Bearer realm="fhir", error="invalid_token", DPoP realm="fhir", {ALGS}'
+    challenge = f'Bearer realm="fhir", error="invalid_token", DPoP realm="fhir", {ALGS}, {METADATA}'
     assert answer.headers["WWW-Authenticate"] == challenge
     assert Receipt.objects.get(trace_id=answer.headers["X-Trace-Id"]).rule == "token.bound"
     assert not ProofId.objects.exists()

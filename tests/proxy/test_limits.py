@@ -13,9 +13,10 @@ from clients.models import Tenant
 from clients.tenants import TenantPolicy
 from fhirproxy import breakers, exchange, limits
 from fhirproxy.breakers import FAILURES, REST, WITHIN, Breaker
-from fhirproxy.limits import HOUR, Rates, Results, Slots, admitted
+from fhirproxy.limits import HOUR, Results, Slots, admitted
 from fhirproxy.models import Upstream
 from fhirproxy.policy.outcomes import FhirRefusal
+from smartauth.rates import Buckets
 from smartauth.receipts.models import Receipt
 from tests.policy.proxy.building import access_for
 from tests.proxy.conftest import Behind, Caller, Mint
@@ -144,7 +145,7 @@ def test_refused_requests_count_too(small: Behind, minted: Mint, call: Caller) -
 
 
 def test_rates_refill_evenly_and_are_each_source_s_own() -> None:
-    rates, one, other = Rates(), ("t", "c", "s"), ("t", "c", "other")
+    rates, one, other = Buckets(), ("t", "c", "s"), ("t", "c", "other")
     assert [rates.seconds_to_wait(one, 2, 0.0) for _ in range(3)] == [0, 0, 30]
     assert rates.seconds_to_wait(other, 2, 0.0) == 0
     assert rates.seconds_to_wait(one, 2, 15.0) == pytest.approx(15)
