@@ -3,6 +3,7 @@
 Source: FHIR R4 http; RFC 6750 §3; RFC 9110 §13; Fetch standard, CORS.
 """
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
 
@@ -78,9 +79,9 @@ def _challenge(refused: FhirRefusal | OAuthError) -> HeaderLines:
     return ()
 
 
-def with_challenge(response: RawResponse, access: Access | None, tenant: str) -> HeaderLines:
-    """Return the header lines of an answer; a challenge among them names the scheme of the token, and for want of one
-    where the FHIR base describes itself.
+def with_challenge(response: RawResponse, access: Access | None, tenant: str) -> RawResponse:
+    """Return an answer whose challenge, if it has one, names the scheme of the token, and for want of a token where the
+    FHIR base describes itself.
 
     tenant: slug.  Source: RFC 9449 §7.1; RFC 9728 §5.1.
     """
@@ -91,7 +92,8 @@ def with_challenge(response: RawResponse, access: Access | None, tenant: str) ->
     def completed(challenge: str) -> str:
         return (challenge.replace("Bearer ", "DPoP ", 1) if is_bound else challenge) + where
 
-    return tuple((name, completed(value) if name == "WWW-Authenticate" else value) for name, value in response.headers)
+    lines = ((name, completed(value) if name == "WWW-Authenticate" else value) for name, value in response.headers)
+    return replace(response, headers=tuple(lines))
 
 
 def error_code(refused: FhirRefusal | OAuthError) -> str:

@@ -298,10 +298,8 @@ def _refuse(raw: RawRequest, refused: FhirRefusal | OAuthError) -> RawResponse:
 
 
 def _finish(raw: RawRequest, response: RawResponse, progress: _Progress) -> RawResponse:
-    lines = [
-        *with_challenge(response, progress.access, raw.context.tenant),
-        *cors_lines(progress.access, progress.headers.origin),
-    ]
+    response = with_challenge(response, progress.access, raw.context.tenant)
+    lines = [*response.headers, *cors_lines(progress.access, progress.headers.origin)]
     if response.status >= 400 and is_public(raw.method, _path_below_base(raw)):
         lines.append(ANYBODY)  # A page may read why there is no statement, too.
     if progress.headers.request_id:
