@@ -60,7 +60,18 @@ class ClientAdmin(TracedAdmin):
         ),
         (
             "What it may ask for",
-            {"fields": ("grant_types", "scope", "restrictions", "id_token_signed_response_alg", "smart_version")},
+            {
+                "fields": (
+                    "grant_types",
+                    "scope",
+                    "restrictions",
+                    "id_token_signed_response_alg",
+                    "smart_version",
+                    "require_pushed_authorization_requests",
+                    "dpop_bound_access_tokens",
+                    "require_dpop_nonce",
+                )
+            },
         ),
         ("Its URLs", {"fields": ("redirect_uris", "post_logout_redirect_uris", "launch_urls", "allowed_origins")}),
         (

@@ -81,6 +81,9 @@ class ClientMetadata:
     contacts: tuple[str, ...] = ()
     software_id: str = ""
     software_version: str = ""
+    require_pushed_authorization_requests: bool = False
+    dpop_bound_access_tokens: bool = False
+    require_dpop_nonce: bool = False
     launch_urls: tuple[str, ...] = ()
     allowed_origins: tuple[str, ...] = ()
     restrictions: Mapping[str, Any] = field(default_factory=dict)
@@ -197,6 +200,12 @@ def _check_grants(metadata: ClientMetadata) -> None:
             "it must be code for authorization_code, and empty without it",
             seen=shown(" ".join(metadata.response_types)),
         )
+    if metadata.require_pushed_authorization_requests and not redirects:
+        raise InvalidClientMetadata(
+            "require_pushed_authorization_requests", "without authorization_code there is nothing to push"
+        )
+    if metadata.require_dpop_nonce and not metadata.dpop_bound_access_tokens:
+        raise InvalidClientMetadata("require_dpop_nonce", "it is only for dpop_bound_access_tokens")
     if "refresh_token" in metadata.grant_types and not redirects:
         raise InvalidClientMetadata("grant_types", "refresh_token is only given together with authorization_code")
     with_keys = metadata.token_endpoint_auth_method == AuthMethod.PRIVATE_KEY_JWT

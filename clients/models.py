@@ -82,6 +82,13 @@ class Client(AbstractApplication):
     contacts = ArrayField(models.CharField(max_length=255), default=list, blank=True)
     software_id = models.CharField(max_length=255, blank=True, default="")
     software_version = models.CharField(max_length=255, blank=True, default="")
+    require_pushed_authorization_requests = models.BooleanField(
+        default=False, help_text="It may begin a launch only with a request it pushed before (RFC 9126)"
+    )
+    dpop_bound_access_tokens = models.BooleanField(
+        default=False, help_text="Its tokens are good only with a proof by the key they were issued to (RFC 9449)"
+    )
+    require_dpop_nonce = models.BooleanField(default=False, help_text="Its proofs must carry a nonce of ours")
     restrictions = models.JSONField(default=dict, blank=True, help_text="patients, groups, operator_types")
     registration_access_token = models.CharField(max_length=64, blank=True, default="", editable=False)
 

@@ -49,6 +49,9 @@ class RegisteredClient:
     launch_urls: tuple[str, ...] = ()
     allowed_origins: frozenset[str] = frozenset()
     id_token_signed_response_alg: str = "RS256"
+    require_pushed_authorization_requests: bool = False
+    dpop_bound_access_tokens: bool = False
+    require_dpop_nonce: bool = False
     client_uri: str = ""
     policy_uri: str = ""
     restrictions: Restrictions = UNRESTRICTED
@@ -148,6 +151,9 @@ def _as_value(row: Client, active: dict[str, str]) -> RegisteredClient:
         launch_urls=tuple(row.launch_urls.split()),
         allowed_origins=frozenset(row.allowed_origins.split()),
         id_token_signed_response_alg=row.id_token_signed_response_alg,
+        require_pushed_authorization_requests=row.require_pushed_authorization_requests,
+        dpop_bound_access_tokens=row.dpop_bound_access_tokens,
+        require_dpop_nonce=row.require_dpop_nonce,
         client_uri=row.client_uri,
         policy_uri=row.policy_uri,
         restrictions=parse_restrictions(row.restrictions),

@@ -26,6 +26,9 @@ SAME_NAME = (
     "policy_uri",
     "software_id",
     "software_version",
+    "require_pushed_authorization_requests",
+    "dpop_bound_access_tokens",
+    "require_dpop_nonce",
 )
 ARRAYS = ("grant_types", "response_types", "contacts")
 URL_LISTS = ("redirect_uris", "post_logout_redirect_uris", "launch_urls", "allowed_origins")

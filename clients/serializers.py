@@ -40,6 +40,21 @@ class TextList(serializers.ListField):
         return list(dict.fromkeys(super().to_internal_value(data)))
 
 
+class Switch(serializers.Field):
+    """`true` or `false`, and nothing that could be taken for one."""
+
+    def __init__(self) -> None:
+        super().__init__(required=False)
+
+    def to_internal_value(self, data: object) -> bool:
+        if not isinstance(data, bool):
+            raise serializers.ValidationError("it must be true or false")
+        return data
+
+    def to_representation(self, value: bool) -> bool:
+        return value
+
+
 class JsonObject(serializers.Field):
     """A JSON object, handed on as it is."""
 
@@ -55,7 +70,10 @@ class JsonObject(serializers.Field):
 
 
 class ClientMetadataSerializer(serializers.Serializer[dict[str, Any]]):
-    """Members of RFC 7591 §2 and OIDC Registration §2 that are stored, and ours. Others are ignored (RFC 7591 §2)."""
+    """Members that are stored, and ours. Others are ignored (RFC 7591 §2).
+
+    Source: RFC 7591 §2; OIDC Registration §2; RFC 9126 §6; RFC 9449 §5.2.
+    """
 
     client_id = Text()
     client_name = Text()
@@ -78,8 +96,11 @@ class ClientMetadataSerializer(serializers.Serializer[dict[str, Any]]):
     software_id = Text()
     software_version = Text()
     initiate_login_uri = Text(max_length=2_000)
+    require_pushed_authorization_requests = Switch()
+    dpop_bound_access_tokens = Switch()
     # Ours, beyond the standards.
     smart_version = Text()
+    require_dpop_nonce = Switch()
     launch_urls = TextList()
     allowed_origins = TextList()
     restrictions = JsonObject(required=False)

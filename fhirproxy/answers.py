@@ -3,6 +3,7 @@
 Source: FHIR R4 http; RFC 6750 §3; RFC 9110 §13; Fetch standard, CORS.
 """
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
 
@@ -14,8 +15,10 @@ from fhirproxy.policy.headers import Headers
 from fhirproxy.policy.outcomes import FhirRefusal, operation_outcome
 from fhirproxy.policy.references import is_id
 from fhirproxy.policy.shaping import Shaped, written_by_us
+from smartauth import endpoints
 from smartauth.cross_origin import PREFLIGHT_AGE, REQUEST_HEADERS
-from smartauth.errors import InvalidToken, OAuthError, TemporarilyUnavailable
+from smartauth.errors import BoundTokenRefused, InvalidToken, OAuthError, TemporarilyUnavailable
+from smartauth.policy.access import Access
 
 REALM = "fhir"
 PRIVATE = (
@@ -48,6 +51,8 @@ def refusal_answer(refused: FhirRefusal | OAuthError, trace_id: str) -> RawRespo
 
 def _challenge(refused: FhirRefusal | OAuthError) -> HeaderLines:
     match refused:
+        case BoundTokenRefused():
+            return tuple(refused.headers(REALM).items())
         case InvalidToken(presented=presented):
             return (("WWW-Authenticate", f'Bearer realm="{REALM}"' + (', error="invalid_token"' if presented else "")),)
         case FhirRefusal(scope=scope) if scope:
@@ -64,6 +69,23 @@ def _challenge(refused: FhirRefusal | OAuthError) -> HeaderLines:
         case TemporarilyUnavailable() | FhirRefusal(status=502 | 503 | 504):
             return (("Retry-After", "5"),)
     return ()
+
+
+def with_challenge(response: RawResponse, access: Access | None, tenant: str) -> RawResponse:
+    """Return an answer whose challenge, if it has one, names the scheme of the token, and for want of a token where the
+    FHIR base describes itself.
+
+    tenant: slug.  Source: RFC 9449 §7.1; RFC 9728 §5.1.
+    """
+    is_bound = access is not None and access.key_binding is not None
+    metadata = endpoints.protected_resource_metadata(tenant)
+    where = f', resource_metadata="{metadata}"' if response.status == 401 else ""
+
+    def completed(challenge: str) -> str:
+        return (challenge.replace("Bearer ", "DPoP ", 1) if is_bound else challenge) + where
+
+    lines = ((name, completed(value) if name == "WWW-Authenticate" else value) for name, value in response.headers)
+    return replace(response, headers=tuple(lines))
 
 
 def error_code(refused: FhirRefusal | OAuthError) -> str:

@@ -11,7 +11,7 @@ from uuid import uuid5
 
 from clients.tenants import TenantInfo, find_tenant
 from fhirproxy import bulk
-from fhirproxy.answers import answer, error_code, preflight_answer, refusal_answer
+from fhirproxy.answers import answer, error_code, preflight_answer, refusal_answer, with_challenge
 from fhirproxy.batches import run_batch
 from fhirproxy.cursors import no_page, open_cursor, seal_cursor
 from fhirproxy.exchange import Exchange
@@ -24,7 +24,7 @@ from fhirproxy.policy.authority import Authority
 from fhirproxy.policy.bulk_requests import BulkInteraction
 from fhirproxy.policy.bundles import parse_bundle
 from fhirproxy.policy.decisions import AnyPlan, decide
-from fhirproxy.policy.headers import Headers, bearer_token, screen_headers
+from fhirproxy.policy.headers import Headers, access_token, screen_headers
 from fhirproxy.policy.operating import Plan
 from fhirproxy.policy.outcomes import FhirRefusal, bad_request
 from fhirproxy.policy.own_operations import OwnOperationPlan
@@ -54,6 +54,7 @@ from smartauth import endpoints
 from smartauth.audit.recording import AuditEvent, AuditUnavailable, record_read
 from smartauth.errors import OAuthError, Refusal, TemporarilyUnavailable
 from smartauth.policy.access import Access
+from smartauth.policy.showing import Shown
 from smartauth.receipts.recording import record
 from smartauth.sealing import Unsealable
 from smartauth.tokens import require_access
@@ -112,8 +113,9 @@ def _answer(raw: RawRequest, progress: _Progress) -> RawResponse:
     if is_public(raw.method, path_below_base(raw)):
         return _capabilities(raw, headers, tenant)
     now = datetime.now(UTC)
-    token = bearer_token(headers.authorization)
-    progress.access = access = require_access(token, tenant=tenant.slug, context=raw.context, now=now)
+    scheme, token = access_token(headers.authorization)
+    shown = Shown(scheme, headers.dpop, raw.method, tenant.fhir_base + path_below_base(raw))
+    progress.access = access = require_access(token, tenant=tenant.slug, context=raw.context, now=now, shown=shown)
     progress.held.enter_context(admitted(access, tenant.policy))
     info = find_upstream(tenant.slug)
     if info is None:
@@ -290,6 +292,7 @@ def _refuse(raw: RawRequest, refused: FhirRefusal | OAuthError) -> RawResponse:
 
 
 def _finish(raw: RawRequest, response: RawResponse, progress: _Progress) -> RawResponse:
+    response = with_challenge(response, progress.access, raw.context.tenant)
     lines = list(readable(raw, response, progress.access).headers)
     if progress.headers.request_id:
         lines.append(("X-Request-ID", progress.headers.request_id))

@@ -1,10 +1,17 @@
-"""Reading the Authorization header of a request that shows a token."""
+"""Reading the headers of a request that shows a token."""
+
+from collections.abc import Mapping
+
+from smartauth.policy.showing import Shown, split_authorization
 
 
-def bearer_token(header: str) -> str | None:
-    """Return the token of a `Bearer` header, "" when the scheme stands alone, None for another scheme or no header.
+def shown_token(headers: Mapping[str, str], *, method: str, url: str) -> tuple[str, Shown] | None:
+    """Return the token of a `Bearer` or `DPoP` header, "" when the scheme stands alone, and what came with it.
 
-    The scheme is matched without regard to case (RFC 9110 §11.1); the token is everything after it, unjudged.
+    None for another scheme or no header. url: of this endpoint, as we publish it.
     """
-    scheme, _, token = header.strip().partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else None
+    found = split_authorization(headers.get("Authorization", ""))
+    if found is None:
+        return None
+    scheme, token = found
+    return token, Shown(scheme, headers.get("DPoP", ""), method, url)

@@ -11,6 +11,8 @@ from django.conf import settings
 # SMART 2.2 client-confidential-asymmetric asks for RS384 and ES384; partners in the field sign with the others.
 ASSERTION_ALGORITHMS = ("RS384", "ES384", "RS256", "ES256", "PS256", "PS384")
 
+DPOP_ALGORITHMS = ("ES256", "ES384", "PS256", "PS384", "RS256", "RS384")
+
 
 @dataclass(frozen=True, slots=True)
 class Config:
@@ -27,11 +29,17 @@ class Config:
     assertion_algorithms: tuple[str, ...] = ASSERTION_ALGORITHMS
     assertion_lifetime: timedelta = timedelta(seconds=300)
     clock_leeway: timedelta = timedelta(seconds=60)
+    dpop_algorithms: tuple[str, ...] = DPOP_ALGORITHMS
+    dpop_window: timedelta = timedelta(seconds=60)  # between making a proof and its arrival, on either side
+    # "required" makes every proof carry a nonce of ours; "optional" only those of clients registered for it.
+    dpop_nonces: Literal["optional", "required"] = "optional"
+    dpop_nonce_lifetime: timedelta = timedelta(minutes=5)
     access_token_lifetime: timedelta = timedelta(seconds=3600)
     public_token_lifetime: timedelta = timedelta(seconds=1800)  # access tokens of clients that cannot keep a secret
     service_token_lifetime: timedelta = timedelta(seconds=300)
     access_token_format: Literal["jwt", "opaque"] = "jwt"
     pending_lifetime: timedelta = timedelta(minutes=15)  # from an app's request to the user's answer
+    pushed_lifetime: timedelta = timedelta(seconds=60)  # from pushing a request to opening it in a browser
     code_lifetime: timedelta = timedelta(seconds=60)
     id_token_lifetime: timedelta = timedelta(hours=1)
     # Three calendar months can be 92 days (July to September), and every use begins anew.

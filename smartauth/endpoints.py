@@ -72,6 +72,11 @@ def management() -> str:
     return f"{config().base_url}/account/apps"
 
 
+def protected_resource_metadata(tenant: str) -> str:
+    """Return where a FHIR base describes itself as a protected resource (RFC 9728 §3.1)."""
+    return f"{config().base_url}/.well-known/oauth-protected-resource/fhir/{tenant}/r4"
+
+
 def userinfo(tenant: str) -> str:
     """Return the URL of a tenant's userinfo endpoint (OIDC Core §5.3)."""
     return oauth(tenant, "userinfo")

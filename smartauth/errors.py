@@ -156,15 +156,68 @@ class InvalidToken(OAuthError):
         self.presented = presented
 
 
+class InvalidDpopProof(OAuthError):
+    """The proof of possession is missing or does not hold; the answer does not say which (RFC 9449 §5)."""
+
+    code = "invalid_dpop_proof"
+    default_description = "The DPoP proof is missing or not valid"
+
+
+class UseDpopNonce(InvalidDpopProof):
+    """The proof needs a nonce of ours; `nonce` is a fresh one for the next proof (RFC 9449 §8)."""
+
+    code = "use_dpop_nonce"
+    default_description = "The DPoP proof needs a nonce of this server"
+
+    def __init__(self, refusal: Refusal, *, nonce: str) -> None:
+        super().__init__(refusal)
+        self.nonce = nonce
+
+
+class BoundTokenRefused(InvalidToken):
+    """A token that is bound to a key, or is shown as if it were, is refused where it was shown (RFC 9449 §7.1).
+
+    `code` is "invalid_token", or that of the proof. `nonce`: a fresh one, or "". `algorithms`: that proofs may have.
+    `as_bearer`: it came without a proof as a bearer token.
+    """
+
+    def __init__(
+        self,
+        refusal: Refusal,
+        *,
+        algorithms: tuple[str, ...],
+        code: str = "invalid_token",
+        nonce: str = "",
+        as_bearer: bool = False,
+    ) -> None:
+        super().__init__(refusal)
+        self.code = code
+        self.nonce = nonce
+        self.algorithms = algorithms
+        self.as_bearer = as_bearer
+
+    def headers(self, realm: str) -> dict[str, str]:
+        """Return the response headers: the challenge, and a nonce where one is wanted (RFC 9449 §7.1 and §9)."""
+        algs = f'algs="{" ".join(self.algorithms)}"'
+        if self.as_bearer:  # Both schemes are taken here, and each is told what it lacks (RFC 9449 §7.2).
+            return {"WWW-Authenticate": f'Bearer realm="{realm}", error="{self.code}", DPoP realm="{realm}", {algs}'}
+        challenge = {"WWW-Authenticate": f'DPoP realm="{realm}", error="{self.code}", {algs}'}
+        return challenge | ({"DPoP-Nonce": self.nonce} if self.nonce else {})
+
+
 class InsufficientScope(OAuthError):
-    """The token is good but does not reach this. `scope`: the smallest that would do, or empty (RFC 6750 §3.1)."""
+    """The token is good but does not reach this. `scope`: the smallest that would do, or empty (RFC 6750 §3.1).
+
+    `scheme`: the one the token was shown under (RFC 9449 §7.1).
+    """
 
     code, status = "insufficient_scope", 403
     default_description = "The granted scopes do not cover this request"
 
-    def __init__(self, refusal: Refusal, *, scope: str = "") -> None:
+    def __init__(self, refusal: Refusal, *, scope: str = "", scheme: str = "Bearer") -> None:
         super().__init__(refusal)
         self.scope = scope
+        self.scheme = scheme
 
 
 class NotFound(OAuthError):

@@ -16,9 +16,9 @@ FORM = "application/x-www-form-urlencoded"
 KNOWN = frozenset(
     {
         *("acr_values", "aud", "claims", "client_assertion", "client_assertion_type", "client_id", "client_secret"),
-        *("code", "code_challenge", "code_challenge_method", "code_verifier", "display", "grant_type", "id_token_hint"),
-        *("launch", "login_hint", "logout_hint", "max_age", "nonce", "post_logout_redirect_uri", "prompt"),
-        *("redirect_uri", "refresh_token", "registration"),
+        *("code", "code_challenge", "code_challenge_method", "code_verifier", "display", "dpop_jkt", "grant_type"),
+        *("id_token_hint", "launch", "login_hint", "logout_hint", "max_age", "nonce", "post_logout_redirect_uri"),
+        *("prompt", "redirect_uri", "refresh_token", "registration"),
         *("request", "request_uri", "resource", "response_mode", "response_type", "scope", "state", "token"),
         *("token_type_hint", "ui_locales"),
     }

@@ -21,8 +21,13 @@ def start(
     redirect_uri: str,
     screened: Granting,
     now: datetime,
+    pushed_as: str = "",
 ) -> PendingAuthorization:
-    """Store a request whose client, redirect URI and parameters are proven."""
+    """Store a request whose client, redirect URI and parameters are proven.
+
+    pushed_as: the digest of the request_uri by which a browser will name it, "" when a browser brought it itself.
+    """
+    lifetime = config().pushed_lifetime if pushed_as else config().pending_lifetime
     return PendingAuthorization.objects.create(
         client_id=client.pk,
         tenant_id=tenant.pk,
@@ -34,8 +39,10 @@ def start(
         nonce=wanted.nonce,
         prompts=sorted(wanted.prompts),
         max_age=wanted.max_age,
+        dpop_jkt=wanted.dpop_jkt,
+        request_uri=pushed_as,
         created_at=now,
-        expires_at=now + config().pending_lifetime,
+        expires_at=now + lifetime,
     )
 
 

@@ -15,6 +15,7 @@ from smartauth import rates
 from smartauth.context import context_of
 from smartauth.cross_origin import EXPOSED_HEADERS, MayRead, allow_origin, preflight_response
 from smartauth.errors import (
+    BoundTokenRefused,
     ContentLengthRequired,
     ContentTooLarge,
     InsufficientScope,
@@ -25,6 +26,7 @@ from smartauth.errors import (
     Refusal,
     TemporarilyUnavailable,
     TooManyRequests,
+    UseDpopNonce,
 )
 from smartauth.receipts.recording import record
 
@@ -34,13 +36,13 @@ _log = logging.getLogger(__name__)
 
 
 def oauth_json(
-    *methods: str, endpoint: str, origins: MayRead | None = None
+    *methods: str, endpoint: str, origins: MayRead | None = None, status: int = 200
 ) -> Callable[[Callable[..., Json | None]], Callable[..., HttpResponse]]:
     """Make a view of a function that returns the members of a JSON answer, or None for an empty one.
 
     An OAuthError becomes the error answer of RFC 6749 §5.2 and leaves a receipt. Everything is `no-store`.
     A request that does not prove who it is is counted against its address; beyond its rate nothing is looked at.
-    origins: whose pages may read the answers, errors included; None for no page.
+    origins: whose pages may read the answers, errors included; None for no page.    status: of an answer with a body.
     """
 
     def decorate(view: Callable[..., Json | None]) -> Callable[..., HttpResponse]:
@@ -58,7 +60,7 @@ def oauth_json(
                 return error_response(request, error)
             except Exception as error:  # Ours, whatever it is: the caller gets a number, we get the traceback.
                 return failure_response(request, error)
-            return _empty(200) if body is None else json_response(body)
+            return _empty(200) if body is None else json_response(body, status)
 
         @csrf_exempt
         @functools.wraps(view)
@@ -131,11 +133,16 @@ def _answer_to(error: OAuthError, trace_id: str) -> HttpResponse:
     match error:
         case InvalidClient(basic=True):
             response["WWW-Authenticate"] = f'Basic realm="{REALM}"'
+        case BoundTokenRefused():
+            for name, value in error.headers(REALM).items():
+                response[name] = value
+        case UseDpopNonce(nonce=nonce):
+            response["DPoP-Nonce"] = nonce
         case InvalidToken(presented=presented):
             response["WWW-Authenticate"] = f'Bearer realm="{REALM}"' + (', error="invalid_token"' if presented else "")
-        case InsufficientScope(scope=scope):
+        case InsufficientScope(scope=scope, scheme=scheme):
             hint = f', scope="{scope}"' if scope else ""
-            response["WWW-Authenticate"] = f'Bearer realm="{REALM}", error="insufficient_scope"{hint}'
+            response["WWW-Authenticate"] = f'{scheme} realm="{REALM}", error="insufficient_scope"{hint}'
         case ContentTooLarge() | ContentLengthRequired():
             response["Connection"] = "close"  # The rest of the body is not read, so nothing can follow it.
         case MethodNotAllowed(allow=allow):

@@ -15,6 +15,7 @@ from smartauth.models import (
     Authorization,
     AuthorizationCode,
     PendingAuthorization,
+    ProofId,
     RefreshToken,
     RefusedAuthorization,
     SigningKey,
@@ -32,7 +33,7 @@ def purge(now: datetime) -> dict[str, int]:
     """Delete what nobody needs any more and return how many rows of each kind went.
 
     Spent codes and rotated refresh tokens stay as long as their Authorization, because a second use of them must be
-    recognised; spent assertion ids stay until no assertion with that `jti` could be accepted again.
+    recognised; spent ids of assertions and proofs stay until none with that `jti` could be accepted again.
     """
     long_dead = now - DEAD_FOR
     dead_authorizations = Authorization.objects.filter(
@@ -47,6 +48,7 @@ def purge(now: datetime) -> dict[str, int]:
         # What was granted for as long as a session lasts ends with its row.
         "sessions": Session.objects.filter(expire_date__lt=now).order_by("expire_date"),
         "assertion ids": AssertionId.objects.filter(expires_at__lt=now - config().clock_leeway).order_by("expires_at"),
+        "proof ids": ProofId.objects.filter(expires_at__lt=now).order_by("expires_at"),
         "access tokens": AccessToken.objects.filter(expires__lt=long_dead).order_by("expires"),
         "authorization codes": AuthorizationCode.objects.filter(authorization__in=dead_authorizations),
         "refresh tokens": RefreshToken.objects.filter(authorization__in=dead_authorizations),

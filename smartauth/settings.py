@@ -112,6 +112,7 @@ SMARTAUTH = Config(
     encryption_keys=ENCRYPTION_KEYS,
     trusted_proxies=env.networks("SMARTAUTH_TRUSTED_PROXIES"),
     jwks_allowed_hosts=env.hosts("SMARTAUTH_JWKS_ALLOWED_HOSTS"),
+    dpop_nonces=env.choice("SMARTAUTH_DPOP_NONCES", ("optional", "required"), "optional"),
     var=VAR,
     callback_iss=env.flag("SMARTAUTH_CALLBACK_ISS"),
     rate_per_address=env.number("SMARTAUTH_RATE_PER_ADDRESS", SANDBOX_RATE if SANDBOX else 600, most=1_000_000),

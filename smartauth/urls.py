@@ -13,6 +13,7 @@ from smartauth.views.consent import consent
 from smartauth.views.introspect import introspect
 from smartauth.views.logout import confirm_logout, logout
 from smartauth.views.my_apps import my_apps, stop_app
+from smartauth.views.par import par
 from smartauth.views.picker import picker
 from smartauth.views.refused import refused
 from smartauth.views.revoke import revoke
@@ -36,6 +37,7 @@ register_converter(TenantConverter, "tenant")
 
 oauth = [
     path("authorize", authorize),
+    path("par", par),
     path("token", token),
     path("introspect", introspect),
     path("revoke", revoke),

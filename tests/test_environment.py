@@ -57,6 +57,7 @@ BAD = [
     ("DATABASE_URL", "postgresql://u:p@h/d?nonsense=1", "cannot read it"),
     ("DATABASE_URL", "postgresql://127.0.0.1", "names no database"),
     ("SMARTAUTH_TRUSTED_PROXIES", "10.0.0.0/8,nonsense", "not a CIDR"),
+    ("SMARTAUTH_DPOP_NONCES", "sometimes", "must be one of optional, required"),
     ("SMARTAUTH_JWKS_ALLOWED_HOSTS", "keys.example.org,http://x", "host or host:port"),
     ("SMARTAUTH_CALLBACK_ISS", "perhaps", "must be one of on, off"),
     ("SMARTAUTH_RATE_PER_ADDRESS", "0", "between 1 and 1000000"),

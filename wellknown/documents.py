@@ -21,6 +21,7 @@ class Facts:
     grant_types: tuple[str, ...] = ()
     auth_methods: tuple[str, ...] = ()  # of clients that authenticate
     signing_algs: tuple[str, ...] = ()  # of client assertions
+    dpop_algs: tuple[str, ...] = ()  # of proofs
     id_token_algs: tuple[str, ...] = ()
     scopes: tuple[str, ...] = ()
     claims: tuple[str, ...] = ()  # in ID tokens
@@ -58,6 +59,21 @@ def openid_configuration(facts: Facts) -> dict[str, Any]:
     )
 
 
+def protected_resource(facts: Facts, *, resource: str, name: str, names_issuer: bool) -> dict[str, Any]:
+    """Return the members of `.well-known/oauth-protected-resource`, empty ones left out.  Source: RFC 9728 §2."""
+    return _present(
+        {
+            "resource": resource,
+            "resource_name": name,
+            "authorization_servers": (facts.issuer,) if names_issuer else (),
+            "scopes_supported": facts.scopes,
+            "bearer_methods_supported": ("header",),
+            "dpop_signing_alg_values_supported": facts.dpop_algs,
+            "dpop_bound_access_tokens_required": False,
+        }
+    )
+
+
 def key_set(keys: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """Return a JWKS of public keys."""
     return {"keys": list(keys)}
@@ -72,6 +88,7 @@ def _common(facts: Facts) -> dict[str, Any]:
         "code_challenge_methods_supported": advertising.CODE_CHALLENGE_METHODS,
         "token_endpoint_auth_methods_supported": facts.auth_methods,
         "token_endpoint_auth_signing_alg_values_supported": facts.signing_algs,
+        "dpop_signing_alg_values_supported": facts.dpop_algs,
         "scopes_supported": facts.scopes,
     }
 

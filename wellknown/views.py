@@ -35,6 +35,25 @@ def oauth_authorization_server(request: HttpRequest) -> dict[str, Any]:
     return documents.authorization_server(_facts(_require_tenant(None)))
 
 
+@public_json(endpoint="oauth-protected-resource")
+def oauth_protected_resource(request: HttpRequest, tenant: str) -> dict[str, Any]:
+    """What a FHIR base says about itself as a protected resource.  Source: RFC 9728 §2 and §3.
+
+    The issuer's own documents speak of the endpoints of the default tenant, so only that one's base names the issuer;
+    the others have a smart-configuration, as every base has.
+    """
+    found = _require_tenant(tenant)
+    facts = _facts(found)
+    is_default = found == find_default_tenant()
+    return documents.protected_resource(facts, resource=found.fhir_base, name=found.name, names_issuer=is_default)
+
+
+@public_json(endpoint="udap")
+def udap(request: HttpRequest, tenant: str) -> dict[str, Any]:
+    """Say that there are no UDAP workflows here.  Source: HL7 FAST security, "Discovery of Endpoints"."""
+    raise NotFound(Refusal("udap.not_offered", "UDAP is not offered here", fix="Use smart-configuration."))
+
+
 @public_json(endpoint="jwks")
 def jwks(request: HttpRequest) -> dict[str, Any]:
     """Our public keys.  Source: RFC 7517 §5; OIDC Core §10.1.1."""
@@ -60,12 +79,17 @@ def _facts(tenant: TenantInfo) -> documents.Facts:
     algorithms = config().assertion_algorithms
     return documents.Facts(
         issuer=endpoints.issuer(),
-        endpoints={"jwks_uri": endpoints.jwks_uri(), **endpoints.advertised(tenant.slug)},
+        endpoints={
+            "jwks_uri": endpoints.jwks_uri(),
+            **endpoints.advertised(tenant.slug),
+            "pushed_authorization_request_endpoint": endpoints.oauth(tenant.slug, "par"),
+        },
         userinfo_endpoint=endpoints.userinfo(tenant.slug),
         end_session_endpoint=endpoints.end_session(tenant.slug),
         grant_types=advertising.GRANT_TYPES,
         auth_methods=advertising.client_methods(algorithms),
         signing_algs=algorithms,
+        dpop_algs=config().dpop_algorithms,
         id_token_algs=keys.ALGORITHMS["id_token"],
         scopes=advertising.all_scopes(),
         claims=advertising.ID_TOKEN_CLAIMS,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from fhirproxy.policy.outcomes import FhirRefusal, bad_request
 from smartauth.errors import InvalidToken, Refusal
+from smartauth.policy.showing import Scheme, split_authorization
 
 FORM = "application/x-www-form-urlencoded"
 JSON_TYPES = frozenset(
@@ -28,6 +29,7 @@ class Headers:
     """What a request may say beside its target; values are as sent, empty when absent."""
 
     authorization: str = ""
+    dpop: str = ""
     accept: str = ""
     content_type: str = ""
     if_match: str = ""
@@ -63,6 +65,7 @@ def screen_headers(method: str, raw: RawHeaders, *, has_body: bool) -> Headers:
     request_id = found.get("x-request-id", "")
     return Headers(
         authorization=found.get("authorization", ""),
+        dpop=found.get("dpop", ""),
         accept=found.get("accept", ""),
         content_type=found.get("content-type", ""),
         if_match=found.get("if-match", ""),
@@ -86,16 +89,19 @@ def _screen_body(method: str, found: dict[str, str], *, has_body: bool) -> None:
         raise bad_request("header.body", "a GET or HEAD request has a body")
 
 
-def bearer_token(authorization: str) -> str:
-    """Return the token of an Authorization header. Raises InvalidToken. Source: RFC 6750 §2.1."""
-    scheme, _, token = authorization.strip().partition(" ")
-    if scheme.lower() != "bearer":
+def access_token(authorization: str) -> tuple[Scheme, str]:
+    """Return the scheme and the token of an Authorization header. Raises InvalidToken.
+
+    Source: RFC 6750 §2.1; RFC 9449 §7.1.
+    """
+    shown = split_authorization(authorization)
+    if shown is None:
         refusal = Refusal("bearer.missing", "no bearer token was sent", fix="Send Authorization: Bearer <token>.")
         raise InvalidToken(refusal, presented=False)
-    token = token.strip()
+    scheme, token = shown
     if len(token) > MAX_TOKEN or TOKEN.fullmatch(token) is None:
         raise InvalidToken(Refusal("bearer.malformed", "the bearer token has characters no token has, or is too long"))
-    return token
+    return scheme, token
 
 
 def require_json_accepted(accept: str, formats: Iterable[str]) -> None:

@@ -25,11 +25,14 @@ def exchange(
     params: dict[str, str],
     *,
     named: TenantInfo | None,
+    key: str | None,
     context: RequestContext,
     now: datetime,
 ) -> Issued:
-    """Issue what the user granted. named: the tenant that the URL or `resource` names, None for neither.
+    """Issue what the user granted.
 
+    named: the tenant that the URL or `resource` names, None for neither.    key: the thumbprint of the key that the
+    tokens are bound to, None for bearer tokens.
     Whoever shows a code spends it, rightly or wrongly (RFC 9700 §4.5); only then is it judged. Raises OAuthError.
     """
     code = require_param(params, "code")
@@ -38,6 +41,7 @@ def exchange(
         context.tenant = taken.consent.tenant
         try:
             _require_good(taken, client, params, now)
+            _require_key(taken, key)
             require_tenant(taken.consent, named, params)
             scopes = still_allowed(taken.consent, client)
         except OAuthError as error:
@@ -50,6 +54,7 @@ def exchange(
                 granted=scopes,
                 scopes=scopes,
                 rotation=tokens.FIRST,
+                key=key,
                 rule="token.authorization_code",
                 context=context,
                 now=now,
@@ -98,3 +103,17 @@ def _require_good(taken: TakenCode, client: RegisteredClient, params: dict[str, 
             )
         )
     pkce.verify(params.get("code_verifier", ""), taken.code_challenge)
+
+
+def _require_key(taken: TakenCode, key: str | None) -> None:
+    """Raise InvalidGrant unless the key is the one the authorization request named, if any (RFC 9449 §10)."""
+    if taken.dpop_jkt and taken.dpop_jkt != key:
+        raise InvalidGrant(
+            Refusal(
+                "code.dpop_key",
+                "the code is for another key than the proof is by",
+                expected=taken.dpop_jkt,
+                seen=key or "no proof that counts",
+                fix="Exchange the code with a proof by the key the authorization request named.",
+            )
+        )

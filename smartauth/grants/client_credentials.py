@@ -18,12 +18,14 @@ def exchange(
     params: dict[str, str],
     *,
     named: TenantInfo | None,
+    key: str | None,
     context: RequestContext,
     now: datetime,
 ) -> Issued:
     """Issue an access token for what the client asked and may have. No refresh token, no launch context.
 
     named: the tenant that the URL or `resource` names; without one it is the only one where the client is active.
+    key: the thumbprint of the key that the token is bound to, None for a bearer token.
     Raises InvalidScope when `scope` is missing or nothing of it can be granted, InvalidTarget for an ambiguous tenant.
     """
     tenant = named or _only_activation(client)
@@ -46,6 +48,7 @@ def exchange(
         tenant=tenant.slug,
         scope=result.scope,
         dropped=tuple(f"{one.scope} ({one.rule})" for one in result.dropped),
+        key=key,
         context=context,
         now=now,
     )

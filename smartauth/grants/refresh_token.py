@@ -36,19 +36,21 @@ def exchange(
     params: dict[str, str],
     *,
     named: TenantInfo | None,
+    key: str | None,
     context: RequestContext,
     now: datetime,
 ) -> Issued:
     """Rotate the refresh token and issue an access token for all that was granted, or for the part in `scope`.
 
-    named: the tenant that the URL or `resource` names, None for neither. A stolen token revokes the whole family,
-    committed before the refusal is raised. Raises OAuthError.
+    named: the tenant that the URL or `resource` names, None for neither.    key: the thumbprint of the key that the
+    tokens are bound to, None for bearer tokens.
+    A stolen token revokes the whole family, committed before the refusal is raised. Raises OAuthError.
     """
     token = require_param(params, "refresh_token")
     with transaction.atomic():
         found = tokens.find_refresh_token(token, now=now)
         try:
-            rotation = _require_good(found, client, context, now)
+            rotation = _require_good(found, client, key, context, now)
             require_tenant(found.consent, named, params)
             granted = still_allowed(found.consent, client)
             scopes = granting.narrow_for_refresh(params.get("scope", ""), granted)
@@ -62,6 +64,7 @@ def exchange(
                 granted=granted,
                 scopes=scopes,
                 rotation=rotation,
+                key=key,
                 rule="token.refresh_token",
                 context=context,
                 now=now,
@@ -72,7 +75,7 @@ def exchange(
 
 
 def _require_good(
-    found: FoundRefreshToken, client: RegisteredClient, context: RequestContext, now: datetime
+    found: FoundRefreshToken, client: RegisteredClient, key: str | None, context: RequestContext, now: datetime
 ) -> Rotation:
     """Return which tokens end when this one is exchanged. Raises InvalidGrant, after revoking where it was reused."""
     consent, shown = found.consent, found.shown
@@ -82,6 +85,17 @@ def _require_good(
     ended = consent.end()
     if ended is not None:
         raise InvalidGrant(ended)
+    if found.dpop_jkt and found.dpop_jkt != key:
+        # Before anything else happens: whoever has the token without the key must not be able to end the family.
+        raise InvalidGrant(
+            Refusal(
+                "refresh_token.dpop_key",
+                "the refresh token is bound to another key than the proof is by",
+                expected=found.dpop_jkt,
+                seen=key or "no proof that counts",
+                fix="Keep the key pair as long as the refresh token, or launch again.",
+            )
+        )
     match decide_rotation(shown, now=now, grace=config().refresh_grace):
         case "reuse":
             tokens.revoke_authorization(consent.authorization, by="reuse", now=now, context=context)

@@ -3,6 +3,7 @@
 from smartauth.models.authorizations import Authorization
 from smartauth.models.keys import SigningKey
 from smartauth.models.pending import PendingAuthorization
+from smartauth.models.proofs import ProofId
 from smartauth.models.refused import RefusedAuthorization
 from smartauth.models.tokens import AccessToken, AuthorizationCode, IDToken, RefreshToken
 
@@ -12,6 +13,7 @@ __all__ = [
     "AuthorizationCode",
     "IDToken",
     "PendingAuthorization",
+    "ProofId",
     "RefreshToken",
     "RefusedAuthorization",
     "SigningKey",

@@ -13,6 +13,8 @@ class PendingAuthorization(models.Model):
     Its id is in the address of our pages and no secret: from the first page on the row belongs to the browser whose
     cookie has the digest `browser`, and to the `user` who is answering. `page` changes with the user and the patient:
     a form that was shown for others carries an old one and decides nothing.
+
+    A request that an app pushed waits here for a browser first; from `opened_at` on it is like any other.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -26,6 +28,13 @@ class PendingAuthorization(models.Model):
     nonce = models.TextField(blank=True, default="")
     prompts = ArrayField(models.CharField(max_length=16), default=list, blank=True)
     max_age = models.PositiveIntegerField(null=True, blank=True, help_text="Seconds")
+    dpop_jkt = models.CharField(
+        max_length=43, blank=True, default="", help_text="Thumbprint of the only key that may exchange the code"
+    )
+    request_uri = models.CharField(
+        max_length=64, blank=True, default="", help_text="SHA-256 of the request_uri it was pushed as (RFC 9126)"
+    )
+    opened_at = models.DateTimeField(null=True, blank=True, help_text="When a browser came with that request_uri")
 
     browser = models.CharField(max_length=64, blank=True, default="", help_text="SHA-256 of the browser's cookie")
     user = models.ForeignKey(
@@ -47,6 +56,9 @@ class PendingAuthorization(models.Model):
             models.CheckConstraint(
                 name="pending_authorization_has_a_user_before_a_patient",
                 condition=models.Q(patient="") | models.Q(user__isnull=False),
+            ),
+            models.UniqueConstraint(
+                fields=["request_uri"], name="pending_authorization_pushed_once", condition=~models.Q(request_uri="")
             ),
         ]
         indexes = [models.Index(fields=["expires_at"], name="pending_authorization_expiry")]

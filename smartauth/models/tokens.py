@@ -24,6 +24,9 @@ class AuthorizationCode(AbstractGrant):
     nonce = models.TextField(blank=True, default="")
     authorization = models.ForeignKey(Authorization, on_delete=models.CASCADE, related_name="codes")
     spent_at = models.DateTimeField(null=True)
+    dpop_jkt = models.CharField(
+        max_length=43, blank=True, default="", help_text="Thumbprint of the only key that may exchange it"
+    )
 
     class Meta:
         constraints = [
@@ -63,10 +66,15 @@ class AccessToken(AbstractAccessToken):
         """Return True while the token counts: asks its Authorization, client, activation and user, not only the clock.
 
         The toolkit's own authentication classes call this, so a hospital's views that use them see revocation too.
+        They read bearer tokens only and check no proofs, so what is bound to a key does not count there.
         """
         from smartauth import tokens
 
-        return tokens.is_live(self.token_checksum, now=timezone.now()) and self.allow_scopes(scopes)
+        return (
+            "cnf" not in self.claims
+            and tokens.is_live(self.token_checksum, now=timezone.now())
+            and self.allow_scopes(scopes)
+        )
 
     def revoke(self) -> None:
         """Revoke this token; the row stays, so that it is known as revoked and not as unknown."""
@@ -95,6 +103,9 @@ class RefreshToken(AbstractRefreshToken):
     scope = models.TextField(blank=True, default="")
     expires = models.DateTimeField(null=True, blank=True)
     rotated_at = models.DateTimeField(null=True, blank=True)
+    dpop_jkt = models.CharField(
+        max_length=43, blank=True, default="", help_text="Thumbprint of the only key that may use it"
+    )
     # Both rows live and die with their Authorization, so the database need not watch over it.
     predecessor = models.ForeignKey(
         "self",

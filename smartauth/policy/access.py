@@ -43,5 +43,6 @@ class Access:
     related_patients: frozenset[str] = frozenset()  # patients the user may act for at this tenant, by proxy relation
     restrictions: Restrictions = UNRESTRICTED
     origins: frozenset[str] = frozenset()  # registered browser origins of the client
-    key_binding: str | None = None  # RFC 9449 `jkt`
+    key_binding: str | None = None  # RFC 9449 `jkt`: the token is good with a proof by this key only
+    requires_nonce: bool = False  # and such a proof must have a nonce of ours
     token_digest: str = ""

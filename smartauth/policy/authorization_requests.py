@@ -20,13 +20,17 @@ from smartauth.policy import pkce
 
 PROMPTS = frozenset({"none", "login", "consent", "select_account"})
 DIGITS = re.compile(r"[0-9]{1,9}")
+THUMBPRINT = re.compile(r"[A-Za-z0-9_-]{43}")  # base64url of 32 bytes (RFC 7638 §3)
 LONGEST_STATE = 16_384  # characters; the standard sets no limit, a request line does
 LONGEST_NONCE = 2_048
 
 
 @dataclass(frozen=True, slots=True)
 class AuthorizationRequest:
-    """What an app asked for. `max_age` is whole seconds, or None; `nonce` "" when none was sent."""
+    """What an app asked for. `max_age` is whole seconds, or None; `nonce` "" when none was sent.
+
+    `dpop_jkt`: the thumbprint of the key that alone may exchange the code, "" for any (RFC 9449 §10).
+    """
 
     scope: str
     state: str
@@ -35,6 +39,7 @@ class AuthorizationRequest:
     prompts: frozenset[str] = frozenset()
     max_age: int | None = None
     launch: str = ""
+    dpop_jkt: str = ""
 
 
 def parse_authorization_request(parameters: Mapping[str, str]) -> AuthorizationRequest:
@@ -71,6 +76,7 @@ def parse_authorization_request(parameters: Mapping[str, str]) -> AuthorizationR
         prompts=_prompts(parameters.get("prompt", "")),
         max_age=_max_age(parameters.get("max_age", "")),
         launch=parameters.get("launch", ""),
+        dpop_jkt=_thumbprint(parameters.get("dpop_jkt", "")),
     )
 
 
@@ -106,6 +112,12 @@ def _max_age(text: str) -> int | None:
     if DIGITS.fullmatch(text) is None:
         raise _invalid("authorize.max_age", "max_age is not a number of seconds", seen=text[:100])
     return int(text)
+
+
+def _thumbprint(text: str) -> str:
+    if text and THUMBPRINT.fullmatch(text) is None:
+        raise _invalid("authorize.dpop_jkt", "dpop_jkt is not a SHA-256 thumbprint", seen=f"{len(text)} characters")
+    return text
 
 
 def _invalid(rule: str, reason: str, *, seen: str = "", fix: str = "") -> OAuthError:

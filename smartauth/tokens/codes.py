@@ -16,7 +16,8 @@ from smartauth.tokens.consents import Consent
 from smartauth.tokens.revoking import revoke_authorization
 
 READ = f"""
-    SELECT code.id, code.expires, code.redirect_uri, code.code_challenge, code.nonce, code.spent_at, {consents.COLUMNS}
+    SELECT code.id, code.expires, code.redirect_uri, code.code_challenge, code.nonce, code.spent_at,
+           code.dpop_jkt, {consents.COLUMNS}
       FROM smartauth_authorizationcode code JOIN smartauth_authorization a ON a.id = code.authorization_id
       {consents.JOINS}
      WHERE code.code = %(digest)s
@@ -26,13 +27,17 @@ SPEND = "UPDATE smartauth_authorizationcode SET spent_at = %s WHERE id = %s"
 
 @dataclass(frozen=True, slots=True)
 class TakenCode:
-    """A code that was presented. `spent_at`: when it had been used before, None for its first and only good use."""
+    """A code that was presented. `spent_at`: when it had been used before, None for its first and only good use.
+
+    `dpop_jkt`: the thumbprint of the only key that may exchange it, "" for any.
+    """
 
     expires: datetime
     redirect_uri: str
     code_challenge: str
     nonce: str
     spent_at: datetime | None
+    dpop_jkt: str
     consent: Consent
 
 
@@ -73,6 +78,7 @@ def issue_code(
         code_challenge=pending.code_challenge,
         code_challenge_method=AuthorizationCode.CODE_CHALLENGE_S256,
         nonce=pending.nonce,
+        dpop_jkt=pending.dpop_jkt,
     )
     return code, authorization.pk
 
@@ -87,10 +93,10 @@ def take_code(code: str, *, context: RequestContext, now: datetime) -> TakenCode
     consents.lock("code", key)
     with connection.cursor() as cursor:
         cursor.execute(READ, {"digest": key, "now": now})
-        pk, expires, redirect_uri, challenge, nonce, spent_at, *columns = cursor.fetchone()
+        pk, expires, redirect_uri, challenge, nonce, spent_at, dpop_jkt, *columns = cursor.fetchone()
         consent = consents.as_consent(tuple(columns))
         if spent_at is None:
             cursor.execute(SPEND, [now, pk])
         else:
             revoke_authorization(consent.authorization, by="reuse", now=now, context=context)
-    return TakenCode(expires, redirect_uri, challenge, nonce, spent_at, consent)
+    return TakenCode(expires, redirect_uri, challenge, nonce, spent_at, dpop_jkt, consent)

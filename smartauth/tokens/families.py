@@ -11,7 +11,8 @@ from smartauth.tokens import consents
 from smartauth.tokens.consents import Consent
 
 READ = f"""
-    SELECT t.id, t.rotated_at, t.revoked, live.id, live.predecessor_id, t.expires, {consents.COLUMNS}
+    SELECT t.id, t.rotated_at, t.revoked, live.id, live.predecessor_id, t.expires, t.dpop_jkt,
+           {consents.COLUMNS}
       FROM smartauth_refreshtoken t JOIN smartauth_authorization a ON a.id = t.authorization_id
       LEFT JOIN smartauth_refreshtoken live
              ON live.authorization_id = a.id AND live.rotated_at IS NULL AND live.revoked IS NULL
@@ -26,10 +27,14 @@ OWNER = """
 
 @dataclass(frozen=True, slots=True)
 class FoundRefreshToken:
-    """A refresh token that was presented, and the consent behind it."""
+    """A refresh token that was presented, and the consent behind it.
+
+    `dpop_jkt`: the thumbprint of the only key that may use it, "" for any.
+    """
 
     shown: Shown
     expires: datetime | None
+    dpop_jkt: str
     consent: Consent
 
 
@@ -42,8 +47,8 @@ def find_refresh_token(token: str, *, now: datetime) -> FoundRefreshToken:
     consents.lock("refresh_token", key)
     with connection.cursor() as cursor:
         cursor.execute(READ, {"digest": key, "now": now})
-        *shown, expires = (row := cursor.fetchone())[:6]
-    return FoundRefreshToken(Shown(*shown), expires, consents.as_consent(row[6:]))
+        *shown, expires, dpop_jkt = (row := cursor.fetchone())[:7]
+    return FoundRefreshToken(Shown(*shown), expires, dpop_jkt, consents.as_consent(row[7:]))
 
 
 def find_owner(token: str) -> str | None:

@@ -3,10 +3,11 @@
 import re
 from datetime import datetime
 
+from smartauth import proofs
 from smartauth.conf import config
 from smartauth.context import RequestContext
 from smartauth.digests import digest
-from smartauth.errors import InvalidToken, Refusal
+from smartauth.errors import BoundTokenRefused, InvalidDpopProof, InvalidToken, OAuthError, Refusal, UseDpopNonce
 from smartauth.marks import (
     MarkedCache,
     authorization_mark,
@@ -16,6 +17,7 @@ from smartauth.marks import (
     user_mark,
 )
 from smartauth.policy.access import Access
+from smartauth.policy.showing import AS_BEARER, Shown
 from smartauth.tokens import rows
 from smartauth.tokens.rows import TokenRow
 
@@ -25,16 +27,60 @@ LONGEST = 8_192  # characters
 _live: MarkedCache[str, tuple[TokenRow, Access]] = MarkedCache(max_size=10_000)
 
 
-def require_access(token: str, *, tenant: str | None, context: RequestContext, now: datetime) -> Access:
-    """Return the authority of a bearer token at `tenant`, or at its own tenant for None.
+def require_access(
+    token: str, *, tenant: str | None, context: RequestContext, now: datetime, shown: Shown = AS_BEARER
+) -> Access:
+    """Return the authority of an access token at `tenant`, or at its own tenant for None.
 
+    shown: how it was shown. A token bound to a key needs the scheme DPoP and a proof by that key, which is verified
+    each time and costs a statement; one that is bound to none must come as a bearer token.
     Writes `context.client_id` as soon as the token is known, so that the receipt of a dead token has an owner.
     One statement when the token is not remembered, none when it is; revocation is seen within a second.
-    Raises InvalidToken. Source: RFC 6750 §3.1; SMART 2.2 app-launch, "Access FHIR API".
+    Raises InvalidToken, or BoundTokenRefused where DPoP is spoken.
+    Source: RFC 6750 §3.1; RFC 9449 §7; SMART 2.2 app-launch, "Access FHIR API".
     """
-    row, access = _find_live(token, context=context, now=now)
-    rows.require_audience(row, tenant)
+    try:
+        row, access = _find_live(token, context=context, now=now)
+        rows.require_audience(row, tenant)
+    except InvalidToken as error:
+        raise (_bound(error) if shown.scheme == "dpop" else error) from None
+    _require_shown_well(access, token, shown, now)
     return access
+
+
+def _require_shown_well(access: Access, token: str, shown: Shown, now: datetime) -> None:
+    """Raise BoundTokenRefused unless the token came as its binding demands."""
+    if access.key_binding is None:
+        if shown.scheme == "dpop":
+            fix = "Send it with the scheme Bearer, as its token_type says."
+            raise _bound(InvalidToken(Refusal("token.not_bound", "the token is bound to no key", fix=fix)))
+        return
+    if shown.scheme == "bearer":
+        fix = "Send it with the scheme DPoP and a proof, as its token_type says."
+        refusal = Refusal("token.bound", "the token is bound to a key and came as a bearer token", fix=fix)
+        raise _bound(InvalidToken(refusal), as_bearer=True)
+    try:
+        proofs.verify_proof(
+            shown.proof,
+            method=shown.method,
+            url=shown.url,
+            now=now,
+            needs_nonce=access.requires_nonce,
+            token=token,
+            bound_to=access.key_binding,
+        )
+    except InvalidDpopProof as error:
+        raise _bound(error) from None
+
+
+def _bound(error: OAuthError, *, as_bearer: bool = False) -> BoundTokenRefused:
+    return BoundTokenRefused(
+        error.refusal,
+        code=error.code,
+        nonce=error.nonce if isinstance(error, UseDpopNonce) else "",
+        algorithms=config().dpop_algorithms,
+        as_bearer=as_bearer,
+    )
 
 
 def _find_live(token: str, *, context: RequestContext, now: datetime) -> tuple[TokenRow, Access]:

@@ -8,7 +8,7 @@ from typing import Any
 from smartauth import endpoints
 from smartauth.conf import config
 from smartauth.errors import InvalidToken
-from smartauth.tokens import finding, rows
+from smartauth.tokens import finding, issuing, rows
 
 # Members that are ours to compute; whatever else the token's claims hold is launch context and told as issued.
 COMPUTED = frozenset({"scope", "exp", "iat", "nbf", "active", "token_type", "iss", "max_cache_age"})
@@ -38,7 +38,7 @@ def introspect(token: str, *, tenants: Collection[str], now: datetime) -> dict[s
         "exp": int(row.expires.timestamp()),
         "iat": issued_at,
         "nbf": issued_at,
-        "token_type": "Bearer",
+        "token_type": issuing.token_type(rows.key_binding(row)),
         "iss": endpoints.issuer(),
         "max_cache_age": max(0, min(LONGEST_REMEMBERED, int((row.expires - now).total_seconds()))),
         **context,

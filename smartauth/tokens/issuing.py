@@ -60,6 +60,7 @@ class Issued:
     access_token: str
     expires_in: int
     scope: str
+    token_type: str = "Bearer"
     refresh_token: str = ""
     id_token: str = ""
     context: Mapping[str, Any] = field(default_factory=dict)
@@ -68,7 +69,7 @@ class Issued:
         """Return the members of RFC 6749 §5.1 and OIDC Core §3.1.3.3, then the launch context (SMART 2.2)."""
         members = {
             "access_token": self.access_token,
-            "token_type": "Bearer",
+            "token_type": self.token_type,
             "expires_in": self.expires_in,
             "scope": self.scope,
             "refresh_token": self.refresh_token,
@@ -87,14 +88,16 @@ def issue_service_token(
     dropped: tuple[str, ...],
     context: RequestContext,
     now: datetime,
+    key: str | None = None,
 ) -> Issued:
     """Issue an access token for a backend service at one tenant, under its standing Authorization.
 
     scope: the granted scopes. dropped: requested scopes that were not granted, for the audit record.
+    key: the thumbprint of the key it is bound to, None for a bearer token.
     One statement. Source: SMART 2.2 backend-services, "Issue access token"; RFC 9068 §2.2.
     """
     lifetime = config().service_token_lifetime
-    claims = {
+    claims: dict[str, Any] = {
         "iss": endpoints.issuer(),
         "sub": client_id,
         "aud": endpoints.fhir_base(tenant),
@@ -103,9 +106,9 @@ def issue_service_token(
         "exp": int((now + lifetime).timestamp()),
         "jti": secrets.token_urlsafe(16),
         "scope": scope,
-    }
+    } | confirmation(key)
     token = sign(claims, now)
-    details = {"scope": scope} | ({"dropped": " ".join(dropped)[:2000]} if dropped else {})
+    details = {"scope": scope, "dropped": " ".join(dropped)[:2000], "dpop_jkt": key}
     _execute(
         {
             "client": client_pk,
@@ -118,11 +121,21 @@ def issue_service_token(
             "claims": msgspec.json.encode(claims).decode(),
             "now": now,
             "trace_id": context.trace_id,
-            "details": msgspec.json.encode(details).decode(),
+            "details": msgspec.json.encode({name: value for name, value in details.items() if value}).decode(),
             "remote_address": context.remote_address,
         }
     )
-    return Issued(token, int(lifetime / timedelta(seconds=1)), scope)
+    return Issued(token, int(lifetime / timedelta(seconds=1)), scope, token_type=token_type(key))
+
+
+def confirmation(key: str | None) -> dict[str, Any]:
+    """Return the claim that binds a token to the key with this thumbprint, none for None (RFC 9449 §6.1)."""
+    return {"cnf": {"jkt": key}} if key else {}
+
+
+def token_type(key: str | None) -> str:
+    """Return the type of a token that is bound to this key, or to none (RFC 9449 §5)."""
+    return "DPoP" if key else "Bearer"
 
 
 def sign(claims: dict[str, Any], now: datetime) -> str:

@@ -26,7 +26,8 @@ LOAD = """
            (SELECT json_agg(json_build_array(r.patient, r.ends_at))
               FROM people_proxyrelation r
              WHERE r.user_id = u.id AND r.tenant_id = tenant.id AND r.starts_at <= now()
-               AND (r.ends_at IS NULL OR r.ends_at > now()))
+               AND (r.ends_at IS NULL OR r.ends_at > now())),
+           c.require_dpop_nonce
       FROM smartauth_accesstoken t
       JOIN smartauth_authorization a ON a.id = t.authorization_id
       LEFT JOIN clients_client c ON c.id = t.application_id
@@ -66,6 +67,7 @@ class TokenRow:
     user_is_active: bool | None
     fhir_user: str | None
     relations: list[tuple[str, str | None]] | None
+    require_dpop_nonce: bool | None = None
 
     def may_act(self) -> bool:
         """Return False when the user of a consent may no longer act for its patient."""
@@ -171,8 +173,21 @@ def access_of(row: TokenRow) -> Access:
         related_patients=frozenset(patient for patient, _ in row.relations or ()),
         restrictions=parse_restrictions(row.restrictions or {}),
         origins=origins_from((row.redirect_uris or "").split(), (row.allowed_origins or "").split()),
+        key_binding=key_binding(row),
+        requires_nonce=bool(row.require_dpop_nonce),
         token_digest=row.digest,
     )
+
+
+def key_binding(row: TokenRow) -> str | None:
+    """Return the thumbprint of the key a token is bound to, None for a bearer token.
+
+    A binding we cannot read becomes "", which is the thumbprint of nothing.
+    """
+    if "cnf" not in row.claims:
+        return None
+    bound = row.claims["cnf"]
+    return (_text(bound.get("jkt")) if isinstance(bound, dict) else None) or ""
 
 
 def _text(value: object) -> str | None:

@@ -18,7 +18,7 @@ from smartauth.policy import granting
 from smartauth.policy.fhir_context import told
 from smartauth.policy.scopes import NamedScope, Scope
 from smartauth.tokens.consents import Consent
-from smartauth.tokens.issuing import Issued, sign
+from smartauth.tokens.issuing import Issued, confirmation, sign, token_type
 
 # The old refresh token must be gone before the new one comes: one live token per Authorization is a constraint, and the
 # insertion reads from the update so that it follows it.
@@ -31,9 +31,10 @@ ISSUE = """
         RETURNING id
     ), refresh AS (
         INSERT INTO smartauth_refreshtoken
-               (token_checksum, user_id, application_id, authorization_id, scope, expires, predecessor_id, created)
+               (token_checksum, user_id, application_id, authorization_id, scope, expires, predecessor_id, dpop_jkt,
+                created)
         SELECT %(refresh_digest)s, %(user)s, %(client)s, %(authorization)s, %(granted)s, %(refresh_expires)s,
-               %(predecessor)s, %(now)s
+               %(predecessor)s, %(refresh_jkt)s, %(now)s
           FROM (SELECT count(*) FROM ended) AS first
          WHERE %(refresh_digest)s::text IS NOT NULL
     ), token AS (
@@ -73,10 +74,13 @@ def issue_user_tokens(
     rule: str,
     context: RequestContext,
     now: datetime,
+    key: str | None = None,
 ) -> Issued:
     """Issue an access token for `scopes` and a refresh token for all of `granted`, if that holds one of the two scopes
     that bring one.
 
+    key: the thumbprint of the key they are bound to, None for bearer tokens. A refresh token is bound only where
+    nothing else proves who shows it (RFC 9449 §5).
     One statement, inside the transaction that holds the lock of the consent.
     Source: RFC 6749 §5.1; SMART 2.2 app-launch, "Obtain access token" and "Refresh access token"; RFC 9068 §2.2.
     """
@@ -91,8 +95,9 @@ def issue_user_tokens(
     refresh_token = new_secret() if refresh_expires else ""
     # What may no longer be seen at all need not be known by name either.
     launch = told(consent.context, client.smart_version) if granting.needs_patient(granted) else {}
-    claims = _claims(consent, client, scopes, expires, now) | launch
+    claims = _claims(consent, client, scopes, expires, now) | launch | confirmation(key)
     token = sign(claims, now)
+    details = {"scope": claims["scope"]} | ({"dpop_jkt": key} if key else {})
     with connection.cursor() as cursor:
         cursor.execute(
             ISSUE,
@@ -102,6 +107,7 @@ def issue_user_tokens(
                 "predecessor": rotation.shown,
                 "refresh_digest": digest(refresh_token) if refresh_token else None,
                 "refresh_expires": refresh_expires,
+                "refresh_jkt": key if key and is_public else "",
                 "granted": _text(granted),
                 "user": consent.user,
                 "client": client.pk,
@@ -114,7 +120,7 @@ def issue_user_tokens(
                 "claims": msgspec.json.encode(claims).decode(),
                 "tenant": consent.tenant,
                 "patient": launch.get("patient", ""),
-                "details": msgspec.json.encode({"scope": claims["scope"]}).decode(),
+                "details": msgspec.json.encode(details).decode(),
                 "rule": rule,
                 "trace_id": context.trace_id,
                 "remote_address": context.remote_address,
@@ -122,7 +128,14 @@ def issue_user_tokens(
             },
         )
     expires_in = int((expires - now) / timedelta(seconds=1))
-    return Issued(token, expires_in, claims["scope"], refresh_token=refresh_token, context=launch)
+    return Issued(
+        token,
+        expires_in,
+        claims["scope"],
+        token_type=token_type(key),
+        refresh_token=refresh_token,
+        context=launch,
+    )
 
 
 def fhir_user_url(consent: Consent, scopes: tuple[Scope, ...]) -> str | None:

@@ -1,5 +1,7 @@
 """Authorization endpoint: an app's request is proven, stored, and handed over to our own pages."""
 
+from dataclasses import dataclass, replace
+
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect
 from django.utils import timezone
@@ -8,11 +10,12 @@ from django.views.decorators.csrf import csrf_exempt
 from clients.models import AuthMethod, Client
 from clients.registered import CLIENT_ID, RegisteredClient, find_client
 from clients.tenants import TenantInfo, find_tenant
-from smartauth import endpoints, pending, rates
+from smartauth import endpoints, pending, pushed, rates
 from smartauth.browser import PageRefused, ReturnTo, browser_page
 from smartauth.context import RequestContext, context_of
 from smartauth.errors import InvalidRequest, InvalidTarget, OAuthError, Refusal, UnauthorizedClient
 from smartauth.forms import form_fields, is_utf8, query_fields, single_valued
+from smartauth.models import PendingAuthorization
 from smartauth.policy import granting, redirects
 from smartauth.policy.authorization_requests import AuthorizationRequest, forbids_pages, parse_authorization_request
 from smartauth.views.refused import fail, is_registered_for, refuse
@@ -33,27 +36,94 @@ def authorize(request: HttpRequest, tenant: str | None = None) -> HttpResponse:
     addressed = _require_addressed(tenant)
     fields = _fields(request)
     client = _require_client(_only(fields, "client_id"), context)
+    if any(map(pushed.is_ours, fields.getlist("request_uri"))):
+        return _go_on(_open_pushed(_only(fields, "request_uri"), client, addressed, context))
     redirect_uri = _require_redirect_uri(client, _only(fields, "redirect_uri"))
     states = fields.getlist("state")
     return_to = ReturnTo(redirect_uri, states[0] if len(states) == 1 and is_utf8(states[0]) else "")
     silent = forbids_pages(" ".join(fields.getlist("prompt")))
     try:
-        _require_one_target(fields)
-        parameters = single_valued(fields)
-        wanted = parse_authorization_request(parameters)
-        base = _require_tenant(parameters, addressed)
-        context.tenant = base.slug
-        screened = _screen(client, base, wanted)
+        examined = examine(fields, client, addressed, context)
+        _require_not_to_be_pushed(client)
         stored = pending.start(
-            wanted, client=client, tenant=base, redirect_uri=redirect_uri, screened=screened, now=timezone.now()
+            examined.wanted,
+            client=client,
+            tenant=examined.tenant,
+            redirect_uri=redirect_uri,
+            screened=examined.screened,
+            now=timezone.now(),
         )
     except OAuthError as error:
         return refuse(request, client, return_to, error, silent=silent)
     except Exception as failure:
         return fail(request, client, return_to, failure, silent=silent)
+    return _go_on(stored)
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """An authorization request whose parameters hold, apart from client and redirect URI."""
+
+    wanted: AuthorizationRequest
+    tenant: TenantInfo
+    screened: granting.Granting
+
+
+def examine(
+    fields: QueryDict, client: RegisteredClient, addressed: TenantInfo | None, context: RequestContext
+) -> Examined:
+    """Judge everything about a request but its client and redirect URI, here and where requests are pushed.
+
+    Writes `context.tenant`. Raises OAuthError.
+    """
+    require_one_target(fields)
+    parameters = single_valued(fields)
+    wanted = parse_authorization_request(parameters)
+    if not client.dpop_bound_access_tokens:
+        wanted = replace(wanted, dpop_jkt="")  # It gets bearer tokens, whatever it asks for.
+    tenant = _require_tenant(parameters, addressed)
+    context.tenant = tenant.slug
+    return Examined(wanted, tenant, _screen(client, tenant, wanted))
+
+
+def require_one_target(fields: QueryDict) -> None:
+    """Raise InvalidTarget when a request names several FHIR bases (RFC 8707 §2)."""
+    if len(fields.getlist("resource")) > 1:
+        raise InvalidTarget(Refusal("target.several", "resource occurs more than once; a token is for one FHIR base"))
+
+
+def _go_on(stored: PendingAuthorization) -> HttpResponse:
     response = redirect("consent", pk=stored.pk)
     response.status_code = 303
     return response
+
+
+def _open_pushed(
+    request_uri: str, client: RegisteredClient, addressed: TenantInfo | None, context: RequestContext
+) -> PendingAuthorization:
+    """Return the request that the client pushed; whatever else the browser sends with it counts nothing.
+
+    Source: RFC 9126 §4.
+    """
+    try:
+        stored = pushed.open_pushed(request_uri, client=client, addressed=addressed, now=timezone.now())
+    except pushed.NotOpened as error:
+        raise _page(error.refusal, "The app's request has expired, was used before, or is not known here.") from None
+    context.tenant = stored.tenant.slug
+    return stored
+
+
+def _require_not_to_be_pushed(client: RegisteredClient) -> None:
+    if client.require_pushed_authorization_requests:
+        raise InvalidRequest(
+            Refusal(
+                "authorize.not_pushed",
+                "the client is registered to push its authorization requests, and this one was not pushed",
+                expected="request_uri from the pushed_authorization_request_endpoint",
+                fix="Post the parameters to the pushed_authorization_request_endpoint first.",
+            ),
+            "The client must use pushed authorization requests",
+        )
 
 
 def _require_addressed(slug: str | None) -> TenantInfo | None:
@@ -89,11 +159,6 @@ def _only(fields: QueryDict, name: str) -> str:
     return found[0] if found else ""
 
 
-def _require_one_target(fields: QueryDict) -> None:
-    if len(fields.getlist("resource")) > 1:
-        raise InvalidTarget(Refusal("target.several", "resource occurs more than once; a token is for one FHIR base"))
-
-
 def _require_client(client_id: str, context: RequestContext) -> RegisteredClient:
     if CLIENT_ID.fullmatch(client_id):
         context.client_id = client_id  # As claimed: the receipt of a refusal goes to the owner.
@@ -109,17 +174,24 @@ def _require_client(client_id: str, context: RequestContext) -> RegisteredClient
 
 
 def _require_redirect_uri(client: RegisteredClient, redirect_uri: str) -> str:
-    if is_registered_for(client, redirect_uri):
+    refusal = redirect_uri_refusal(client, redirect_uri)
+    if refusal is None:
         return redirect_uri
+    raise _page(refusal, "The app that sent you here asks to be answered at an address that is not its own.")
+
+
+def redirect_uri_refusal(client: RegisteredClient, redirect_uri: str) -> Refusal | None:
+    """Return why a client may not be answered at `redirect_uri` ("" for none sent), or None where it may."""
+    if is_registered_for(client, redirect_uri):
+        return None
     missing = not redirect_uri
-    refusal = Refusal(
+    return Refusal(
         "redirect_uri.missing" if missing else "redirect_uri.not_registered",
         "redirect_uri is missing" if missing else "redirect_uri is not registered for this client",
         expected=redirects.nearest(redirect_uri, client.redirect_uris),
         seen=redirect_uri[:500],
         fix="Send a registered redirect_uri, character for character, or have this one registered.",
     )
-    raise _page(refusal, "The app that sent you here asks to be answered at an address that is not its own.")
 
 
 def _require_tenant(parameters: dict[str, str], addressed: TenantInfo | None) -> TenantInfo:

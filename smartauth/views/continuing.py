@@ -163,7 +163,7 @@ def _auth_time(request: HttpRequest) -> datetime:
 
 def _must_sign_in_again(stored: PendingAuthorization, auth_time: datetime, now: datetime) -> bool:
     """Say whether the app wants a newer proof of who is there than the one at `auth_time`."""
-    if auth_time >= stored.created_at:
+    if auth_time >= (stored.opened_at or stored.created_at):
         return False
     too_old = stored.max_age is not None and (now - auth_time).total_seconds() > stored.max_age
     return "login" in stored.prompts or too_old

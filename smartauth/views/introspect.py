@@ -9,7 +9,7 @@ from clients.authentication import authenticate_client
 from clients.models import AuthMethod
 from clients.registered import require_active_at
 from smartauth import endpoints, rates, tokens
-from smartauth.bearer import bearer_token
+from smartauth.bearer import shown_token
 from smartauth.context import context_of
 from smartauth.errors import InvalidClient, InvalidToken, Refusal
 from smartauth.forms import form, require_param
@@ -33,10 +33,12 @@ def introspect(request: HttpRequest, tenant: str | None = None) -> dict[str, Any
     context = context_of(request)
     addressed = addressed_tenant(tenant)
     params = form(request)
-    bearer = bearer_token(request.headers.get("Authorization", ""))
+    found = shown_token(request.headers, method="POST", url=endpoints.oauth(tenant, "introspect"))
     now = timezone.now()
-    if bearer is not None:
-        access = tokens.require_access(bearer, tenant=addressed.slug if addressed else None, context=context, now=now)
+    if found is not None:
+        own, shown = found
+        slug = addressed.slug if addressed else None
+        access = tokens.require_access(own, tenant=slug, context=context, now=now, shown=shown)
         rates.admit_client(context, access.client_id, access.subject)
         context.tenant = access.tenant
         visible = {access.tenant} if RIGHT in access.named_scopes else set()

@@ -11,7 +11,7 @@ from clients.authentication import authenticate_client, claim_client
 from clients.origins import REGISTERED_ORIGINS
 from clients.registered import RegisteredClient
 from clients.tenants import TenantInfo
-from smartauth import endpoints, tokens
+from smartauth import endpoints, proofs, tokens
 from smartauth.context import context_of
 from smartauth.errors import InvalidClient, InvalidGrant, Refusal, UnauthorizedClient, UnsupportedGrantType
 from smartauth.forms import form, require_param
@@ -63,8 +63,10 @@ def token(request: HttpRequest, tenant: str | None = None) -> dict[str, Any]:
                 seen=grant_type,
             )
         )
+    # Before the grant, so that a proof that does not hold costs no code.
+    key = proofs.key_of(client, request.headers, url=endpoints.oauth(tenant, "token"), now=now)
     try:
-        return EXCHANGES[grant_type](client, params, named=named, context=context, now=now).as_json()
+        return EXCHANGES[grant_type](client, params, named=named, key=key, context=context, now=now).as_json()
     except InvalidClient as error:
         error.basic = uses_header
         raise

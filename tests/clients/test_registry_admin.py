@@ -10,6 +10,7 @@ from django.contrib.sessions.models import Session
 
 from clients.key_pairs import KeyPair
 from clients.models import Activation, AssertionId, Client, KeySet, Tenant
+from clients.registered import find_client
 from clients.switches import MEANINGS
 from clients.tenants import WEAKENING, TenantPolicy, find_tenant
 from smartauth.audit.models import AuditRecord
@@ -55,6 +56,14 @@ def test_a_client_is_added_with_one_word_a_line(browser):
     assert client.redirect_uris == "https://a.example.org/cb https://a.example.org/cb2"
 
 
+def test_a_client_is_told_to_push_and_to_bind(browser):
+    switches = ("require_pushed_authorization_requests", "dpop_bound_access_tokens", "require_dpop_nonce")
+    browser.post("/admin/clients/client/add/", client_form(**dict.fromkeys(switches, "on")))
+    client = find_client(Client.objects.get().client_id)
+    assert client is not None
+    assert [getattr(client, name) for name in switches] == [True, True, True]
+
+
 def is_nowhere_else(browser, answer, secret: str) -> bool:
     """Return True when only the body of `answer` has the secret: no cookie, no session, no other page, no record."""
     kept = [str(browser.cookies), *(str(row.get_decoded()) for row in Session.objects.all())]
@@ -98,6 +107,7 @@ def test_a_new_client_with_a_secret_shows_it_once(browser, method):
         ({"id_token_signed_response_alg": "none"}, "id_token_signed_response_alg"),
         ({"allowed_origins": "https://a.example.org/"}, "allowed_origins"),
         ({"smart_version": "3.0"}, "smart_version"),
+        ({"require_dpop_nonce": "on"}, "require_dpop_nonce"),
     ],
 )
 def test_a_bad_edit_is_a_form_error_beside_its_field(browser, change, field):

@@ -28,7 +28,7 @@ SENT = ["Authorization", "Content-Type", "Accept", "Prefer", "If-Match", "If-Non
 SENT += ["If-Modified-Since", "DPoP"]
 EXPOSED = ["ETag", "Location", "Content-Location", "Last-Modified", "WWW-Authenticate", "DPoP-Nonce", "Retry-After"]
 EXPOSED += ["X-Progress", "X-Request-ID", "X-Trace-Id"]
-READABLE = ["/auth/sandbox/token", "/auth/token", "/auth/sandbox/revoke", "/auth/sandbox/userinfo"]
+READABLE = ["/auth/sandbox/token", "/auth/token", "/auth/sandbox/revoke", "/auth/sandbox/userinfo", "/auth/sandbox/par"]
 
 
 @pytest.fixture
@@ -185,7 +185,7 @@ def test_a_page_reads_that_it_has_to_wait(app: None, configure: Configure) -> No
 
 
 @pytest.mark.requirement("CORS-03", "CORS-08")
-@pytest.mark.parametrize("path", ["/auth/sandbox/token", "/auth/sandbox/revoke"])
+@pytest.mark.parametrize("path", ["/auth/sandbox/token", "/auth/sandbox/revoke", "/auth/sandbox/par", "/auth/par"])
 def test_a_registered_origin_reads_errors_of_its_own_client(app: None, post: Post, path: str) -> None:
     params = {"grant_type": "authorization_code", "client_id": "growth-chart", "token": "", "code": ""}
     answer = post(path, params, Origin=APP)

@@ -29,11 +29,13 @@ CORE = {
     "introspection_endpoint": "http://127.0.0.1:8000/auth/sandbox/introspect",
     "revocation_endpoint": "http://127.0.0.1:8000/auth/sandbox/revoke",
     "management_endpoint": "http://127.0.0.1:8000/account/apps",
+    "pushed_authorization_request_endpoint": "http://127.0.0.1:8000/auth/sandbox/par",
     "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials"],
     "response_types_supported": ["code"],
     "code_challenge_methods_supported": ["S256"],
     "token_endpoint_auth_methods_supported": CLIENT_AUTH,
     "token_endpoint_auth_signing_alg_values_supported": ALGORITHMS,
+    "dpop_signing_alg_values_supported": ["ES256", "ES384", "PS256", "PS384", "RS256", "RS384"],
 }
 
 
@@ -141,7 +143,11 @@ def test_every_advertised_scope_is_granted_when_asked(
     assert post(path, params).json()["scope"].split(" ") == scopes
 
 
-@pytest.mark.parametrize("name", ["token_endpoint", "introspection_endpoint", "revocation_endpoint"])
+POSTED_TO = [name for name in CORE if name.endswith("_endpoint") and name != "authorization_endpoint"]
+
+
+@pytest.mark.requirement("EXT-01")
+@pytest.mark.parametrize("name", POSTED_TO)
 def test_every_advertised_endpoint_answers(client: Any, tenant: TenantInfo, post: Post, name: str) -> None:
     path = client.get(DOCUMENT).json()[name].removeprefix("http://127.0.0.1:8000")
     assert post(path, {"grant_type": "x", "token": "x"}).status_code in (400, 401)
@@ -195,7 +201,41 @@ def test_without_a_default_tenant_there_is_no_document_that_names_its_endpoints(
     assert client.get(f"/.well-known/{path}").status_code == 404
 
 
-@pytest.mark.parametrize("path", [DOCUMENT, "/.well-known/jwks.json"])
+RESOURCE = "/.well-known/oauth-protected-resource/fhir/sandbox/r4"
+
+
+@pytest.mark.requirement("EXT-12")
+def test_a_base_describes_itself_as_a_protected_resource(client: Any, tenant: TenantInfo) -> None:
+    body = client.get(RESOURCE).json()
+    scopes = body.pop("scopes_supported")
+    assert scopes == client.get(DOCUMENT).json()["scopes_supported"]
+    assert body == {
+        "resource": "http://127.0.0.1:8000/fhir/sandbox/r4",
+        "resource_name": tenant.name,
+        "authorization_servers": ["http://127.0.0.1:8000"],
+        "bearer_methods_supported": ["header"],
+        "dpop_signing_alg_values_supported": CORE["dpop_signing_alg_values_supported"],
+        "dpop_bound_access_tokens_required": False,
+    }
+
+
+@pytest.mark.requirement("EXT-12")
+def test_only_the_base_whose_endpoints_the_issuer_names_names_the_issuer(client: Any, tenant: TenantInfo) -> None:
+    make_tenant("north")
+    body = client.get(RESOURCE.replace("sandbox", "north")).json()
+    assert body["resource"] == "http://127.0.0.1:8000/fhir/north/r4"
+    assert "authorization_servers" not in body
+    assert client.get(RESOURCE.replace("sandbox", "nowhere")).status_code == 404
+    assert client.get("/.well-known/oauth-protected-resource").status_code == 404
+
+
+@pytest.mark.requirement("UDAP-01")
+def test_udap_is_not_offered_and_its_document_not_there(client: Any, tenant: TenantInfo) -> None:
+    answer = client.get("/fhir/sandbox/r4/.well-known/udap")
+    assert (answer.status_code, answer.headers["Access-Control-Allow-Origin"]) == (404, "*")
+
+
+@pytest.mark.parametrize("path", [DOCUMENT, "/.well-known/jwks.json", RESOURCE])
 class TestDelivery:
     """How every public document travels."""
 

@@ -1,6 +1,6 @@
 """Many requests at once, on two worker processes and one PostgreSQL.
 
-RFC 6749 §4.1.2 and §10.5; RFC 7009 §2.1; RFC 7523 §3; RFC 9700 §4.14.2.
+RFC 6749 §4.1.2 and §10.5; RFC 7009 §2.1; RFC 7523 §3; RFC 9126 §4; RFC 9449 §11.1; RFC 9700 §4.14.2.
 """
 
 import http.client
@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from functools import partial
 from threading import Barrier
 from typing import Any, TypeVar
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
 import pytest
 import requests
@@ -27,6 +27,7 @@ from tests.endpoints.app_launch import Pkce
 from tests.factories import ASSERTION_TYPE, claims_at
 from tests.flows.test_backend_service import MARK_TIME
 from tests.person import OF_A_FORM, Page, Person
+from tests.proofs import Holder
 from tests.world import LAUNCH_SCOPE, App, MakeApp, MakePartner, MakePerson, Partner, World, make_app, make_person
 
 __all__ = ["make_app", "make_person"]
@@ -49,12 +50,13 @@ def at_once(*calls: Callable[[], T]) -> list[T]:
         return list(pool.map(make, calls))
 
 
-def post(url: str, params: dict[str, str]) -> Answer:
+def post(url: str, params: dict[str, str], **headers: str) -> Answer:
     """Post a form on a connection of its own; return the status and the members of the answer."""
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=30)
     try:
-        connection.request("POST", parts.path, urlencode(params), {"Content-Type": "application/x-www-form-urlencoded"})
+        form = {"Content-Type": "application/x-www-form-urlencoded"}
+        connection.request("POST", parts.path, urlencode(params), form | headers)
         answer = connection.getresponse()
         return answer.status, json.loads(answer.read() or b"{}")
     finally:
@@ -68,10 +70,16 @@ def assertion(world: World, partner: Partner, **claims: Any) -> str:
     return jwt.encode(header, claims_at(datetime.now(UTC), **mine), partner.key, algorithms=[partner.alg])
 
 
+def ask_for_token(world: World, signed: str, **headers: str) -> Answer:
+    """Ask for a token with an assertion."""
+    params = {"client_assertion_type": ASSERTION_TYPE, "client_assertion": signed}
+    asked = {"grant_type": "client_credentials", "scope": "system/Patient.rs", **params}
+    return post(world.token_url, asked, **headers)
+
+
 def post_token(world: World, signed: str) -> int:
     """Ask for a token with an assertion; return the status."""
-    params = {"client_assertion_type": ASSERTION_TYPE, "client_assertion": signed}
-    return post(world.token_url, {"grant_type": "client_credentials", "scope": "system/Patient.rs", **params})[0]
+    return ask_for_token(world, signed)[0]
 
 
 @pytest.mark.requirement("ASYM-17", "T-04")
@@ -102,6 +110,51 @@ def test_an_assertion_stays_spent_when_the_request_fails_afterwards(world: World
     signed = assertion(world, partner)
     assert post_token(world, signed) == 400
     assert post_token(world, signed) == 401
+
+
+@pytest.mark.requirement("EXT-05")
+def test_the_same_proof_fifty_times_at_once_gives_exactly_one_token(world: World, make_partner: MakePartner) -> None:
+    partner = make_partner("proof-stampede", dpop_bound_access_tokens=True)
+    proof = Holder().proof("POST", world.token_url)
+    signed = [assertion(world, partner) for _ in range(STAMPEDE)]
+    answers = at_once(*(partial(ask_for_token, world, one, DPoP=proof) for one in signed))
+    assert sorted(status for status, _ in answers) == [200] + [400] * (STAMPEDE - 1)
+    assert {body["error"] for status, body in answers if status == 400} == {"invalid_dpop_proof"}
+    assert AccessToken.objects.filter(application__client_id="proof-stampede").count() == 1
+
+
+@pytest.mark.requirement("EXT-05", "EXT-06")
+def test_the_same_proof_fifty_times_at_once_reads_once(world: World, make_partner: MakePartner) -> None:
+    partner, holder = make_partner("reading-stampede", dpop_bound_access_tokens=True), Holder()
+    url = f"{world.fhir_base}/Patient/ana"
+    _, body = ask_for_token(world, assertion(world, partner), DPoP=holder.proof("POST", world.token_url))
+    token = body["access_token"]
+
+    def show(proof: str) -> int:
+        headers = {"Authorization": f"DPoP {token}", "DPoP": proof}
+        return requests.get(url, headers=headers, timeout=30).status_code
+
+    # With proofs of their own both workers come to know the token.
+    assert at_once(*(partial(show, holder.proof("GET", url, token)) for _ in range(8))) == [200] * 8
+    for _ in range(2):
+        statuses = at_once(*[partial(show, holder.proof("GET", url, token))] * STAMPEDE)
+        assert sorted(statuses) == [200] + [401] * (STAMPEDE - 1)
+
+
+@pytest.mark.requirement("EXT-03")
+def test_a_pushed_request_opens_in_one_of_many_browsers(world: World, make_app: MakeApp) -> None:
+    app = make_app("pushed-stampede")
+    endpoint = f"{world.base_url}/auth/{world.tenant}/par"
+    asked = dict(parse_qsl(urlsplit(authorize_url(world, app, LAUNCH_SCOPE, Pkce().challenge)).query))
+    status, body = post(endpoint, asked)
+    assert status == 201, body
+    query = {"client_id": app.client_id, "request_uri": body["request_uri"]}
+
+    def visit() -> int:
+        url = f"{world.base_url}/auth/{world.tenant}/authorize"
+        return requests.get(url, query, allow_redirects=False, timeout=30).status_code
+
+    assert sorted(at_once(*[visit] * 20)) == [303] + [400] * 19
 
 
 def authorize_url(world: World, app: App, scope: str, challenge: str) -> str:

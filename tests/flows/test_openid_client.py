@@ -1,7 +1,7 @@
 """App launch with a client nobody here wrote: openid-client on Node, over real HTTP, for every authentication method.
 
 It checks issuer, audience, signature, nonce and times of ID tokens by itself. OIDC Core §3.1.3.7; OIDC Discovery §4;
-RFC 6749 §4.1 and §6; RFC 7636; SMART 2.2 app-launch.
+RFC 6749 §4.1 and §6; RFC 7636; RFC 9126; RFC 9449; SMART 2.2 app-launch.
 """
 
 import json
@@ -11,10 +11,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from joserfc import jws
 
+from smartauth.models import AuthorizationCode
 from smartauth.people.models import User
 from tests.world import LAUNCH_SCOPE, App, MakeApp, MakePerson, World, make_app, make_person
 
@@ -48,8 +50,17 @@ class OpenidClient:
             raise Refused(**outcome["error"])
         return outcome["answer"]
 
-    def authorize(self, world: World, app: App, scope: str = LAUNCH_SCOPE, **parameters: str) -> str:
-        """Return the URL to send the person to."""
+    def authorize(
+        self,
+        world: World,
+        app: App,
+        scope: str = LAUNCH_SCOPE,
+        *,
+        push: bool = False,
+        bind: bool = False,
+        **parameters: str,
+    ) -> str:
+        """Return the URL to send the person to. push: hand the request over first. bind: use a key pair for tokens."""
         method = "private_key_jwt" if app.key else "client_secret_basic" if app.secret else "none"
         key = app.key.as_dict(private=True) if app.key else None
         url: str = self.ask(
@@ -59,6 +70,8 @@ class OpenidClient:
             authenticate={"method": method, "secret": app.secret, "key": key},
             redirect_uri=app.redirect_uri,
             parameters={"scope": scope, "aud": world.fhir_base, **parameters},
+            push=push,
+            bind=bind,
         )
         return url
 
@@ -112,6 +125,64 @@ def test_openid_client_signs_in_reads_and_refreshes(
     assert (refreshed["patient"], refreshed["scope"]) == (tokens["patient"], tokens["scope"])
     assert openid_client.ask("read", url=f"{world.fhir_base}/Patient/ana")["status"] == 200
     assert openid_client.ask("userinfo")["sub"] == claims["sub"]
+
+
+METHODS = ["none", "client_secret_basic", "private_key_jwt"]
+
+
+@pytest.mark.requirement("EXT-01", "EXT-03", "EXT-04")
+@pytest.mark.parametrize("method", METHODS)
+def test_openid_client_pushes_its_request(
+    world: World, make_app: MakeApp, make_person: MakePerson, openid_client: OpenidClient, method: str
+) -> None:
+    name = f"openid-push-{method.replace('_', '-')}"
+    app = make_app(name, method, require_pushed_authorization_requests=True)
+    ana = make_person(f"ana-{name}", "Patient/ana")
+    url = openid_client.authorize(world, app, push=True)
+    assert set(parse_qs(urlsplit(url).query)) == {"client_id", "request_uri"}
+    tokens = openid_client.ask("exchange", url=ana.launch(url, patient="ana"))
+    assert (tokens["token_type"], tokens["patient"]) == ("bearer", "ana")
+    refused = urlsplit(ana.launch(openid_client.authorize(world, app), patient="ana"))
+    assert parse_qs(refused.query)["error"] == ["invalid_request"]
+
+
+@pytest.mark.requirement("EXT-01", "EXT-02")
+def test_openid_client_learns_at_once_what_is_wrong_with_its_request(
+    world: World, make_app: MakeApp, openid_client: OpenidClient
+) -> None:
+    with pytest.raises(Refused) as refused:
+        openid_client.authorize(world, make_app("openid-push-wrong"), scope="system/*.rs", push=True)
+    assert refused.value.code == "invalid_scope"
+
+
+@pytest.mark.requirement("EXT-05", "EXT-06", "EXT-07", "EXT-08")
+@pytest.mark.parametrize("demands_nonce", [False, True])
+@pytest.mark.parametrize("push", [False, True])
+@pytest.mark.parametrize("method", METHODS)
+def test_openid_client_uses_tokens_bound_to_its_key(
+    world: World,
+    make_app: MakeApp,
+    make_person: MakePerson,
+    openid_client: OpenidClient,
+    method: str,
+    push: bool,
+    demands_nonce: bool,
+) -> None:
+    name = f"openid-bound-{method.replace('_', '-')}-{push}-{demands_nonce}".lower()
+    app = make_app(name, method, dpop_bound_access_tokens=True, require_dpop_nonce=demands_nonce)
+    ana = make_person(f"ana-{name}", "Patient/ana")
+
+    # It sends its nonces by itself: it asks again whenever it is told one.
+    tokens = openid_client.ask("exchange", url=ana.launch(openid_client.authorize(world, app, push=push, bind=True)))
+    assert (tokens["token_type"], tokens["patient"]) == ("dpop", "ana")
+    assert AuthorizationCode.objects.filter(application__client_id=name).exclude(dpop_jkt="").count() == 1
+
+    for _ in range(2):
+        assert openid_client.ask("userinfo")["sub"] == tokens["claims"]["sub"]
+        for path in ("Patient/ana", "Observation?patient=ana&_count=2"):
+            assert openid_client.ask("read", url=f"{world.fhir_base}/{path}")["status"] == 200
+        refreshed = openid_client.ask("refresh")
+        assert (refreshed["token_type"], refreshed["patient"]) == ("dpop", "ana")
 
 
 def test_a_second_launch_in_the_same_browser_needs_no_second_sign_in(

@@ -97,11 +97,12 @@ def test_without_credentials_everything_is_unauthorized(small: Behind, call: Cal
     if path in PUBLIC_MISSPELT:
         assert response.status_code in (400, 404)
     else:
-        assert (response.status_code, response["WWW-Authenticate"]) == (401, 'Bearer realm="fhir"')
+        assert (response.status_code, response["WWW-Authenticate"]) == (401, f'Bearer realm="fhir", {METADATA}')
         assert response.json()["issue"][0]["code"] == "login"
     assert small.received() == []
 
 
+METADATA = 'resource_metadata="http://127.0.0.1:8000/.well-known/oauth-protected-resource/fhir/sandbox/r4"'
 AUTHORIZATIONS = [
     ("", 'Bearer realm="fhir"'),
     ("Basic YTpi", 'Bearer realm="fhir"'),
@@ -112,11 +113,12 @@ AUTHORIZATIONS = [
 ]
 
 
+@pytest.mark.requirement("EXT-12")
 @pytest.mark.parametrize(("authorization", "challenge"), AUTHORIZATIONS)
 def test_bad_credentials_are_challenged(small: Behind, call: Caller, authorization: str, challenge: str) -> None:
     extra = {"HTTP_AUTHORIZATION": authorization} if authorization else {}
     response = call("/Patient/ana", **extra)
-    assert (response.status_code, response["WWW-Authenticate"]) == (401, challenge)
+    assert (response.status_code, response["WWW-Authenticate"]) == (401, f"{challenge}, {METADATA}")
     assert small.received() == []
 
 

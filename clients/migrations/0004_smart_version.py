@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("clients", "0002_initial"),
+        ("clients", "0003_client_secret_post"),
     ]
 
     operations = [
