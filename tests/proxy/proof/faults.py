@@ -11,6 +11,7 @@ from tests.proxy.oracle import Token
 from tests.proxy.proof.generators import app_tokens, kinds_of, reads, searches, service_tokens
 from tests.proxy.proof.judging import Judge, require_no_leak
 from tests.proxy.proof.running import Watch
+from tests.proxy.proof.situations import mostly_situated
 from tests.proxy.proof.trap import trap
 from tests.proxy.proof.world import Request
 
@@ -28,12 +29,15 @@ class Case(NamedTuple):
     seed: int
 
 
-CASES = st.one_of(app_tokens(), service_tokens()).flatmap(
-    lambda token: st.builds(
-        Case, st.just(token), st.one_of(searches(kinds_of(token)), reads(kinds_of(token))),
-        st.sampled_from((*sorted(DISTORTIONS), *("duplicate-names",) * 3)), st.integers(0, 10_000),
-    )
-)  # fmt: skip
+AT_RANDOM = st.one_of(app_tokens(), service_tokens()).flatmap(
+    lambda token: st.tuples(st.just(token), st.one_of(searches(kinds_of(token)), reads(kinds_of(token))))
+)
+CASES = st.builds(
+    lambda pair, distortion, seed: Case(*pair, distortion, seed),
+    mostly_situated(AT_RANDOM),
+    st.sampled_from((*sorted(DISTORTIONS), *("duplicate-names",) * 3, *("mixed-up",) * 2)),
+    st.integers(0, 10_000),
+)
 
 
 def check(watch: Watch, case: Case) -> None:
