@@ -210,9 +210,10 @@ def _records(make: Maker) -> Iterator[Step]:
     for kind in COMMON:
         for patient in ("ana", "ben"):
             for number in range(5):
-                yield Step(
-                    make.resource(kind, f"{patient}-{kind.lower()}-{number}", {"reference": f"Patient/{patient}"})
-                )
+                made = make.resource(kind, f"{patient}-{kind.lower()}-{number}", {"reference": f"Patient/{patient}"})
+                if kind == "Observation":  # To each its own, so that what it brings along tells which one did.
+                    made["encounter"] = {"reference": f"Encounter/{patient}-encounter-{number}"}
+                yield Step(made)
         # The same id as the patient's own, in another type.
         for patient in ("ana", "ben"):
             yield Step(make.resource(kind, patient, {"reference": "Patient/ben"}))

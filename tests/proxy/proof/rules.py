@@ -21,6 +21,7 @@ from fhirproxy.policy import (
 )  # fmt: skip
 from fhirproxy.policy.authority import EVERYONE, Grant
 from tests.proxy.proof import without
+from tests.proxy.proof.operation_rules import OPERATION_RULES
 from tests.proxy.proof.rule import LEAKS, Rule
 from tests.proxy.proof.write_rules import WRITE_RULES
 
@@ -131,6 +132,8 @@ RULES: tuple[Rule, ...] = (
     Rule("P5", "a cursor is bound to the patients", (cursors, "patients_digest", without.always("")), ("T7",)),
     Rule("P5", "a cursor carries no authority", (pipeline, "open_cursor", without.cursor_is_authority), ("T7",)),
     Rule("P5", "a cursor ends", (pipeline, "open_cursor", without.endless_cursor), ("T7",)),
+    # What a tenant adds
+    *OPERATION_RULES,
     # Writing
     *WRITE_RULES,
 )  # fmt: skip

@@ -57,6 +57,11 @@ def searches(*queries: str) -> tuple[Request, ...]:
     return tuple(Request("search", f"/{_escaped(query)}") for query in queries)
 
 
+def asks(*paths: str) -> tuple[Request, ...]:
+    """Return a request for each operation of the tenant's own."""
+    return tuple(Request("own operation", path) for path in paths)
+
+
 def _escaped(text: str) -> str:
     kind, mark, query = text.partition("?")
     return kind + mark + urlencode([tuple(pair.split("=", 1)) for pair in query.split("&") if pair])
@@ -89,6 +94,10 @@ EITHER = (
     apps(f"patient/Observation.rs?{LABORATORY}", f"patient/Observation.rs?code={LOINC}|8302-2"),
     apps("patient/Observation.rs?category=laboratory", "patient/Observation.rs?category=vital-signs"),
     apps(f"patient/Observation.rs?code={LOINC}|718-7", f"patient/Observation.rs?code={LOINC}|29463-7"),
+)
+FEW = (
+    apps("patient/Observation.rs?category=laboratory&code=718-7", "patient/Observation.rs?status=final&code=8302-2"),
+    apps(f"patient/Observation.rs?{LABORATORY}&status=final", f"patient/Observation.rs?{VITAL_SIGNS}&code=29463-7"),
 )
 COMPANIONS = ("patient/Encounter.rs", "patient/Practitioner.rs", "patient/Device.rs", "patient/Patient.rs")
 # Where a record is not by its usual name.
@@ -129,7 +138,7 @@ SITUATIONS: tuple[Situation, ...] = (
     Situation("whose a Binary is", (*WIDE, apps("patient/Binary.rs"), apps("patient/Binary.r")), reads(
         "Binary/of-ana", "Binary/of-ben", "Binary/of-nobody", "Binary/of-other", "Binary/of-ana-note",
         "Binary/of-ben-note", "Binary/attached-ana", "Binary/attached-ben",
-    )),
+    ), 2),
     Situation("whose a document is", (*WIDE, apps("patient/Bundle.rs"), services("system/*.rs")), reads(
         *(f"Bundle/document-{number}" for number in range(4)),
     )),
@@ -153,16 +162,16 @@ SITUATIONS: tuple[Situation, ...] = (
         "Provenance?target=Observation/ben-observation", "Provenance?target=Observation/ana-observation",
         "Provenance?target=Device/ben-device", "Provenance?target=Observation/missing",
         "Provenance?target=Practitioner/practitioner", "Provenance?target=Binary/of-ana",
-    )),
+    ), 2),
     Situation("pages with hidden matches", (*EITHER, *EITHER, *WIDE[:1]), searches(
         *(f"Observation?_count={count}" for count in (2, 3, 5, 7)), "Observation?_count=5&_sort=_id",
         "Appointment?_count=1", "Account?_count=1",
     )),
     Situation("what hidden matches bring along",
-        tuple(replace(one, scopes=one.scopes + COMPANIONS) for one in EITHER), searches(
+        tuple(replace(one, scopes=one.scopes + COMPANIONS) for one in (*FEW, *FEW, *EITHER)), searches(
         *(f"Observation?{count}_include=Observation:{name}"
-          for name in ("encounter", "performer", "subject") for count in ("", "_count=5&")),
-    )),
+          for name in ("encounter", "encounter", "encounter", "performer") for count in ("", "_count=5&")),
+    ), 2),
     Situation("includes of types that were not granted", (
         apps("patient/Observation.rs"), apps("patient/Observation.rs", "patient/Practitioner.rs"),
         users("user/Observation.rs", who="Practitioner/practitioner"), services("system/Observation.rs"),
@@ -173,6 +182,9 @@ SITUATIONS: tuple[Situation, ...] = (
     )),
     Situation("a parameter of the tenant's own", (*WIDE, *EITHER, apps("patient/Observation.rs")), searches(
         *(f"Observation?{more}remark={word}" for word in ("cheerful", "gloomy") for more in ("", "patient=ana&")),
+    )),
+    Situation("operations of the tenant's own", (*WIDE, apps("patient/Observation.rs", "patient/Patient.r")), (
+        *asks("/Patient/ana/$overview", "/Patient/ana/$overview", "/Patient/ben/$overview", "/Observation/$noted"),
     )),
 )  # fmt: skip
 

@@ -41,7 +41,11 @@ def _requests(token: Token) -> st.SearchStrategy[Request]:
 AT_RANDOM = st.sampled_from((app_tokens(), app_tokens(), service_tokens(), granular_tokens())).flatmap(
     lambda tokens: tokens.flatmap(lambda token: st.tuples(st.just(token), _requests(token)))
 )
-CASES = mostly_situated(AT_RANDOM).map(lambda pair: Case(*pair))
+CASES = (
+    mostly_situated(AT_RANDOM)
+    .filter(lambda pair: pair[1].interaction in ("read", "search"))
+    .map(lambda pair: Case(*pair))
+)
 
 
 def check(watch: Watch, case: Case) -> None:
