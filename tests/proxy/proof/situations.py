@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 from hypothesis import strategies as st
 
-from tests.proxy.oracle import Token
+from tests.proxy.oracle import PUBLIC, Token
 from tests.proxy.proof.population import CATEGORY_SYSTEM, LOINC, ROLES, SHARED
 from tests.proxy.proof.world import Request
 
@@ -109,6 +109,19 @@ SITUATIONS: tuple[Situation, ...] = (
     Situation("whether a relation counts", tuple(_relatives()), (
         *reads("Patient/ana", "Observation/ana-observation", "Observation/ana-observation-1", "Observation/was-ana"),
         *searches("Observation", "Patient", "Observation?patient=Patient/ana"),
+    )),
+    Situation("whether a user is one of ours", (
+        *(users("user/*.rs", who=f"https://elsewhere.example/{who}")
+          for who in ("Practitioner/practitioner", "Patient/ana", "RelatedPerson/ana-mother")),
+        users("user/*.rs", who=f"{PUBLIC}/Patient/ana"), users("user/*.rs", who="Practitioner/practitioner/_history/1"),
+        users("patient/*.rs", who="https://elsewhere.example/Patient/ana", patient="ana"),
+    ), (*reads("Patient/ana", "Observation/ana-observation", "Observation/was-ana"), *searches("Observation"))),
+    Situation("members of a group", (
+        *(Token((f"system/{kind}.rs",), client="service", only_groups=frozenset({group}))
+          for kind in ("*", "Observation") for group in ("cohort", "cohort", "none")),
+    ), (
+        *reads("Observation/ana-observation", "Observation/ben-observation", "Observation/ben-observation-1"),
+        *searches("Observation", "Observation?patient=Patient/ben"),
     )),
     Situation("who is signed in, a patient", _selves("Patient/ana"), reads(
         "Patient/ana", "Patient/ben", "Patient/ANA", "Patient/cho",
