@@ -87,8 +87,8 @@ def stranger_in_context(scope: Any, access: Any, reach: Any) -> Any:
     return _patients(scope, access, EVERYONE)
 
 
-def unknown_user_reaches_all(access: Any, *rest: Any) -> Any:
-    return _reach(access, *rest) or (EVERYONE if access.fhir_user else frozenset())
+def unknown_user_reaches_all(access: Any, *rest: Any, **named: Any) -> Any:
+    return _reach(access, *rest, **named) or (EVERYONE if access.fhir_user else frozenset())
 
 
 def any_base_is_ours(access: Any, bases: Any) -> Any:
