@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 from hypothesis import strategies as st
 
 from tests.proxy.oracle import PUBLIC, Token
-from tests.proxy.proof.population import CATEGORY_SYSTEM, LOINC, ROLES, SHARED
+from tests.proxy.proof.population import CATEGORY_SYSTEM, LOINC, ROLES, SHARED, odd_references
 from tests.proxy.proof.world import Request
 
 LABORATORY = f"category={CATEGORY_SYSTEM}|laboratory"
@@ -100,7 +100,7 @@ FEW = (
     apps(f"patient/Observation.rs?{LABORATORY}&status=final", f"patient/Observation.rs?{VITAL_SIGNS}&code=29463-7"),
 )
 COMPANIONS = ("patient/Encounter.rs", "patient/Practitioner.rs", "patient/Device.rs", "patient/Patient.rs")
-# Where a record is not by its usual name.
+ODD = range(len(odd_references("ben", "")))
 SOME = tuple(f"Observation/ana-observation-{number}" for number in range(5))
 SYSTEMS = tuple(f"Observation/ana-system-{number}" for number in range(4))
 WIDE = (apps("patient/*.rs"), apps("patient/*.rs", patient="ben"), services("system/*.rs", patients=("ana", "cho")))
@@ -152,6 +152,12 @@ SITUATIONS: tuple[Situation, ...] = (
         *searches("Patient", "Patient?_count=20", "Patient?_id=ana", "Patient?_sort=_id", "Patient?_total=accurate"),
         *reads("Patient/ANA"),
     ), 2),
+    Situation("odd references", WIDE[:2], (
+        *reads(*(f"Observation/ana-odd-observation-{number}" for number in ODD)), *searches("Observation?_count=500"),
+    )),
+    Situation("odd references of what need not be about anybody", (*WIDE[:2], apps("patient/Device.rs")), (
+        *reads(*(f"Device/ana-odd-device-{number}" for number in ODD[2::4])), *searches("Device", "Device?_count=500"),
+    )),
     Situation("whose a Binary is", (*WIDE, apps("patient/Binary.rs"), apps("patient/Binary.r")), reads(
         "Binary/of-ana", "Binary/of-ben", "Binary/of-nobody", "Binary/of-other", "Binary/of-ana-note",
         "Binary/of-ben-note", "Binary/attached-ana", "Binary/attached-ben",
@@ -174,6 +180,9 @@ SITUATIONS: tuple[Situation, ...] = (
         "Observation?patient=Patient/ana", "Condition?patient=Patient/ana", "Observation?patient=ana&code=718-7",
         "Observation?patient=Patient/ana,Patient/ben", "Encounter?patient=Patient/ana", "Patient?_id=ana",
         "Observation?patient=Patient/ana&patient=Patient/ana", "Task?patient=Patient/ana",
+    )),
+    Situation("what cannot be confined to patients", (*WIDE, apps("patient/Binary.rs", "patient/Bundle.rs")), searches(
+        "Bundle", "Binary", "Binary?_count=5", "Bundle?_count=5",
     )),
     Situation("provenance of named targets", (*WIDE, apps("patient/Provenance.rs", "patient/Observation.rs")), searches(
         "Provenance?target=Observation/ben-observation", "Provenance?target=Observation/ana-observation",
