@@ -222,7 +222,8 @@ def _records(make: Maker) -> Iterator[Step]:
 def _odd_records(make: Maker) -> Iterator[Step]:
     for patient in ("ana", "ben"):
         for number, reference in enumerate(odd_references(patient, make.upstream)):
-            for kind in ("Observation", ("Condition", "Task", "Device", "Encounter")[number % 4]):
+            # An Observation must be about somebody. A Device need not, so one about nobody is judged in another way.
+            for kind in ("Observation", "Device", ("Condition", "Task", "Schedule", "Encounter")[number % 4]):
                 yield Step(make.resource(kind, f"{patient}-odd-{kind.lower()}-{number}", reference))
     ana, ben = {"reference": "Patient/ana"}, {"reference": "Patient/ben"}
     for number, members in enumerate(

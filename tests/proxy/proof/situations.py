@@ -101,6 +101,8 @@ FEW = (
 )
 COMPANIONS = ("patient/Encounter.rs", "patient/Practitioner.rs", "patient/Device.rs", "patient/Patient.rs")
 ODD = range(len(odd_references("ben", "")))
+# Those that name somebody, if at all, in other ways than by a reference.
+VAGUE = tuple(n for n in ODD if isinstance(one := odd_references("ben", "")[n], dict) and "reference" not in one)
 SOME = tuple(f"Observation/ana-observation-{number}" for number in range(5))
 SYSTEMS = tuple(f"Observation/ana-system-{number}" for number in range(4))
 WIDE = (apps("patient/*.rs"), apps("patient/*.rs", patient="ben"), services("system/*.rs", patients=("ana", "cho")))
@@ -126,7 +128,7 @@ SITUATIONS: tuple[Situation, ...] = (
     Situation("letters", tuple(apps(f"patient/{kind}.{letter}") for kind in ("*", "Observation") for letter in "rs"), (
         *searches("Observation", "Observation?_count=5", "Observation?patient=Patient/ana"),
         *reads("Observation/ana-observation", "Observation/ana-observation-1"),
-    )),
+    ), 2),
     Situation("who is signed in, a patient", _selves("Patient/ana"), reads(
         "Patient/ana", "Patient/ben", "Patient/ANA", "Patient/cho",
     )),
@@ -156,7 +158,7 @@ SITUATIONS: tuple[Situation, ...] = (
         *reads(*(f"Observation/ana-odd-observation-{number}" for number in ODD)), *searches("Observation?_count=500"),
     )),
     Situation("odd references of what need not be about anybody", (*WIDE[:2], apps("patient/Device.rs")), (
-        *reads(*(f"Device/ana-odd-device-{number}" for number in ODD[2::4])), *searches("Device", "Device?_count=500"),
+        *reads(*(f"Device/ana-odd-device-{number}" for number in VAGUE)), *searches(*("Device?_count=500",) * 3),
     )),
     Situation("whose a Binary is", (*WIDE, apps("patient/Binary.rs"), apps("patient/Binary.r")), reads(
         "Binary/of-ana", "Binary/of-ben", "Binary/of-nobody", "Binary/of-other", "Binary/of-ana-note",
@@ -210,8 +212,8 @@ SITUATIONS: tuple[Situation, ...] = (
         *(f"Observation?{more}remark={word}" for word in ("cheerful", "gloomy") for more in ("", "patient=ana&")),
     )),
     Situation("operations of the tenant's own", (*WIDE, apps("patient/Observation.rs", "patient/Patient.r")), (
-        *asks("/Patient/ana/$overview", "/Patient/ana/$overview", "/Patient/ben/$overview", "/Observation/$noted"),
-    )),
+        *asks("/Patient/ana/$overview", "/Patient/ben/$overview", "/Patient/ben/$overview", "/Observation/$noted"),
+    ), 3),
 )  # fmt: skip
 
 situated = st.sampled_from([one for one in SITUATIONS for _ in range(one.weight)]).flatmap(
