@@ -166,7 +166,7 @@ SITUATIONS: tuple[Situation, ...] = (
     ), 2),
     Situation("whose a document is", (*WIDE, apps("patient/Bundle.rs"), services("system/*.rs")), reads(
         *(f"Bundle/document-{number}" for number in range(4)),
-    )),
+    ), 2),
     Situation("directories", (*WIDE, apps(*(f"patient/{kind}.rs" for kind in SHARED))), (
         *reads(*(f"{kind}/{kind.lower()}" for kind in SHARED)), *searches("Practitioner", "Location"),
     )),
