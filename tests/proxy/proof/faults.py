@@ -35,7 +35,7 @@ AT_RANDOM = st.one_of(app_tokens(), service_tokens()).flatmap(
 CASES = st.builds(
     lambda pair, distortion, seed: Case(*pair, distortion, seed),
     mostly_situated(AT_RANDOM),
-    st.sampled_from((*sorted(DISTORTIONS), *("duplicate-names",) * 3, *("mixed-up",) * 4)),
+    st.sampled_from((*sorted(DISTORTIONS), *("duplicate-names",) * 7, *("mixed-up",) * 4)),
     st.integers(0, 10_000),
 )
 

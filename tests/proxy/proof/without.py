@@ -293,7 +293,7 @@ def unescaped(segments: Any, pairs: Any) -> str:
 def lenient(body: bytes) -> Any:
     try:
         tree = json.loads(body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise exchange.MalformedJson(str(error)) from None
     if not isinstance(tree, dict) or not isinstance(tree.get("resourceType"), str):
         raise exchange.MalformedJson("not a resource")
