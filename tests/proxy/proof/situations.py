@@ -212,8 +212,8 @@ SITUATIONS: tuple[Situation, ...] = (
         *(f"Observation?{more}remark={word}" for word in ("cheerful", "gloomy") for more in ("", "patient=ana&")),
     )),
     Situation("operations of the tenant's own", (*WIDE, apps("patient/Observation.rs", "patient/Patient.r")), (
-        *asks("/Patient/ana/$overview", "/Patient/ben/$overview", "/Patient/ben/$overview", "/Observation/$noted"),
-    ), 3),
+        *asks(*(f"/Patient/{one}/$overview" for one in ("ana", "ben", "cho", "an", "Ana")), "/Observation/$noted"),
+    ), 4),
 )  # fmt: skip
 
 situated = st.sampled_from([one for one in SITUATIONS for _ in range(one.weight)]).flatmap(
