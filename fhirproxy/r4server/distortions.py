@@ -150,6 +150,17 @@ def invented(scene: Scene) -> Sending:
     return scene.with_document({**(scene.rng.choice(others).resource or {}), "id": resource_id})
 
 
+def mixed_up(scene: Scene) -> Sending:
+    """Answer with entries whose ids were mixed up: what an entry is called and what is in it are not the same."""
+    tree = scene.document()
+    entries = [one for one in tree.get("entry", []) if isinstance(one, dict) and isinstance(one.get("resource"), dict)]
+    for entry in entries:
+        other = scene.rng.choice(entries)["resource"]
+        if entry["resource"].get("resourceType") == other.get("resourceType") and scene.rng.random() < 0.8:
+            entry["resource"] = {**entry["resource"], "id": other.get("id")}
+    return scene.with_document(tree) if entries else Sending(scene.response)
+
+
 def duplicate_names(scene: Scene) -> Sending:
     """Say a thing twice: a reader keeping the first and one keeping the last see different patients."""
     kind, _, resource_id = scene.path.strip("/").partition("/")
@@ -287,7 +298,8 @@ def _bomb() -> bytes:
 DISTORTIONS: dict[str, Distortion] = {
     one.__name__.replace("_", "-"): one
     for one in (
-        honest, foreign_entries, lying_total, lying_next, wrong_bundle, another_resource, invented, duplicate_names,
-        elsewhere, cut_off, compressed, huge, wrong_content_type, odd_json, talkative_error, talkative_headers,
+        honest, foreign_entries, lying_total, lying_next, wrong_bundle, another_resource, invented, mixed_up,
+        duplicate_names, elsewhere, cut_off, compressed, huge, wrong_content_type, odd_json, talkative_error,
+        talkative_headers,
     )
 }  # fmt: skip

@@ -87,6 +87,23 @@ def reach(token: Token, kind: str, letter: str, state: State) -> Any:
     return found
 
 
+def may_be_shown(token: Token, kind: str, letters: str, state: State) -> bool:
+    """Say whether a token may be shown anything of a type, by some scope with one of `letters` or as its own record."""
+    who = token.fhir_user or ""
+    is_own = "r" in letters and "fhirUser" in token.scopes and f"{kind}/" in who
+    return is_own or any(reach(token, kind, letter, state) for letter in letters)
+
+
+def are_inside(names: list[str], patients: set[str], state: State) -> bool:
+    """Say whether each Type/id is one of these patients, or stored and about nobody but them."""
+    return all(
+        name.removeprefix("Patient/") in patients
+        if name.startswith("Patient/")
+        else name in state.resources and _inside(state.resources[name], patients, state)
+        for name in names
+    )
+
+
 def _one_allows(token: Token, scope: str, resource: Resource, letters: str, state: State) -> bool:
     left, _, query = scope.partition("?")
     level, _, rest = left.partition("/")

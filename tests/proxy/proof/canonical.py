@@ -1,7 +1,7 @@
 """T6: a request is read in one way only, and what arrives upstream was written by us, to the last byte.
 
-Reading what was written gives the same value. Every request that arrives has our grammar, our headers and no word of
-the client's headers.
+Reading what was written gives the same value; whatever is read at all is plain. Every request that arrives has our
+grammar, our headers and no word of the client's headers, and asks for no more than the token could be shown.
 """
 
 import re
@@ -16,10 +16,10 @@ from fhirproxy.policy.references import make_bases
 from fhirproxy.policy.requests import SearchType, parse_request
 from fhirproxy.policy.targets import parse_target, render
 from smartauth.policy import r4
-from tests.proxy.oracle import PUBLIC, TYPES, Token, reach
+from tests.proxy.oracle import PUBLIC, TYPES, Token, are_inside, may_be_shown, reach
 from tests.proxy.proof.generators import asked
+from tests.proxy.proof.noise import HEADERS, Noise, Pairs, make_noise
 from tests.proxy.proof.running import Watch
-from tests.proxy.proof.vocabulary import POISON, REFUSED
 from tests.proxy.proof.world import MODES, PREFIX, Request, World
 
 NAME = "T6 canonical"
@@ -27,64 +27,60 @@ PROVEN_IN = MODES
 TARGET = re.compile(
     r"/r4(?:/[A-Za-z0-9\-._$]+)*(?:\?(?:[A-Za-z0-9\-._~$%]+=[A-Za-z0-9\-._~$%]*)(?:&[A-Za-z0-9\-._~$%]+=[A-Za-z0-9\-._~$%]*)*)?"
 )
+# A path as it is written: a star, which stands for all types, is the only escape.
+PLAIN = re.compile(r"((%2A|[A-Za-z0-9\-._$])+(/(?!\.{1,2}(/|$))(%2A|[A-Za-z0-9\-._$])+)*)?")
 # Headers by which a request of ours may arrive; those of a body only where there is one.
 OURS = frozenset({"host", "accept", "accept-encoding", "prefer", "user-agent", "x-request-id", "authorization"})
 OF_A_BODY = frozenset({"content-type", "content-length", "if-match"})
 ANA = Token(("patient/*.rs",), patient="ana", client="app")
-HEADERS = (("X-HTTP-Method-Override", "GET"), ("Authorization", "Bearer another"), ("Content-Encoding", "gzip"))
-WILD = (("_include", "*"), ("_include", "Observation:*"), ("_revinclude", "*"), ("_revinclude", "Provenance:*"))
 CONTROL = frozenset({"_getpages", "_getpagesoffset"})
 
 
 class Case(NamedTuple):
     token: Token
     request: Request
-    headers: tuple[tuple[str, str], ...]
-    segments: tuple[str, ...]
-    pairs: tuple[tuple[str, str], ...]
-    never: tuple[str, str]
+    noise: Noise
 
 
-text = st.text(
-    st.characters(min_codepoint=0x20, max_codepoint=0x2FFF, exclude_categories=["Cs", "Cc"]), min_size=1, max_size=12
-)
-names = st.text("abcdefghijklmnopqrstuvwxyzABC_-:.", min_size=1, max_size=12)
-segments = st.text("abcdefghijklmnopqrstuvwxyzABCDEFGHIJ0123456789-._$*", min_size=1, max_size=12).filter(
-    lambda one: one not in (".", "..")
-)
-CASES = st.builds(
-    lambda pair, headers, path, pairs, never: Case(*pair, tuple(headers), tuple(path), tuple(pairs), never),
-    asked,
-    st.lists(st.sampled_from(POISON), max_size=3),
-    st.lists(segments, max_size=4),
-    st.lists(st.tuples(names, text), max_size=4),
-    st.sampled_from((*REFUSED, *HEADERS * 2, *WILD)),
-)
+CASES = st.builds(lambda pair, seed: Case(*pair, make_noise(seed)), asked, st.integers(0, 1_000_000))
 
 
 def check(watch: Watch, case: Case) -> None:
-    _check_round_trip(case)
-    _check_refused(watch.world, case.never)
+    _check_round_trip(case.noise.segments, case.noise.pairs)
+    _check_reading(case.noise.raw)
+    _check_refused(watch.world, case.noise.never)
     _check_meaning(case.request)
     world = watch.world
     world.put(world.shelf, watch.mode)
     request = Request(case.request.interaction, case.request.path, case.request.method,
-                      case.request.headers + case.headers, case.request.body)  # fmt: skip
+                      case.request.headers + case.noise.headers, case.request.body)  # fmt: skip
     for reply in world.pages(case.token, request, 2):
         watch.saw(reply.status)
     for one in world.received():
         _check_arrived(one)
-        if watch.mode == "faithful":
+        if watch.mode != "hostile":  # Whose links lead to what we never asked for.
             _check_narrowed(case.token, one["target"], world)
+            _check_includes(case.token, one["target"], world)
         watch.saw("arrived")
     watch.case(case.request.interaction)
 
 
-def _check_round_trip(case: Case) -> None:
-    written = render(case.segments, case.pairs)
+def _check_round_trip(segments: tuple[str, ...], pairs: Pairs) -> None:
+    written = render(segments, pairs)
     read = parse_target(f"{PREFIX}/{written}", prefix=PREFIX)
-    assert (read.segments, read.pairs) == (case.segments, case.pairs), written
+    assert (read.segments, read.pairs) == (segments, pairs), written
     assert render(read.segments, read.pairs) == written
+
+
+def _check_reading(raw: str) -> None:
+    """Whatever comes is refused, or read as plain segments, and as the same again from what we write."""
+    try:
+        read = parse_target(f"{PREFIX}/{raw}", prefix=PREFIX)
+    except FhirRefusal:
+        return
+    assert PLAIN.fullmatch(render(read.segments, ())), raw
+    again = parse_target(f"{PREFIX}/{render(read.segments, read.pairs)}", prefix=PREFIX)
+    assert (again.segments, again.pairs) == (read.segments, read.pairs), raw
 
 
 def _check_meaning(request: Request) -> None:
@@ -119,16 +115,38 @@ def _check_refused(world: World, never: tuple[str, str]) -> None:
 
 
 def _check_narrowed(token: Token, target: str, world: World) -> None:
-    """A search for a restricted token says once, and only once, whose resources it is about."""
+    """A search for a restricted token says once, and only once, whose resources it is about, or of what inside."""
     path, _, query = target.removeprefix("/r4/").partition("?")
-    patients = reach(token, path, "s", world.shelf.state) if path in TYPES else "everybody"
-    if patients == "everybody" or TYPES[path]["class"] not in ("compartment", "patient-self"):
+    patients = _reach(token, path, world) if path in TYPES else "everybody"
+    if patients == "everybody" or TYPES[path]["class"] not in ("compartment", "patient-self", "derived-targets"):
         return
     pairs = parse_qsl(query)
     said = [value for name, value in pairs if name == TYPES[path]["narrow"]]
+    if TYPES[path]["class"] == "derived-targets" and not said:
+        about = [one for name, value in pairs if name == "target" for one in value.split(",")]
+        assert about, target
+        assert are_inside(about, patients, world.shelf.state), target
+        return
     named = [{one.removeprefix("Patient/") for one in value.split(",")} for value in said]
     assert len(said) == 1, target
     assert named[0] <= patients, (target, patients)
+
+
+def _reach(token: Token, kind: str, world: World) -> Any:
+    """Return whose resources of a type a token may be shown in any way, for some searches are our own."""
+    reached = [reach(token, kind, letter, world.shelf.state) for letter in "rs"]
+    return "everybody" if "everybody" in reached else set().union(*reached)
+
+
+def _check_includes(token: Token, target: str, world: World) -> None:
+    """Nothing is asked to come along of which the token could be shown nothing."""
+    for name, value in parse_qsl(target.partition("?")[2]):
+        if not name.startswith(("_include", "_revinclude")):
+            continue
+        source, parameter, *rest = value.split(":")
+        brought = rest or r4.search_parameters(source)[parameter].target
+        letters, kinds = ("s", [source]) if name.startswith("_rev") else ("rs", brought)
+        assert "*" in kinds or any(may_be_shown(token, kind, letters, world.shelf.state) for kind in kinds), target
 
 
 def _check_arrived(one: dict[str, Any]) -> None:

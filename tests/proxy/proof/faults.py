@@ -11,6 +11,7 @@ from tests.proxy.oracle import Token
 from tests.proxy.proof.generators import app_tokens, kinds_of, reads, searches, service_tokens
 from tests.proxy.proof.judging import Judge, require_no_leak
 from tests.proxy.proof.running import Watch
+from tests.proxy.proof.situations import mostly_situated
 from tests.proxy.proof.trap import trap
 from tests.proxy.proof.world import Request
 
@@ -18,6 +19,7 @@ NAME = "T8 faults"
 PROVEN_IN = ("hostile",)
 LIMIT = 1024 * 1024  # bytes; the limit itself is tested at its real size elsewhere
 TOO_MUCH = frozenset({"huge", "elsewhere"})  # what no reader may take for an answer
+BELIEVED = ("duplicate-names", "mixed-up", "another-resource")  # what a careless reader would take
 STATUSES = frozenset({200, 304, 400, 403, 404, 410, 502, 503, 504})
 
 
@@ -28,12 +30,15 @@ class Case(NamedTuple):
     seed: int
 
 
-CASES = st.one_of(app_tokens(), service_tokens()).flatmap(
-    lambda token: st.builds(
-        Case, st.just(token), st.one_of(searches(kinds_of(token)), reads(kinds_of(token))),
-        st.sampled_from((*sorted(DISTORTIONS), *("duplicate-names",) * 3)), st.integers(0, 10_000),
-    )
-)  # fmt: skip
+AT_RANDOM = st.one_of(app_tokens(), service_tokens()).flatmap(
+    lambda token: st.tuples(st.just(token), st.one_of(searches(kinds_of(token)), reads(kinds_of(token))))
+)
+CASES = st.builds(
+    lambda pair, distortion, seed: Case(*pair, distortion, seed),
+    mostly_situated(AT_RANDOM),
+    st.sampled_from((*sorted(DISTORTIONS), *BELIEVED * 4)),
+    st.integers(0, 10_000),
+)
 
 
 def check(watch: Watch, case: Case) -> None:

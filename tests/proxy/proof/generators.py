@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from smartauth.policy import r4
 from tests.proxy.oracle import Token
+from tests.proxy.proof.operations import own_operations, validations
 from tests.proxy.proof.population import JOINT
+from tests.proxy.proof.situations import mostly_situated
 from tests.proxy.proof.vocabulary import (
     CHAINED,
     CONSTRAINTS,
@@ -263,6 +265,8 @@ INTERACTIONS: dict[str, tuple[int, Callable[[tuple[str, ...]], st.SearchStrategy
     "other reads": (1, other_reads),
     "batch": (1, bundles),
     "mutant": (1, mutants),
+    "validate": (1, validations),
+    "own operations": (1, own_operations),
 }
 
 
@@ -274,5 +278,6 @@ def requests_for(kinds: tuple[str, ...]) -> st.SearchStrategy[Request]:
     ).flatmap(lambda one: one)
 
 
-asked = tokens.flatmap(lambda token: st.tuples(st.just(token), requests_for(kinds_of(token))))
+at_random = tokens.flatmap(lambda token: st.tuples(st.just(token), requests_for(kinds_of(token))))
+asked = mostly_situated(at_random)
 searched = tokens.flatmap(lambda token: st.tuples(st.just(token), searches(kinds_of(token))))

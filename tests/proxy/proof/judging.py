@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import unquote
 
-from tests.proxy.oracle import TYPES, Token, allowed
+from tests.proxy.oracle import PUBLIC, TYPES, Token, allowed
 from tests.proxy.proof.world import MARKER, Reply, Shelf, World
 
 # Long enough to hold a marker, in either alphabet.
 ENCODED = re.compile(rb"[A-Za-z0-9+/_-]{16,}")
+PAGED = ("searchset", "history")
 OURS = frozenset({"Bundle", "OperationOutcome", "CapabilityStatement", "Parameters"})
 
 
@@ -48,6 +49,7 @@ def require_no_leak(judge: Judge, reply: Reply, world: World) -> list[str]:
             # The patient of $everything is read; what comes with them is found.
             is_read = reply.asked.interaction == "everything" and resource["resourceType"] == "Patient"
             shown.append(_judge_resource(judge, resource, "rs" if is_read else letters))
+        _require_own_names(judge, reply.tree)
     if reply.asked.interaction == "read" and reply.status == 200 and reply.body:
         key = reply.asked.path[1:].partition("?")[0]
         assert f"{reply.tree['resourceType']}/{reply.tree['id']}" == key, (judge.token, key)
@@ -68,6 +70,18 @@ def _judge_resource(judge: Judge, resource: dict[str, Any], letters: str) -> str
     return marker
 
 
+def _require_own_names(judge: Judge, tree: Any) -> None:
+    """Assert that each entry of a result stands under the name its resource is stored under."""
+    is_result = tree.get("resourceType") == "Bundle" and tree.get("type") in PAGED and "meta" not in tree
+    for entry in tree.get("entry", []) if is_result else ():
+        if "resource" not in entry:  # A deletion that a history tells of.
+            continue
+        resource, (number, *_) = entry["resource"], MARKER.findall(json.dumps(entry["resource"].get("meta", {})))
+        key = judge.shelf.version_of(f"mRk{number}Z").key
+        assert key == f"{resource['resourceType']}/{resource['id']}", (judge.token, key, resource["id"])
+        assert entry["fullUrl"] == f"{PUBLIC}/{key}", (judge.token, key, entry["fullUrl"])
+
+
 def resources_in(tree: Any) -> Iterator[tuple[dict[str, Any], str]]:
     """Give each resource that came out of the store, with the letters of which one must show it."""
     if not isinstance(tree, dict) or tree.get("resourceType") not in TYPES:
@@ -81,6 +95,16 @@ def resources_in(tree: Any) -> Iterator[tuple[dict[str, Any], str]]:
             mode = entry.get("search", {}).get("mode") if isinstance(entry, dict) else None
             for resource, letters in resources_in(entry.get("resource")):
                 yield resource, ("s" if mode == "match" else "rs") if is_search else max(letters, "rs", key=len)
+    elif tree["resourceType"] == "Parameters":
+        for part in _parts_of(tree.get("parameter", [])):
+            yield from resources_in(part.get("resource"))
+
+
+def _parts_of(parts: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Give the parts of Parameters, and those within them."""
+    for part in parts:
+        yield part
+        yield from _parts_of(part.get("part", []))
 
 
 def markers_in(reply: Reply) -> frozenset[str]:

@@ -9,6 +9,7 @@ from tests.proxy.oracle import LETTERS, Token
 from tests.proxy.proof.generators import app_tokens, kinds_of, reads, requests_for, searches, service_tokens
 from tests.proxy.proof.judging import resources_in
 from tests.proxy.proof.running import Watch
+from tests.proxy.proof.situations import situated
 from tests.proxy.proof.vocabulary import CONSTRAINTS
 from tests.proxy.proof.world import Request
 
@@ -61,7 +62,9 @@ def _cases(token: Token) -> st.SearchStrategy[Case]:
     return st.builds(Case, st.just(token), requests, weakened(token))
 
 
-CASES = st.one_of(app_tokens(), app_tokens(), service_tokens()).flatmap(_cases)
+AT_RANDOM = st.sampled_from((app_tokens(), app_tokens(), service_tokens())).flatmap(lambda one: one).flatmap(_cases)
+SITUATED = situated.flatmap(lambda pair: st.builds(Case, st.just(pair[0]), st.just(pair[1]), weakened(pair[0])))
+CASES = st.sampled_from((AT_RANDOM, AT_RANDOM, SITUATED)).flatmap(lambda one: one)
 
 
 def check(watch: Watch, case: Case) -> None:

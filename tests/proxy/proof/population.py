@@ -29,6 +29,8 @@ SHARED = (
     "Practitioner", "PractitionerRole", "Organization", "Location", "Medication", "Substance", "HealthcareService",
     "Slot", "ValueSet", "Questionnaire", "ResearchStudy",
 )  # fmt: skip
+# Types in which somebody can have a role although they are about nobody, besides Observation.
+ROLES = ("Condition", "Procedure", "DocumentReference", "Communication", "List", "QuestionnaireResponse", "Claim")
 CATEGORIES = ("laboratory", "vital-signs", "social-history")
 CODES = ("29463-7", "718-7", "8302-2")
 LABELS = ("N", "R", "V")
@@ -105,6 +107,7 @@ class Maker:
                 f"202{self.rng.randint(0, 4)}-0{self.rng.randint(1, 9)}-1{self.rng.randint(0, 9)}"
             )
             made["valueQuantity"] = {"value": self.rng.randint(1, 200), "unit": "kg"}
+            made["note"] = [{"text": self.rng.choice(("cheerful", "gloomy"))}]
 
     def _link(self, made: Resource, path: str) -> None:
         """Point somewhere that the path allows, at anybody's, at nothing, or in an odd way."""
@@ -207,9 +210,10 @@ def _records(make: Maker) -> Iterator[Step]:
     for kind in COMMON:
         for patient in ("ana", "ben"):
             for number in range(5):
-                yield Step(
-                    make.resource(kind, f"{patient}-{kind.lower()}-{number}", {"reference": f"Patient/{patient}"})
-                )
+                made = make.resource(kind, f"{patient}-{kind.lower()}-{number}", {"reference": f"Patient/{patient}"})
+                if kind == "Observation":  # To each its own, so that what it brings along tells which one did.
+                    made["encounter"] = {"reference": f"Encounter/{patient}-encounter-{number}"}
+                yield Step(made)
         # The same id as the patient's own, in another type.
         for patient in ("ana", "ben"):
             yield Step(make.resource(kind, patient, {"reference": "Patient/ben"}))
@@ -218,7 +222,8 @@ def _records(make: Maker) -> Iterator[Step]:
 def _odd_records(make: Maker) -> Iterator[Step]:
     for patient in ("ana", "ben"):
         for number, reference in enumerate(odd_references(patient, make.upstream)):
-            for kind in ("Observation", ("Condition", "Task", "Device", "Encounter")[number % 4]):
+            # An Observation must be about somebody. A Device need not, so one about nobody is judged in another way.
+            for kind in ("Observation", "Device", ("Condition", "Task", "Schedule", "Encounter")[number % 4]):
                 yield Step(make.resource(kind, f"{patient}-odd-{kind.lower()}-{number}", reference))
     ana, ben = {"reference": "Patient/ana"}, {"reference": "Patient/ben"}
     for number, members in enumerate(
@@ -234,6 +239,17 @@ def _odd_records(make: Maker) -> Iterator[Step]:
         made = make.resource("Observation", f"role-{number}")
         made.pop("performer", None)
         yield Step(made | members)
+    for kind in ROLES:
+        for patient in ("ana", "ben"):
+            made = make.resource(kind, f"{patient}-role-{kind.lower()}")
+            put_at(made, r4.memberships()[kind].secondary[0].split("."), {"reference": f"Patient/{patient}"})
+            yield Step(made)
+    # The codes that filters name, from another system or from none.
+    for number, system in enumerate(("urn:other", "", LOINC, CATEGORY_SYSTEM)):
+        codes = {"code": coded(system, "718-7"), "category": [coded(system, "laboratory")]}
+        if not system:
+            codes = {"code": {"coding": [{"code": "718-7"}]}, "category": [{"coding": [{"code": "laboratory"}]}]}
+        yield Step(make.resource("Observation", f"ana-system-{number}", ana) | codes)
     for number, kind in enumerate(("Device", "Schedule", "Basic", "CareTeam", "Coverage", "Consent")):
         yield Step(make.resource(kind, f"nobody-{number}"))
 

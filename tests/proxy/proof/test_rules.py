@@ -1,5 +1,6 @@
 """A few rules taken away, in every run: a proof that would hold without them would prove nothing."""
 
+import inspect
 from types import ModuleType
 from unittest.mock import patch
 
@@ -27,6 +28,18 @@ def test_a_rule_is_missed_when_it_is_taken_away(db: None, rule: Rule) -> None:
 def test_a_rule_names_something_that_exists(rule: Rule) -> None:
     for owner, name, value in rule.patches:
         assert getattr(owner, name) is not value
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
+def test_what_takes_the_place_of_a_rule_can_be_called_like_it(rule: Rule) -> None:
+    """Otherwise the proxy fails without having been asked anything, and that looks as if a rule were missed."""
+    for owner, name, value in rule.patches:
+        replaced = getattr(owner, name)
+        if not (inspect.isfunction(replaced) and inspect.isfunction(value)):
+            continue
+        taken = inspect.signature(replaced).parameters.values()
+        named = {one.name: one for one in taken if one.kind is one.KEYWORD_ONLY}
+        inspect.signature(value).bind(*(one for one in taken if one.kind is one.POSITIONAL_OR_KEYWORD), **named)
 
 
 def unprotected(world: World, token: Token | None, request: Request, **_: object) -> Reply:

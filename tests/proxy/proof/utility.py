@@ -16,12 +16,14 @@ from tests.proxy.oracle import LETTERS, PUBLIC, TYPES, Token, reach
 from tests.proxy.proof.generators import app_tokens, granular_tokens, instances, kinds_of, searches, service_tokens
 from tests.proxy.proof.judging import Judge
 from tests.proxy.proof.running import Watch
+from tests.proxy.proof.situations import mostly_situated
 from tests.proxy.proof.world import MARKER, Request, World
 
 NAME = "T4 utility"
 PROVEN_IN = ("faithful",)
 MOST_PAGES = 40
 # Parameters that change what is told of each resource, or how many there are, but not which ones there are.
+DEFAULT_COUNT, LARGEST_COUNT = 50, 500  # matches on a page, as the tenant has it
 SHAPES = frozenset({"_count", "_summary", "_elements", "_total", "_pretty", "_format"})
 
 
@@ -36,8 +38,13 @@ def _requests(token: Token) -> st.SearchStrategy[Request]:
     return st.one_of(searches(kinds, odd=False), searches(kinds, odd=False), reads)
 
 
-CASES = st.one_of(app_tokens(), app_tokens(), service_tokens(), granular_tokens()).flatmap(
-    lambda token: st.builds(Case, st.just(token), _requests(token))
+AT_RANDOM = st.sampled_from((app_tokens(), app_tokens(), service_tokens(), granular_tokens())).flatmap(
+    lambda tokens: tokens.flatmap(lambda token: st.tuples(st.just(token), _requests(token)))
+)
+CASES = (
+    mostly_situated(AT_RANDOM)
+    .filter(lambda pair: pair[1].interaction in ("read", "search"))
+    .map(lambda pair: Case(*pair))
 )
 
 
@@ -88,12 +95,22 @@ def _check_search(watch: Watch, case: Case, judge: Judge) -> None:
     if plain:
         for marker, resource in matches:
             assert resource == _ours(watch.world.shelf.version_of(marker), watch.world), case
+    if reach(case.token, kind, "s", watch.world.shelf.state) != "everybody":
+        _check_pages(replies, pairs, case)
     totals = {reply.tree["total"] for reply in replies[:1] if "total" in reply.tree}
     assert totals <= {len(expected)}, (case, totals, len(expected))
     if replies[-1].next_path() is None:
         _check_includes(watch, case, judge, wanted, {one for one, _ in includes})
     watch.saw("match", len(matches))
     watch.saw("include", len(includes))
+
+
+def _check_pages(replies: list[Any], pairs: list[tuple[str, str]], case: Case) -> None:
+    """Each page but the last holds as many matches as were asked for: a gap would tell of something hidden."""
+    count = min(int(dict(pairs).get("_count", DEFAULT_COUNT)), LARGEST_COUNT)
+    sizes = [sum(entry["search"]["mode"] == "match" for entry in reply.tree.get("entry", [])) for reply in replies]
+    assert all(size == count for size in sizes[:-1]), (case, sizes)
+    assert len(sizes) == 1 or sizes[-1] > 0, (case, sizes)
 
 
 def _check_includes(watch: Watch, case: Case, judge: Judge, matches: list[Version], shown: set[str]) -> None:
@@ -126,7 +143,12 @@ def _is_due(token: Token, kind: str, pairs: list[tuple[str, str]], world: World)
         return kind in token.operator_types and any(kind in scope or "/*." in scope for scope in token.scopes)
     if patients == "everybody":
         return True
-    named = {part[8:] for _, value in pairs for part in value.split(",") if part.startswith("Patient/")}
+    named = {
+        part.removeprefix("Patient/")
+        for name, value in pairs
+        for part in value.split(",")
+        if name == "patient" or part.startswith("Patient/")
+    }
     is_searchable = TYPES[kind]["class"] in ("shared", "conditional") or TYPES[kind].get("narrow") is not None
     return bool(patients) and named <= patients and is_searchable
 

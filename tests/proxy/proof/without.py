@@ -87,8 +87,8 @@ def stranger_in_context(scope: Any, access: Any, reach: Any) -> Any:
     return _patients(scope, access, EVERYONE)
 
 
-def unknown_user_reaches_all(access: Any, *rest: Any) -> Any:
-    return _reach(access, *rest) or (EVERYONE if access.fhir_user else frozenset())
+def unknown_user_reaches_all(access: Any, *rest: Any, **named: Any) -> Any:
+    return _reach(access, *rest, **named) or (EVERYONE if access.fhir_user else frozenset())
 
 
 def any_base_is_ours(access: Any, bases: Any) -> Any:
@@ -293,7 +293,7 @@ def unescaped(segments: Any, pairs: Any) -> str:
 def lenient(body: bytes) -> Any:
     try:
         tree = json.loads(body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise exchange.MalformedJson(str(error)) from None
     if not isinstance(tree, dict) or not isinstance(tree.get("resourceType"), str):
         raise exchange.MalformedJson("not a resource")

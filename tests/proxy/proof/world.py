@@ -18,7 +18,7 @@ from unittest.mock import patch
 from clients.key_pairs import generate_key_pair
 from clients.models import Client, Tenant
 from clients.tenants import find_tenant
-from fhirproxy import rights, statement
+from fhirproxy import attachments, panels, rights, statement
 from fhirproxy.messages import RawRequest
 from fhirproxy.pipeline import handle
 from fhirproxy.r4server.errors import FhirError
@@ -43,7 +43,12 @@ PREFIX = "/fhir/sandbox/r4"
 MODES = ("faithful", "leaky", "hostile")
 MARKER = re.compile(r"mRk([0-9]{6})Z")
 # What the proxy remembers of the upstream, to be forgotten when the world changes. Further caches are added here.
-CACHES = (rights._facts, statement._copies, statement._last_good)
+CACHES = (rights._facts, panels._panels, attachments._indexes, statement._copies, statement._last_good)
+# What the tenant adds to FHIR R4; the small server knows these of itself.
+ADDED = {
+    "extra_parameters": ["Observation.remark:string"],
+    "extra_operations": ["Observation/$noted=Bundle", "Patient/id/$overview=Parameters"],
+}
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -245,7 +250,7 @@ def running_world(seed: int = 1) -> Iterator[World]:
     thread.start()
     try:
         with fresh():
-            register(server.service.base_url, bearer)
+            register(server.service.base_url, bearer, ADDED)
             world = World(server, Shelf(Store(), {}, State(), []), binary_rule())
             world.shelf = world.stock(list(populate(seed, upstream=world.upstream)))
             world.put(world.shelf, "faithful")
@@ -269,10 +274,10 @@ def fresh() -> Iterator[None]:
             cache.clear()
 
 
-def register(base_url: str, bearer: str) -> None:
-    """Make the tenants, with one server behind them, and the clients every world has."""
-    for slug in ("sandbox", "other"):
-        tenant = make_tenant(slug)
+def register(base_url: str, bearer: str, policy: dict[str, Any] | None = None) -> None:
+    """Make the tenants, with one server behind them, and the clients every world has. `policy`: of the first tenant."""
+    for slug, switches in (("sandbox", policy), ("other", None)):
+        tenant = make_tenant(slug, policy=switches or {})
         set_upstream(Tenant.objects.get(pk=tenant.pk), base_url=base_url, bearer=bearer)
     _make_service("bulk-loader")
     scope = "patient/*.cruds user/*.cruds openid fhirUser launch/patient"
