@@ -223,7 +223,7 @@ FATAL: tuple[Mistake, ...] = (
     Mistake("assertion without kid", "client_assertion", _header(kid=...)),
     Mistake("assertion with an unknown kid", "client_assertion", _header(kid="ec-0")),
     Mistake("assertion as an access token", "client_assertion", _header(typ="at+jwt")),
-    Mistake("assertion with a critical header", "client_assertion", _header(crit=["exp"])),
+    Mistake("assertion with a critical header", "client_assertion", _header(crit=["x"], x=1)),
     Mistake("assertion with a key of its own", "client_assertion", _header(jku="https://evil.example/jwks.json")),
     Mistake("assertion for somebody else", "client_assertion", _assertion(aud="https://evil.example/token")),
     Mistake("assertion for two", "client_assertion", _assertion(aud=["http://127.0.0.1:8000", "https://evil.example"])),
@@ -260,7 +260,7 @@ FATAL: tuple[Mistake, ...] = (
     Mistake("the code was used", "time", _meanwhile(
         lambda _: AuthorizationCode.objects.update(spent_at=_past()), needs="code")),
     Mistake("the refresh token expired", "time", _meanwhile(
-        lambda _: Authorization.objects.filter(kind="user").update(expires_at=_past()), needs="refresh_token")),
+        lambda _: RefreshToken.objects.update(expires=_past()), needs="refresh_token")),
     Mistake("the refresh token was revoked", "time", _meanwhile(
         lambda _: RefreshToken.objects.update(revoked=_past()), needs="refresh_token")),
     Mistake("everything was revoked", "time", _for_apps(

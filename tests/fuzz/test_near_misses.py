@@ -7,9 +7,9 @@ import pytest
 from django.test import Client as Browser
 from hypothesis import strategies as st
 
-from tests.fuzz.exploring import explore
+from tests.fuzz.exploring import explore, taken_back
 from tests.fuzz.good import GOOD, Cast
-from tests.fuzz.mistakes import FATAL, HARMLESS, Mistake
+from tests.fuzz.mistakes import FATAL, HARMLESS
 from tests.fuzz.sending import gives_something, require_an_answer, send
 
 TOKENS = re.compile(rb'"(?:access_token|refresh_token|id_token)"')
@@ -37,9 +37,18 @@ def test_no_two_mistakes_share_a_name() -> None:
 
 
 @pytest.mark.parametrize("kind", GOOD)
-@pytest.mark.parametrize("mistake", FATAL, ids=lambda one: one.name)
-def test_each_mistake_alone_is_refused_wherever_it_applies(cast: Cast, kind: str, mistake: Mistake) -> None:
-    require_refused(cast, Case(kind, (mistake.name,), ()))
+def test_each_mistake_alone_is_refused_wherever_it_applies(cast: Cast, kind: str) -> None:
+    passed = [mistake.name for mistake in FATAL if not _is_refused(cast, Case(kind, (mistake.name,), ()))]
+    assert passed == []
+
+
+def _is_refused(cast: Cast, case: Case) -> bool:
+    with taken_back():
+        try:
+            require_refused(cast, case)
+        except AssertionError:
+            return False
+        return True
 
 
 def test_every_mistake_applies_somewhere(cast: Cast) -> None:
