@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 NODE_MODULES := tests/node/node_modules
 
-.PHONY: run reset test check lock conformance prove prove-hapi
+.PHONY: run reset test check lock conformance fuzz prove prove-hapi
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.run
@@ -58,6 +58,10 @@ $(NODE_MODULES)/.installed: tests/node/package-lock.json
 	@{ command -v npm >/dev/null && npm ci --prefix tests/node --loglevel error --engine-strict --ignore-scripts \
 		--no-audit --no-fund >/dev/null && touch $@; } || \
 		echo "NO NODE: npm or its packages could not be had, so the tests with JavaScript clients will be skipped."
+
+# Generated requests at every endpoint: CASES in all, SEED to repeat them.
+fuzz: $(VENV)/.dev
+	CASES=$(or $(CASES),20000) $(BIN)/python -m pytest tests/fuzz $(ARGS)
 
 # The long proof of the proxy: CASES in all, SEED to repeat it, ONLY=T1 for one property, RULES=0 without the mutations.
 prove: $(VENV)/.dev
