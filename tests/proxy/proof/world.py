@@ -272,7 +272,7 @@ def fresh() -> Iterator[None]:
 def register(base_url: str, bearer: str) -> None:
     """Make the tenants, with one server behind them, and the clients every world has."""
     for slug in ("sandbox", "other"):
-        tenant = make_tenant(slug)
+        tenant = make_tenant(slug, policy={"writes": "all"})
         set_upstream(Tenant.objects.get(pk=tenant.pk), base_url=base_url, bearer=bearer)
     _make_service("bulk-loader")
     scope = "patient/*.cruds user/*.cruds openid fhirUser launch/patient"

@@ -13,6 +13,7 @@ from tests.proxy.proof.rule import Rule
 
 WRITING = ("T3", "T9")
 _permitted = writes.permitted
+_check = judging.check
 
 
 def _waved_through(unchecked: Any, letter: str, bases: Any) -> Any:
@@ -30,8 +31,8 @@ def unjudged_after(plan: Any, before: Any, drafted: Any, bases: Any, known: Any)
     return _waved_through(drafted.unchecked, plan.letter, bases)
 
 
-def any_letter_writes(verb: str, resource_type: str, authority: Any, limits: Any) -> Any:
-    return authority.having("cruds", resource_type) or _permitted(verb, resource_type, authority, limits)
+def judged_by_any_letter(unchecked: Any, grants: Any, letters: str, *rest: Any) -> Any:
+    return _check(unchecked, grants, "r" if letters == "r" else "cruds", *rest)
 
 
 def directories_written(verb: str, resource_type: str, authority: Any, limits: Any) -> Any:
@@ -59,7 +60,8 @@ WRITE_RULES: tuple[Rule, ...] = (
     Rule("4.2", "what is changed was inside before", (writing, "judge_before", unjudged_before), WRITING),
     Rule("4.1", "what is written is inside afterwards", (writing, "judge_after", unjudged_after), WRITING),
     Rule("4.6", "each entry of a transaction is judged", (transacting, "judge_after", unjudged_after), WRITING),
-    Rule("2.5", "a write needs its own letter", (writes, "permitted", any_letter_writes), WRITING),
+    Rule("2.5", "a write needs its own letter, asked for and judged by", (writes, "LETTERS",
+    dict.fromkeys(writes.LETTERS, "cruds")), WRITING, (judging, "check", judged_by_any_letter)),
     Rule("4.1", "directories are not for the confined to write", (writes, "permitted", directories_written), WRITING),
     Rule("4.1", "the confined do not make patients", (writes, "permitted", patients_made), WRITING),
     Rule("4.3", "what is written points at nothing outside", (judging, "_require_members",
