@@ -16,16 +16,19 @@ Changes = dict[str, tuple[Version | None, Version | None]]
 
 
 class Call(NamedTuple):
-    """One write. `id` is empty where the path names none."""
+    """One write. `id` is empty where the path names none, `seen` where no version was named."""
 
     method: str
     kind: str
     id: str
+    seen: str = ""
 
     def fits(self, key: str, old: Version | None, new: Version | None) -> bool:
-        """Say whether a change is of the kind that this write is for."""
+        """Say whether a change is of the kind that this write is for, and from the version it was meant for."""
         kind, _, resource_id = key.partition("/")
         if kind != self.kind or self.id not in ("", resource_id):
+            return False
+        if self.seen and (old is None or old.etag != self.seen):
             return False
         is_new, is_gone = old is None, new is None or new.resource is None
         match self.method:
@@ -62,20 +65,24 @@ def calls_of(request: Request) -> list[Call]:
     if not request.may_write:
         return []
     if request.path.strip("/"):
-        return _calls(request.method, request.path)
+        return _calls(request.method, request.path, dict(request.headers).get("If-Match", ""))
     try:
         entries = json.loads(request.body).get("entry", [])
     except (ValueError, AttributeError):
         return []
     asked = [entry.get("request") or {} for entry in entries]
-    return [call for one in asked for call in _calls(str(one.get("method")), "/" + str(one.get("url")))]
+    return [
+        call
+        for one in asked
+        for call in _calls(str(one.get("method")), "/" + str(one.get("url")), str(one.get("ifMatch", "")))
+    ]
 
 
-def _calls(method: str, path: str) -> list[Call]:
+def _calls(method: str, path: str, seen: str) -> list[Call]:
     if "$" in path or method not in ("POST", "PUT", "PATCH", "DELETE"):
         return []  # An operation, $validate among them, changes nothing.
     kind, _, resource_id = path.partition("?")[0].lstrip("/").partition("/")
-    return [Call(method, kind, resource_id)]
+    return [Call(method, kind, resource_id, seen)]
 
 
 def criteria_of(request: Request) -> tuple[str, list[tuple[str, str]]] | None:
@@ -115,6 +122,7 @@ def require_resolved(request: Request, found: Findings, reply: Reply, changed: C
         if reply.status == 200:
             where = reply.header("Location").removeprefix(f"{PUBLIC}/").partition("/_history")[0]
             assert where in found.most, (request, where)
+            assert len(found.least) < 2, (request, "one of several", found.least)
             assert not changed, request
         assert not changed or not found.least, (request, "made although there is one", found.least)
         return

@@ -23,7 +23,10 @@ Resource = dict[str, Any]
 
 
 class Edit(NamedTuple):
-    """One write. `changes` are names in CHANGES; `pick`, `target` and `subject` are what they put there."""
+    """One write. `changes` are names in CHANGES; `pick`, `target` and `subject` are what they put there.
+
+    `seen`: the version its sender says to have seen, as an entity tag, or empty.
+    """
 
     verb: str
     where: str  # Type/id of what is written, or of what a new resource is made like
@@ -32,13 +35,15 @@ class Edit(NamedTuple):
     target: str = ""
     subject: int = 0
     criteria: str = ""
+    seen: str = ""
 
 
 class Several(NamedTuple):
-    """Some writes sent as one Bundle. Each goes by a urn that the others may refer to."""
+    """Some writes sent as one Bundle. Each goes by a name that the others may refer to, a urn as a rule."""
 
     kind: str  # batch or transaction
     edits: tuple[Edit, ...]
+    names: tuple[str, ...]
 
 
 def subjects(patient: str, world: World) -> tuple[Any, ...]:
@@ -73,6 +78,8 @@ def _plant(body: Resource, edit: Edit, world: World) -> None:
     others = [path for path in r4.elements(kind).refs if path not in (*facts.primary, *facts.secondary)]
     places = ["reference", "uri", "contained", "attachment" if "content" in r4.elements(kind).elements else "path"]
     match places[edit.pick // 4 % 4]:
+        case _ if kind == "Binary":  # It has no other place.
+            body["securityContext"] = {"reference": url}
         case "path" if others and kind != "Patient":
             _replace(body, others[edit.pick % len(others)].split("."), {"reference": url})
         case "attachment" if kind == "DocumentReference":
@@ -121,7 +128,8 @@ def _code(body: Resource, edit: Edit, world: World) -> None:
 
 
 def _note(body: Resource, edit: Edit, world: World) -> None:
-    body["extension"] = [{"url": "urn:note", "valueString": f"note {edit.pick}"}]
+    """What no rule is about."""
+    body["language"] = ("en", "de", "fr")[edit.pick % 3]
 
 
 def _identity(body: Resource, edit: Edit, world: World) -> None:
@@ -138,7 +146,7 @@ def write_of(what: Edit | Several, world: World, number: int = 0) -> Request:
     """Return the request of a write; what it writes carries the marker OWN + number."""
     if isinstance(what, Edit):
         return _single(what, world, number)
-    entry = [_entry(_single(edit, world, number), index) for index, edit in enumerate(what.edits)]
+    entry = [_entry(_single(edit, world, number), name) for edit, name in zip(what.edits, what.names, strict=False)]
     bundle = {"resourceType": "Bundle", "type": what.kind, "entry": entry}
     return Request(what.kind, "", "POST", FHIR, json.dumps(bundle).encode())
 
@@ -147,13 +155,13 @@ def _single(edit: Edit, world: World, number: int) -> Request:
     kind, body = edit.where.partition("/")[0], body_of(edit, world, number)
     where, query = f"/{edit.where}", f"/{kind}?{edit.criteria}"
     encoded = json.dumps(body).encode()
-    patch_headers = (("Content-Type", JSON_PATCH),)
+    patch_headers, seen = (("Content-Type", JSON_PATCH),), (("If-Match", edit.seen),) if edit.seen else ()
     without_id = json.dumps({name: value for name, value in body.items() if name != "id"}).encode()
     requests: dict[str, Callable[[], Request]] = {
         "create": lambda: Request("create", f"/{kind}", "POST", FHIR, encoded),
-        "update": lambda: Request("update", where, "PUT", FHIR, encoded),
-        "patch": lambda: Request("patch", where, "PATCH", patch_headers, patch_of(edit, body, world)),
-        "delete": lambda: Request("delete", where, "DELETE"),
+        "update": lambda: Request("update", where, "PUT", (*FHIR, *seen), encoded),
+        "patch": lambda: Request("patch", where, "PATCH", (*patch_headers, *seen), patch_of(edit, body, world)),
+        "delete": lambda: Request("delete", where, "DELETE", seen),
         "validate": lambda: _validation(edit, body),
         "conditional create": lambda: Request(
             "conditional create", f"/{kind}", "POST", (*FHIR, ("If-None-Exist", edit.criteria)), encoded
@@ -168,18 +176,22 @@ def _single(edit: Edit, world: World, number: int) -> Request:
 
 
 def _validation(edit: Edit, body: Resource) -> Request:
-    mode = ("create", "update", "delete")[edit.pick % 3]
+    mode = _mode(edit)
     path = f"/{body['resourceType']}/$validate" if mode == "create" else f"/{edit.where}/$validate?mode={mode}"
     parameters = [] if mode == "delete" else [{"name": "resource", "resource": body}]
     sent = {"resourceType": "Parameters", "parameter": parameters}
     return Request("validate", path, "POST", FHIR, json.dumps(sent).encode())
 
 
-def _entry(request: Request, index: int) -> Resource:
+def _mode(edit: Edit) -> str:
+    return ("create", "update", "delete")[edit.pick % 3]
+
+
+def _entry(request: Request, name: str) -> Resource:
     asked = {"method": request.method, "url": request.path[1:]}
-    condition = dict(request.headers).get("If-None-Exist")
-    if condition:
-        asked["ifNoneExist"] = condition
+    for header, member in (("If-None-Exist", "ifNoneExist"), ("If-Match", "ifMatch")):
+        if header in dict(request.headers):
+            asked[member] = dict(request.headers)[header]
     entry: Resource = {"request": asked}
     if request.method == "PATCH":
         data = base64.b64encode(request.body).decode()
@@ -187,7 +199,7 @@ def _entry(request: Request, index: int) -> Resource:
     elif request.body:
         entry["resource"] = json.loads(request.body)
     if request.method in ("POST", "PUT"):
-        entry["fullUrl"] = f"{URN}{index}"
+        entry["fullUrl"] = name
     return entry
 
 
@@ -196,7 +208,7 @@ def body_of(edit: Edit, world: World, number: int) -> Resource:
     kind, _, resource_id = edit.where.partition("/")
     body = acceptable(world.shelf.store.find_current(edit.where), kind, number)
     body["id"] = resource_id
-    if edit.verb in ("create", "conditional create"):
+    if edit.verb in ("create", "conditional create") or (edit.verb == "validate" and _mode(edit) == "create"):
         del body["id"]
         body["meta"].pop("security", None)
     if edit.verb in ("update", "patch", "validate"):
@@ -215,6 +227,8 @@ def acceptable(stored: Version | None, kind: str, number: int) -> Resource:
     for path in r4.elements(kind).refs:
         if (top := path.partition(".")[0]) not in primary and (kind, top) != ("Patient", "link"):
             body.pop(top, None)
+    if kind == "DocumentReference":
+        body.pop("content", None)
     if kind == "Binary":
         body["data"] = base64.b64encode(code.encode()).decode()
     if kind in LISTS and isinstance(body.get(LISTS[kind]), dict):

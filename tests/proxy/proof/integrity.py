@@ -1,5 +1,6 @@
 """T3: what a request changes was inside the authority before and is inside it after; everything else is untouched."""
 
+from random import Random
 from typing import NamedTuple
 
 from hypothesis import strategies as st
@@ -11,7 +12,7 @@ from tests.proxy.proof.editing import Edit, Several, write_of
 from tests.proxy.proof.generators import requests_for
 from tests.proxy.proof.running import Watch
 from tests.proxy.proof.world import Request, Shelf
-from tests.proxy.proof.writers import writes_with_tokens
+from tests.proxy.proof.writers import numbers, write_with_token
 from tests.proxy.proof.writing import Recipe, cook, lacks_writes, recipes, writers
 from tests.proxy.write_oracle import Change, objection
 
@@ -25,9 +26,10 @@ class Case(NamedTuple):
     what: Edit | Several | Recipe | Request
 
 
-_aimed = writes_with_tokens().map(lambda pair: Case(*pair))
 _blind = st.builds(Case, writers(), st.one_of(recipes(), recipes(), requests_for(("Observation", "Patient"))))
-CASES = st.one_of(_aimed, _aimed, _aimed, _blind)
+CASES = numbers.flatmap(
+    lambda number: _blind if number % 16 == 15 else st.just(Case(*write_with_token(Random(number))))
+)
 
 
 def check(watch: Watch, case: Case) -> None:

@@ -18,7 +18,7 @@ from unittest.mock import patch
 from clients.key_pairs import generate_key_pair
 from clients.models import Client, Tenant
 from clients.tenants import find_tenant
-from fhirproxy import rights, statement
+from fhirproxy import attachments, rights, statement
 from fhirproxy.messages import RawRequest
 from fhirproxy.pipeline import handle
 from fhirproxy.r4server.errors import FhirError
@@ -43,7 +43,7 @@ PREFIX = "/fhir/sandbox/r4"
 MODES = ("faithful", "leaky", "hostile")
 MARKER = re.compile(r"mRk([0-9]{6})Z")
 # What the proxy remembers of the upstream, to be forgotten when the world changes. Further caches are added here.
-CACHES = (rights._facts, statement._copies, statement._last_good)
+CACHES = (rights._facts, statement._copies, statement._last_good, attachments._indexes)
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 

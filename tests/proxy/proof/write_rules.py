@@ -1,9 +1,10 @@
 """The rules about writing, each with a way to take it away. Asked of T3 and T9 first."""
 
+from dataclasses import replace
 from typing import Any
 
-from fhirproxy import resolving, transacting, writing
-from fhirproxy.policy import compartments, judging, writes
+from fhirproxy import resolving, transacting, validating, writing
+from fhirproxy.policy import bundles, compartments, decisions, judging, writes
 from fhirproxy.policy.authority import EVERYONE, Grant
 from fhirproxy.policy.judging import Before
 from fhirproxy.searching import Sifter
@@ -14,6 +15,7 @@ from tests.proxy.proof.rule import Rule
 WRITING = ("T3", "T9")
 _permitted = writes.permitted
 _check = judging.check
+_matches = resolving._matches
 
 
 def _waved_through(unchecked: Any, letter: str, bases: Any) -> Any:
@@ -56,6 +58,27 @@ class _Credulous(Sifter):
         return _waved_through(unchecked, "s", self._bases)
 
 
+def from_any_version(plan: Any, *rest: Any, **named: Any) -> Any:
+    return judging.judge_before(replace(plan, version=""), *rest, **named)
+
+
+def shared_devices_written(unchecked: Any, plan: Any, bases: Any, known: Any) -> Any:
+    return judging.check(unchecked, plan.via, plan.letter, bases, known)
+
+
+def first_of_several(*given: Any) -> Any:
+    return _matches(*given)[:1]
+
+
+def any_name(value: Any, *_: Any) -> Any:
+    return value if isinstance(value, str) else ""
+
+
+def written_at_once(plan: Any, checked: Any) -> Any:
+    verb = {"update": "update", "delete": "delete"}.get(plan.mode, "create")
+    return decisions.write_request(verb, checked, "")
+
+
 WRITE_RULES: tuple[Rule, ...] = (
     Rule("4.2", "what is changed was inside before", (writing, "judge_before", unjudged_before), WRITING),
     Rule("4.1", "what is written is inside afterwards", (writing, "judge_after", unjudged_after), WRITING),
@@ -69,6 +92,12 @@ WRITE_RULES: tuple[Rule, ...] = (
     Rule("4.3", "a subject is a plain reference", (judging, "_require_plain_subject", without.always(None)), WRITING),
     Rule("4.3", "links between patients stay", (judging, "_require_same_links", without.always(None)), WRITING),
     Rule("4.4", "criteria find what is inside", (resolving, "Sifter", _Credulous), WRITING),
+    Rule("2.4", "what is for everybody to read is not for the confined", (judging, "check_written",
+    shared_devices_written), WRITING),
+    Rule("4.2", "a write is of the version that was seen", (writing, "judge_before", from_any_version), WRITING),
+    Rule("4.4", "of several matches none is written", (resolving, "_matches", first_of_several), WRITING),
+    Rule("4.6", "a create does not go by another's address", (bundles, "_full_url", any_name), WRITING),
+    Rule("2.6", "a validation writes nothing", (validating, "validation_request", written_at_once), WRITING),
     Rule("4.5", "labels cannot be changed", (judging, "_keep_labels", without.always(None)), WRITING,
          (judging, "_require_no_labels", without.always(None))),
 )  # fmt: skip
