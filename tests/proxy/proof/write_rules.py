@@ -16,6 +16,7 @@ WRITING = ("T3", "T9")
 _permitted = writes.permitted
 _check = judging.check
 _matches = resolving._matches
+_known_with = transacting.known_with
 
 
 def _waved_through(unchecked: Any, letter: str, bases: Any) -> Any:
@@ -70,6 +71,10 @@ def first_of_several(*given: Any) -> Any:
     return _matches(*given)[:1]
 
 
+def nothing_gone(known: Any, drafts: Any, names: Any, gone: Any) -> Any:
+    return _known_with(known, drafts, names, frozenset())
+
+
 def any_name(value: Any, *_: Any) -> Any:
     return value if isinstance(value, str) else ""
 
@@ -97,6 +102,8 @@ WRITE_RULES: tuple[Rule, ...] = (
     Rule("4.2", "a write is of the version that was seen", (writing, "judge_before", from_any_version), WRITING),
     Rule("4.4", "of several matches none is written", (resolving, "_matches", first_of_several), WRITING),
     Rule("4.6", "a create does not go by another's address", (bundles, "_full_url", any_name), WRITING),
+    Rule("4.6", "nothing hangs on what the same transaction deletes", (transacting, "known_with", nothing_gone),
+         WRITING),
     Rule("2.6", "a validation writes nothing", (validating, "validation_request", written_at_once), WRITING),
     Rule("4.5", "labels cannot be changed", (judging, "_keep_labels", without.always(None)), WRITING,
          (judging, "_require_no_labels", without.always(None))),

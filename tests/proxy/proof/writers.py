@@ -145,8 +145,23 @@ def edit(chance: Random) -> Edit:
     return aim(chance)._replace(pick=chance.randrange(60), seen=seen)
 
 
+def parting(chance: Random) -> tuple[Edit, ...]:
+    """Something deleted, and something written that points at it or hangs on it."""
+    gone = "Observation/ana-observation"
+    hanging = Edit(chance.choice(CHANGING), "Provenance/about-2", ("note",))
+    if chance.random() < 0.5:
+        gone = chance.choice(OWN_THINGS)
+        hanging = planted(chance)._replace(target=gone, pick=chance.randrange(60))
+    edits = [Edit("delete", gone), hanging]
+    chance.shuffle(edits)
+    return tuple(edits)
+
+
 def bundle(chance: Random) -> Several:
     """A batch or a transaction in which one write may not be as harmless as the others, and may refer to them."""
+    kind, names = chance.choice(("batch", "transaction", "transaction")), chance.choice((URNS, URNS, URNS, ADDRESSES))
+    if chance.random() < 0.2:
+        return Several(kind, parting(chance), names)
     aimed = edit(chance)
     while aimed.verb == "validate":  # No operation goes in a Bundle.
         aimed = edit(chance)
@@ -155,8 +170,7 @@ def bundle(chance: Random) -> Several:
     }
     edits = [*rest.values(), aimed]
     chance.shuffle(edits)
-    names = chance.choice((URNS, URNS, URNS, ADDRESSES))
-    return Several(chance.choice(("batch", "transaction", "transaction")), tuple(edits), names)
+    return Several(kind, tuple(edits), names)
 
 
 def write(chance: Random) -> Edit | Several:
