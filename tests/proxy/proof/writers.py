@@ -162,6 +162,8 @@ def bundle(chance: Random) -> Several:
     kind, names = chance.choice(("batch", "transaction", "transaction")), chance.choice((URNS, URNS, URNS, ADDRESSES))
     if chance.random() < 0.2:
         return Several(kind, parting(chance), names)
+    if names is ADDRESSES and chance.random() < 0.5:
+        return Several(kind, (harmless(chance)._replace(verb="create"),), names)
     aimed = edit(chance)
     while aimed.verb == "validate":  # No operation goes in a Bundle.
         aimed = edit(chance)
