@@ -19,6 +19,7 @@ from fhirproxy.policy.headers import Headers
 from fhirproxy.policy.judging import Before, Draft, draft, judge_after, to_look_up
 from fhirproxy.policy.outcomes import FhirRefusal
 from fhirproxy.policy.plans import Deny, Limits, ReadPlan
+from fhirproxy.policy.references import Local
 from fhirproxy.policy.shaping import Shaped, bundle_response
 from fhirproxy.policy.transactions import Names, Step, known_with, named, require_one_write_each
 from fhirproxy.policy.write_outcomes import refusal_of
@@ -122,9 +123,10 @@ class Transaction:
                 with _naming(work.index):
                     work.drafted = named(draft(work.plan, work.before, bases, exchange.known), self.names)
         drafts = [(work.entry.full_url, work.drafted) for work in works if work.drafted]
-        return [(work, self._step(work, drafts)) for work in works]
+        gone = frozenset(Local(work.plan.type, work.plan.id) for work in works if work.drafted is None)
+        return [(work, self._step(work, drafts, gone)) for work in works]
 
-    def _step(self, work: _Work, drafts: list[tuple[str, Draft]]) -> Step:
+    def _step(self, work: _Work, drafts: list[tuple[str, Draft]], gone: frozenset[Local]) -> Step:
         plan, exchange = work.plan, self.exchange
         if not isinstance(plan, WritePlan):
             raise AssertionError(plan)
@@ -140,7 +142,7 @@ class Transaction:
             learn_deeply(exchange, tuple(local for local in wanted if local not in created))
         exchange.checked += 1
         with _naming(work.index):
-            known = known_with(exchange.known, drafts, self.names)
+            known = known_with(exchange.known, drafts, self.names, gone)
             checked = judge_after(plan, work.before, work.drafted, bases, known)
         return Step(plan, checked, version, work.entry.full_url)
 

@@ -71,9 +71,12 @@ def named(drafted: Draft, names: Names) -> Draft:
     return Draft(replace(source, resource=resource), Mentions(reached, set(), mentions.is_unclear))
 
 
-def known_with(known: Known, drafts: list[tuple[str, Draft]], names: Names) -> Known:
-    """Return what is known, and beside it every resource that this transaction will create or change."""
-    together = dict(known)
+def known_with(known: Known, drafts: list[tuple[str, Draft]], names: Names, gone: frozenset[Local]) -> Known:
+    """Return what is known as this transaction will leave it: with what it creates and changes, without what is gone.
+
+    gone: what the transaction deletes. FHIR has deletes happen first, so nothing else in it can hang on them.
+    """
+    together = {**known, **{(local.type, local.id): None for local in gone}}
     for urn, drafted in drafts:
         unchecked: Unchecked = drafted.unchecked
         local = names.created.get(urn) or Local(unchecked.type, unchecked.id)

@@ -22,8 +22,8 @@ WHO_A_USER_MAY_BE = ("Patient", "Practitioner", "PractitionerRole", "RelatedPers
 # Where a constraint of a scope looks; only what is listed is used by the tests.
 PLACES: dict[str, tuple[str, ...]] = {
     "category": ("category",), "code": ("code",), "status": ("status",), "clinical-status": ("clinicalStatus",),
-    "_id": ("id",), "_tag": ("meta", "tag"), "_security": ("meta", "security"), "subject": ("subject",),
-    "encounter": ("encounter",), "date": ("effectiveDateTime",),
+    "_id": ("id",), "_tag": ("meta", "tag"), "_security": ("meta", "security"), "_profile": ("meta", "profile"),
+    "subject": ("subject",), "encounter": ("encounter",), "date": ("effectiveDateTime",),
 }  # fmt: skip
 
 Resource = dict[str, Any]
@@ -319,3 +319,7 @@ def _codes(value: Any) -> list[tuple[str, str]]:
     if "coding" in value:
         return [(one.get("system", ""), one.get("code", "")) for one in value["coding"]]
     return [(value.get("system", ""), value.get("code", ""))]
+
+
+# What the oracle of writes needs of this one.
+inside, whom, values_at, below_base = _inside, _whom, _at, _below_base

@@ -18,6 +18,7 @@ from tests.proxy.test_writes import clinician, observation, switch
 ANA = {"patient": "ana"}
 ONE = "urn:uuid:7d1f7b1e-6c0f-4b59-9d0a-4f2a4c1f0a11"
 TWO = "urn:uuid:0b0a9d1c-2f5e-4c68-8a86-2f2f0c9a1b22"
+GONE = "Observation/versioned-ana"
 AMENDED = {"op": "replace", "path": "/status", "value": "amended"}
 
 
@@ -89,6 +90,29 @@ def test_one_refusal_refuses_all(
     assert response.json()["issue"][0]["details"]["text"].startswith("Entry 1: ")
     assert restored.sent() == []
     assert not AuditRecord.objects.filter(action="create").exists()
+
+
+HANGING = [
+    # what would hang on, or point at, what the same transaction deletes                       status  rule
+    ({"resourceType": "Provenance", "target": [{"reference": GONE}]}, 403, "write.outside"),
+    ({"resourceType": "Binary", "contentType": "text/plain", "securityContext": {"reference": GONE}}, 403,
+     "write.outside"),
+    (observation(hasMember=[{"reference": GONE}]), 422, "write.reference"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("is_deleted_first", [True, False])
+@pytest.mark.parametrize(("hanging", "status", "rule"), HANGING)
+def test_nothing_hangs_on_what_the_same_transaction_deletes(
+    restored: Behind, minted: Mint, call: Caller, hanging: Any, status: int, rule: str, *, is_deleted_first: bool
+) -> None:
+    token, created = minted("patient/*.cruds", **ANA), entry("POST", hanging["resourceType"], hanging)
+    assert statuses(call.write("POST", "", token, bundle("transaction", created))) == ["201"]
+    entries = [entry("DELETE", GONE), created]
+    response = call.write("POST", "", token, bundle("transaction", *entries[:: 1 if is_deleted_first else -1]))
+    assert (response.status_code, Receipt.objects.get().rule) == (status, rule), response.content
+    assert restored.sent() == [("POST", "/r4")]  # the first, in which nothing was deleted
+    assert restored.stored(GONE)["id"] == "versioned-ana"
 
 
 def test_a_urn_is_judged_as_what_the_entry_will_be(restored: Behind, minted: Mint, call: Caller) -> None:

@@ -277,7 +277,7 @@ def fresh() -> Iterator[None]:
 def register(base_url: str, bearer: str, policy: dict[str, Any] | None = None) -> None:
     """Make the tenants, with one server behind them, and the clients every world has. `policy`: of the first tenant."""
     for slug, switches in (("sandbox", policy), ("other", None)):
-        tenant = make_tenant(slug, policy=switches or {})
+        tenant = make_tenant(slug, policy={"writes": "all"} | (switches or {}))
         set_upstream(Tenant.objects.get(pk=tenant.pk), base_url=base_url, bearer=bearer)
     _make_service("bulk-loader")
     scope = "patient/*.cruds user/*.cruds openid fhirUser launch/patient"
