@@ -95,6 +95,8 @@ def _source(client_id: str, context: RequestContext) -> Source | None:
     if not context.remote_address:
         return None
     address = ipaddress.ip_address(context.remote_address)
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped  # A socket for both kinds tells IPv4 addresses so; they are no one network.
     # Who has one IPv6 address has the 2^64 around it.
     length = 32 if address.version == 4 else 64
-    return client_id[:255], str(ipaddress.ip_network((address, length), strict=False))
+    return client_id[:255], str(ipaddress.ip_network((address.packed, length), strict=False))
