@@ -80,6 +80,7 @@ def _apps() -> list[dict[str, Any]]:
             "token_endpoint_auth_method": "none",
             "grant_types": ["authorization_code", "refresh_token"],
             "redirect_uris": [f"{base}/launcher/app/"],
+            "post_logout_redirect_uris": [f"{base}/launcher/app/"],
             "launch_urls": [f"{base}/launcher/app/launch"],
             "scope": "launch launch/patient openid fhirUser offline_access patient/*.rs user/*.rs",
         },
@@ -122,7 +123,9 @@ def _client(metadata: dict[str, Any], secrets: Path) -> SeededClient:
         register_client(metadata, operator=True, activate_at=(where,) if where else ())
     else:
         Client.objects.filter(client_id=client_id).update(
-            redirect_uris=" ".join(redirect_uris), launch_urls=" ".join(metadata.get("launch_urls", ()))
+            redirect_uris=" ".join(redirect_uris),
+            post_logout_redirect_uris=" ".join(metadata.get("post_logout_redirect_uris", ())),
+            launch_urls=" ".join(metadata.get("launch_urls", ())),
         )
     return SeededClient(client_id, key_file, redirect_uris)
 
