@@ -12,6 +12,7 @@ from django.test import Client as Browser
 
 from clients.key_pairs import KeyPair
 from clients.tenants import TenantInfo
+from smartauth.receipts import recording
 from tests.factories import ASSERTION_TYPE, claims_at, make_client, make_tenant, service, signed
 
 Post = Callable[..., HttpResponse]
@@ -29,6 +30,12 @@ class Service:
         mine = {"iss": self.client_id, "sub": self.client_id} | claims
         assertion = signed(self.pair, claims_at(datetime.now(UTC), **mine))
         return {"client_assertion_type": ASSERTION_TYPE, "client_assertion": assertion}
+
+
+@pytest.fixture(autouse=True)
+def no_flood(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the refusals of one test not count as a flood in the next: beyond it receipts are only counted."""
+    monkeypatch.setattr(recording, "_flood", recording._Flood())
 
 
 @pytest.fixture
