@@ -9,6 +9,7 @@ from pytest_django import Settings
 
 from clients.guesses import guesses
 from clients.key_pairs import KeyPair, generate_key_pair
+from smartauth import rates
 from smartauth.conf import Config
 from smartauth.marks.poller import poller
 from smartauth.sandbox import postgres
@@ -32,8 +33,9 @@ def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: N
 
 @pytest.fixture(autouse=True)
 def nobody_guessed() -> None:
-    """Forget wrong secrets of other tests: they all come from the same address."""
+    """Forget what other tests sent: they all come from the same address."""
     guesses.clear()
+    rates.forget()
 
 
 @pytest.fixture(scope="session")

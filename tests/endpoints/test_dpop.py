@@ -160,6 +160,7 @@ def test_a_service_gets_a_token_bound_to_its_key(
 @pytest.mark.requirement("EXT-06")
 @pytest.mark.usefixtures("small")
 @pytest.mark.parametrize("name", ["growth_chart", "cardio"])
+@pytest.mark.requirement("SEC-04")
 def test_an_app_gets_tokens_bound_to_its_key(
     request: pytest.FixtureRequest, browser: Browser, ask: Ask, ana: User, holder: Holder, name: str
 ) -> None:
@@ -429,6 +430,7 @@ def test_members_that_nobody_knows_are_ignored(get: Callable[..., Any], holder: 
     assert body_of(get(proof))["token_type"] == "DPoP"
 
 
+@pytest.mark.requirement("JWT-07")
 def test_a_client_assertion_is_no_proof_and_a_proof_no_assertion(
     post: Post, get: Callable[..., Any], exporter: Service, holder: Holder
 ) -> None:

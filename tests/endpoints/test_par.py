@@ -118,6 +118,7 @@ def assert_nothing_stored() -> None:
 @pytest.mark.requirement("EXT-01", "EXT-02")
 @pytest.mark.parametrize("path", [PAR, "/auth/par"])
 @pytest.mark.parametrize("name", APPS)
+@pytest.mark.requirement("HDR-05")
 def test_an_app_of_any_kind_pushes_its_request(
     request: pytest.FixtureRequest, post: Post, ec: KeyPair, name: str, path: str
 ) -> None:
@@ -254,6 +255,7 @@ def test_an_assertion_for_this_endpoint_is_good_nowhere_else(post: Post, ec: Key
     assert_refused(answer, "invalid_client", "assertion.aud", 401)
 
 
+@pytest.mark.requirement("ASYM-19")
 def test_an_assertion_is_good_for_one_push(post: Post, ec: KeyPair, atlas: App) -> None:
     params = authorize_params(atlas) | Service(KEYED, ec).credentials()
     pushed_uri(post(PAR, params))
@@ -423,6 +425,7 @@ LAB = CATEGORIES["Observation"][0]
 
 @pytest.mark.usefixtures("small")
 @pytest.mark.parametrize("name", APPS)
+@pytest.mark.requirement("AUTHZ-32")
 def test_a_pushed_request_ends_in_tokens_with_its_scopes_unchanged(
     request: pytest.FixtureRequest, post: Post, ask: Ask, ec: KeyPair, browser: Browser, ana: User, name: str
 ) -> None:
