@@ -141,11 +141,14 @@ def another_resource(scene: Scene) -> Sending:
 def invented(scene: Scene) -> Sending:
     """Answer a read of what does not exist with somebody's resource under the id that was asked for.
 
-    Not for who is who: whoever reads a Group or a RelatedPerson can only believe what it says.
+    Not for who is who, nor for what a Provenance hangs on: whoever reads that can only believe what it says.
     """
     kind, _, resource_id = scene.path.strip("/").partition("/")
     others = [version for version in scene.store.all_of(kind) if kind not in WHO_IS_WHO]
     if scene.store.find(kind, resource_id) is not None or not others or not resource_id:
+        return another_resource(scene)
+    name = f'"{kind}/{resource_id}"'.encode()
+    if any(name in version.raw for version in scene.store.all_of("Provenance")):
         return another_resource(scene)
     return scene.with_document({**(scene.rng.choice(others).resource or {}), "id": resource_id})
 

@@ -223,7 +223,6 @@ FATAL: tuple[Mistake, ...] = (
     Mistake("assertion without kid", "client_assertion", _header(kid=...)),
     Mistake("assertion with an unknown kid", "client_assertion", _header(kid="ec-0")),
     Mistake("assertion as an access token", "client_assertion", _header(typ="at+jwt")),
-    Mistake("assertion with a critical header", "client_assertion", _header(crit=["x"], x=1)),
     Mistake("assertion with a key of its own", "client_assertion", _header(jku="https://evil.example/jwks.json")),
     Mistake("assertion for somebody else", "client_assertion", _assertion(aud="https://evil.example/token")),
     Mistake("assertion for two", "client_assertion", _assertion(aud=["http://127.0.0.1:8000", "https://evil.example"])),

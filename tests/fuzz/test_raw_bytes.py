@@ -66,6 +66,6 @@ def status_of(world: World, raw: bytes) -> int | None:
             connection.sendall(raw)
             connection.shutdown(socket.SHUT_WR)
             first = connection.recv(64)
-        except (ConnectionError, TimeoutError):
+        except OSError:  # It hung up.
             return None
     return int(first.split(b" ")[1]) if first.startswith(b"HTTP/") else None
