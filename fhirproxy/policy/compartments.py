@@ -65,9 +65,14 @@ def find_unchecked(tree: object) -> Unchecked | None:
 def check(
     unchecked: Unchecked, grants: tuple[Grant, ...], letters: str, bases: Bases, known: Known = NOTHING_KNOWN
 ) -> Checked | None:
-    """Return the resource as checked when one grant with any of `letters` admits it, else None."""
+    """Return the resource as checked when one grant with any of `letters` admits it, else None.
+
+    What is shown inside a document must be visible by itself, to whoever reads it.
+    """
     # However a tenant reads compartments: what is written must be about the patient, or one could write about another.
     is_writing = any(letter in WRITING for letter in letters)
+    if not is_writing and not _shows_what_it_may(unchecked, grants, letters, bases):
+        return None
     for grant in grants:
         rules = STRICT if is_writing else grant.rules
         if any(grant.permits(letter, unchecked.type) for letter in letters) and admits(
@@ -75,6 +80,28 @@ def check(
         ):
             return Checked(unchecked.resource, unchecked.type, unchecked.id, grant, _SEAL)
     return None
+
+
+def _shows_what_it_may(unchecked: Unchecked, grants: tuple[Grant, ...], letters: str, bases: Bases) -> bool:
+    entries = unchecked.resource.get("entry") if unchecked.type == "Bundle" else None
+    for entry in entries if isinstance(entries, list) else ():
+        inside = entry.get("resource") if isinstance(entry, dict) else None
+        if inside is None:
+            continue
+        kind, name = (inside.get("resourceType"), inside.get("id")) if isinstance(inside, dict) else (None, None)
+        # One level: a document within a document is not looked through.
+        if (
+            not isinstance(inside, dict)
+            or not isinstance(kind, str)
+            or not r4.is_resource_type(kind)
+            or kind == "Bundle"
+        ):
+            return False
+        # In a document a resource need not have an id; without one it is nobody's own record.
+        found = Unchecked(inside, kind, name if isinstance(name, str) else "")
+        if check(found, grants, letters, bases) is None:
+            return False
+    return True
 
 
 def admits(grant: Grant, unchecked: Unchecked, bases: Bases, known: Known, rules: MembershipRules = STRICT) -> bool:

@@ -63,9 +63,30 @@ NOTHING_STORED = State()
 
 def allowed(token: Token, resource: Resource, letters: str, state: State = NOTHING_STORED) -> bool:
     """Say whether some scope with one of `letters` lets the token see `resource`, in strict compartment mode."""
+    if set(letters) <= set("rs") and not all(
+        _is_shown_inside(token, one, letters, state) for one in _entries(resource)
+    ):
+        return False
     if _is_own_record(token, resource, letters, state):
         return True
     return any(_one_allows(token, scope, resource, letters, state) for scope in token.scopes)
+
+
+def _entries(resource: Resource) -> list[Any]:
+    """Return the resources in a stored Bundle: each is read together with it."""
+    entries = resource.get("entry") if resource["resourceType"] == "Bundle" else None
+    listed = entries if isinstance(entries, list) else []
+    return [entry["resource"] for entry in listed if isinstance(entry, dict) and entry.get("resource") is not None]
+
+
+def _is_shown_inside(token: Token, resource: Any, letters: str, state: State) -> bool:
+    if (
+        not isinstance(resource, dict)
+        or resource.get("resourceType") not in TYPES
+        or resource["resourceType"] == "Bundle"
+    ):
+        return False
+    return allowed(token, resource, letters, state)
 
 
 def reach(token: Token, kind: str, letter: str, state: State) -> Any:

@@ -170,3 +170,32 @@ def test_nobody_else_makes_a_checked_resource() -> None:
     grant = Grant("system", "*", "rs", EVERYONE)
     with pytest.raises(TypeError, match="only the check"):
         Checked({}, "Patient", "ana", grant, object())
+
+
+def _document(*inside: dict[str, Any]) -> Any:
+    return unchecked({"resourceType": "Bundle", "entry": [{"resource": one} for one in inside]})
+
+
+NOTE = {"resourceType": "Observation", "id": "o", "subject": ANA}
+ALL_OF_IT = Grant("system", "*", "rs", EVERYONE)
+IN_DOCUMENTS: list[tuple[tuple[Grant, ...], tuple[dict[str, Any], ...], bool]] = [
+    ((ALL_OF_IT,), (NOTE,), True),
+    ((ALL_OF_IT,), ({"resourceType": "Observation", "subject": ANA},), True),  # Documents often have no ids inside.
+    ((ALL_OF_IT,), (NOTE, {"resourceType": "AuditEvent", "id": "a"}), False),
+    ((Grant("system", "*", "rs", EVERYONE, operator_types=frozenset({"AuditEvent"})),),
+     (NOTE, {"resourceType": "AuditEvent", "id": "a"}), True),
+    ((ALL_OF_IT,), ({"resourceType": "Bundle", "id": "b", "entry": []},), False),
+    ((ALL_OF_IT,), ({"resourceType": "Nothing", "id": "b"},), False),
+    ((Grant("patient", "Bundle", "r", frozenset({"ana"})),), (NOTE,), False),
+    ((Grant("patient", "Bundle", "r", frozenset({"ana"})), Grant("patient", "Observation", "r", frozenset({"ana"}))),
+     (NOTE,), True),
+    ((Grant("patient", "Bundle", "r", frozenset({"ana"})), Grant("patient", "Observation", "c", frozenset({"ana"}))),
+     (NOTE,), False),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("grants", "inside", "shown"), IN_DOCUMENTS)
+def test_what_stands_in_a_document_must_be_visible_by_itself(
+    grants: tuple[Grant, ...], inside: tuple[dict[str, Any], ...], shown: bool
+) -> None:
+    assert (check(_document(*inside), grants, "r", bases()) is not None) is shown
