@@ -23,4 +23,4 @@ def test_nobody_gets_a_failure_a_token_or_a_refusal_without_a_reason(
         require_an_answer(sent, answer)
         assert not gives_something(answer), sent
 
-    explore(requests(), check_anything, part=0.4)
+    explore(requests(), check_anything, part=0.5)

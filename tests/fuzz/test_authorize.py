@@ -99,7 +99,7 @@ def test_only_good_requests_are_kept_and_nobody_is_led_away(cast: Cast) -> None:
         assert PendingAuthorization.objects.exists() is not bool(case.wrong), (case, answer.status_code, target)
         assert not AuthorizationCode.objects.exists()
 
-    explore(CASES, check_request, part=0.2)
+    explore(CASES, check_request, part=0.25)
 
 
 def _request(cast: Cast, case: Case) -> Sent:
