@@ -46,7 +46,7 @@ def assert_ended(client: JavascriptClient, **request: str) -> None:
 @pytest.mark.requirement(
     "REFRESH-08", "REFRESH-13", "REFRESH-14", "INTRO-02", "INTRO-04", "INTRO-07", "INTRO-13", "T-50"
 )
-@pytest.mark.requirement("REVOKE-01", "REVOKE-02", "REVOKE-05", "REVOKE-08", "T-61")
+@pytest.mark.requirement("REVOKE-01", "REVOKE-02", "REVOKE-05", "REVOKE-06", "REVOKE-08", "T-61")
 @pytest.mark.parametrize(("method", "id_token_alg"), METHODS)
 def test_a_launch_from_discovery_to_revocation(
     world: World,
@@ -91,6 +91,9 @@ def test_a_launch_from_discovery_to_revocation(
     assert client.ask("userinfo")["sub"] == claims["sub"]
 
     assert checker.ask("introspect", token=refreshed["refresh_token"]) == {"active": False}
+    with pytest.raises(Refused) as refused:
+        client.ask("revoke", token=tokens["id_token"])
+    assert (refused.value.kind, refused.value.code) == ("ResponseBodyError", "unsupported_token_type")
     assert client.ask("revoke", token=refreshed["refresh_token"], hint="refresh_token") is None
     assert checker.ask("introspect", token=refreshed["access_token"]) == {"active": False}
     assert_ended(client)
@@ -160,9 +163,11 @@ def test_tokens_are_bound_to_a_key(
     tokens = client.ask("exchange", url=callback)
     assert (tokens["token_type"], tokens["patient"]) == ("dpop", "ana")
     assert AuthorizationCode.objects.filter(application__client_id=name).exclude(dpop_jkt="").count() == 1
-    refusals = [status for _, status in client.answered() if status >= 400]
-    assert refusals == ([400] if demands_nonce else [])
+    assert [status for _, status in client.answered() if status >= 400] == ([400] if demands_nonce else [])
 
+    client.ask("forget_nonces")
+    assert client.ask("userinfo")["sub"] == tokens["claims"]["sub"]
+    assert [status for _, status in client.answered()] == ([401, 200] if demands_nonce else [200])
     for _ in range(2):
         assert client.ask("userinfo")["sub"] == tokens["claims"]["sub"]
         for path in ("Patient/ana", "Observation?patient=ana&_count=2"):

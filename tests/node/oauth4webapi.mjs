@@ -34,8 +34,14 @@ await serve({
     session.as = await oauth.processDiscoveryResponse(new URL(issuer), response)
     session.client = { client_id, ...metadata }
     session.proof = await authentication(oauth, authenticate)
-    session.DPoP = bind ? oauth.DPoP(session.client, await oauth.generateKeyPair('ES256')) : undefined
+    session.keyPair = bind ? await oauth.generateKeyPair('ES256') : undefined
+    session.DPoP = bind ? oauth.DPoP(session.client, session.keyPair) : undefined
     return session.as
+  },
+
+  // Go on with the same key pair, but without any nonce of the server.
+  forget_nonces(session) {
+    session.DPoP = oauth.DPoP(session.client, session.keyPair)
   },
 
   // Return the URL to send the person to. `push`: hand the request over first (RFC 9126).

@@ -19,10 +19,14 @@ await serve({
       // Loopback speaks http. TLS would vouch for an ID token from the token endpoint, so here its signature must.
       execute: [client.allowInsecureRequests, client.enableNonRepudiationChecks],
     })
-    session.options = bind
-      ? { DPoP: client.getDPoPHandle(session.config, await client.randomDPoPKeyPair()) }
-      : {}
+    session.keyPair = bind ? await client.randomDPoPKeyPair() : undefined
+    session.options = bind ? { DPoP: client.getDPoPHandle(session.config, session.keyPair) } : {}
     return session.config.serverMetadata()
+  },
+
+  // Go on with the same key pair, but without any nonce of the server.
+  forget_nonces(session) {
+    session.options = { DPoP: client.getDPoPHandle(session.config, session.keyPair) }
   },
 
   // Return the URL to send the person to. `push`: hand the request over first (RFC 9126).
