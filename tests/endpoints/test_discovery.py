@@ -143,7 +143,8 @@ def test_every_advertised_scope_is_granted_when_asked(
     assert post(path, params).json()["scope"].split(" ") == scopes
 
 
-POSTED_TO = [name for name in CORE if name.endswith("_endpoint") and name != "authorization_endpoint"]
+FOR_BROWSERS = {"authorization_endpoint", "management_endpoint"}
+POSTED_TO = [name for name in CORE if name.endswith("_endpoint") and name not in FOR_BROWSERS]
 
 
 @pytest.mark.requirement("EXT-01")
