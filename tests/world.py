@@ -148,6 +148,7 @@ class App:
     """A registered app that people use, with what it authenticates with: a secret, an ES384 key, or nothing."""
 
     client_id: str
+    method: str  # token_endpoint_auth_method
     redirect_uri: str
     secret: str | None
     key: Key | None
@@ -170,7 +171,7 @@ def make_app(world: World) -> MakeApp:
             "scope": scope,
             **({"jwks": key_set(key)} if key else {}),
         } | metadata
-        return App(client_id, app["redirect_uris"][0], register(world, app).secret, key)
+        return App(client_id, method, app["redirect_uris"][0], register(world, app).secret, key)
 
     return make
 

@@ -1,96 +1,102 @@
-// An OpenID Connect client nobody here wrote, openid-client, driven from outside.
-//
-// Every line on standard input is a request in JSON, {"step": name, ...}; every line on standard output is its answer:
-// {"answer": ...}, or {"error": ...} with what the library said. The steps keep their state between them.
+// An OpenID Connect client nobody here wrote: openid-client. See steps.mjs for how it is driven.
 
-import { webcrypto } from 'node:crypto'
-import { createInterface } from 'node:readline'
-import { inspect } from 'node:util'
 import * as client from 'openid-client'
-
-let config
-let checks
-let redirectUri
-let tokens
-let options = {}
-
-async function authentication({ method, secret, key }) {
-  if (method === 'client_secret_basic') return client.ClientSecretBasic(secret)
-  if (method !== 'private_key_jwt') return client.None()
-  const algorithm = { name: 'ECDSA', namedCurve: key.crv }
-  return client.PrivateKeyJwt({
-    key: await webcrypto.subtle.importKey('jwk', key, algorithm, false, ['sign']),
-    kid: key.kid,
-  })
-}
+import { authentication, serve } from './steps.mjs'
 
 // A token response, with the claims that the library accepted.
 function described(response) {
   return { ...response, claims: response.claims() ?? null }
 }
 
-const STEPS = {
-  // Discover the server and return the URL to send the person to.
-  // `push`: hand the request over first (RFC 9126). `bind`: use a key pair for tokens (RFC 9449).
-  async authorize({ issuer, client_id, authenticate, redirect_uri, parameters, push, bind }) {
-    config = await client.discovery(new URL(issuer), client_id, undefined, await authentication(authenticate), {
+await serve({
+  // Read a metadata document and return it as accepted. `algorithm`: "oidc" or "oauth2" (RFC 8414).
+  // `bind`: use a key pair for tokens (RFC 9449).
+  async discover(session, { issuer, algorithm, client_id, authenticate, metadata, bind }) {
+    const proof = await authentication(client, authenticate)
+    session.config = await client.discovery(new URL(issuer), client_id, metadata, proof, {
+      algorithm,
+      [client.customFetch]: session.fetch,
       // Loopback speaks http. TLS would vouch for an ID token from the token endpoint, so here its signature must.
       execute: [client.allowInsecureRequests, client.enableNonRepudiationChecks],
     })
-    options = bind ? { DPoP: client.getDPoPHandle(config, await client.randomDPoPKeyPair()) } : {}
-    redirectUri = redirect_uri
-    checks = {
+    session.keyPair = bind ? await client.randomDPoPKeyPair() : undefined
+    session.options = bind ? { DPoP: client.getDPoPHandle(session.config, session.keyPair) } : {}
+    return session.config.serverMetadata()
+  },
+
+  // Go on with the same key pair, but without any nonce of the server.
+  forget_nonces(session) {
+    session.options = { DPoP: client.getDPoPHandle(session.config, session.keyPair) }
+  },
+
+  // Return the URL to send the person to. `push`: hand the request over first (RFC 9126).
+  async authorize(session, { redirect_uri, parameters, push }) {
+    const { config, options } = session
+    session.checks = {
       pkceCodeVerifier: client.randomPKCECodeVerifier(),
       expectedState: client.randomState(),
       expectedNonce: client.randomNonce(),
       idTokenExpected: true,
     }
-    if (parameters.max_age !== undefined) checks.maxAge = Number(parameters.max_age)
+    if (parameters.max_age !== undefined) session.checks.maxAge = Number(parameters.max_age)
     const wanted = {
       ...parameters,
-      redirect_uri: redirectUri,
-      code_challenge: await client.calculatePKCECodeChallenge(checks.pkceCodeVerifier),
+      redirect_uri,
+      code_challenge: await client.calculatePKCECodeChallenge(session.checks.pkceCodeVerifier),
       code_challenge_method: 'S256',
-      state: checks.expectedState,
-      nonce: checks.expectedNonce,
+      state: session.checks.expectedState,
+      nonce: session.checks.expectedNonce,
     }
     if (push) return (await client.buildAuthorizationUrlWithPAR(config, wanted, options)).href
-    if (bind) wanted.dpop_jkt = await options.DPoP.calculateThumbprint()
+    if (options.DPoP) wanted.dpop_jkt = await options.DPoP.calculateThumbprint()
     return client.buildAuthorizationUrl(config, wanted).href
   },
 
   // Exchange the code that the person came back with.
-  async exchange({ url }) {
-    tokens = await client.authorizationCodeGrant(config, new URL(url), checks, undefined, options)
-    return described(tokens)
+  async exchange(session, { url }) {
+    const { config, checks, options } = session
+    session.tokens = await client.authorizationCodeGrant(config, new URL(url), checks, undefined, options)
+    return described(session.tokens)
   },
 
-  userinfo() {
+  // Refresh; the steps that follow use the new tokens.
+  async refresh(session, { token, parameters }) {
+    const shown = token ?? session.tokens.refresh_token
+    const refreshed = await client.refreshTokenGrant(session.config, shown, parameters, session.options)
+    session.tokens.access_token = refreshed.access_token
+    if (refreshed.refresh_token) session.tokens.refresh_token = refreshed.refresh_token
+    return described(refreshed)
+  },
+
+  async client_credentials(session, { parameters }) {
+    session.tokens = await client.clientCredentialsGrant(session.config, parameters, session.options)
+    return session.tokens
+  },
+
+  grant({ config, options }, { grant_type, parameters }) {
+    return client.genericGrantRequest(config, grant_type, parameters, options)
+  },
+
+  userinfo({ config, tokens, options }) {
     return client.fetchUserInfo(config, tokens.access_token, tokens.claims().sub, options)
   },
 
-  async read({ url }) {
-    const args = [config, tokens.access_token, new URL(url), 'GET', undefined, undefined, options]
+  async read({ config, tokens, options }, { url, token }) {
+    const args = [config, token ?? tokens.access_token, new URL(url), 'GET', undefined, undefined, options]
     const response = await client.fetchProtectedResource(...args)
     return { status: response.status, body: await response.json() }
   },
 
-  // Refresh; the steps that follow use the new tokens.
-  async refresh() {
-    const refreshed = await client.refreshTokenGrant(config, tokens.refresh_token, undefined, options)
-    tokens.access_token = refreshed.access_token
-    if (refreshed.refresh_token) tokens.refresh_token = refreshed.refresh_token
-    return described(refreshed)
+  introspect({ config }, { token }) {
+    return client.tokenIntrospection(config, token)
   },
-}
 
-for await (const line of createInterface({ input: process.stdin })) {
-  const { step, ...request } = JSON.parse(line)
-  let outcome
-  try {
-    outcome = { answer: await STEPS[step](request) }
-  } catch (error) {
-    outcome = { error: { code: error.error ?? error.code ?? error.name, said: inspect(error, { depth: 4 }) } }
-  }
-  console.log(JSON.stringify(outcome))
-}
+  revoke({ config }, { token, hint }) {
+    return client.tokenRevocation(config, token, hint ? { token_type_hint: hint } : {})
+  },
+
+  end_session({ config, tokens }, { post_logout_redirect_uri, state }) {
+    const hint = tokens.id_token
+    return client.buildEndSessionUrl(config, { post_logout_redirect_uri, id_token_hint: hint, state }).href
+  },
+})
