@@ -1,6 +1,9 @@
 """What may be published as a brand, and what may not.  SMART 2.2 brands, "Brand Information"; FHIR R4 datatypes."""
 
 import base64
+import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -100,6 +103,14 @@ def test_it_is_refused_in_one_sentence(members: Json, because: str) -> None:
 def test_what_the_profile_requires_is_not_left_out(member: str) -> None:
     with pytest.raises(ValueError, match=member):
         read({name: value for name, value in LEAST.items() if name != member})
+
+
+def test_the_example_of_the_guide_is_taken_and_every_member_explained() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "publish-a-brand.md").read_text()
+    example = re.search(r"```json\n(.*?)```", page, re.DOTALL)
+    assert example is not None
+    assert read(json.loads(example[1])).identifier.value == "https://north.example.org"
+    assert {name for name in BrandDetails.__struct_fields__ if f"`{name}`" not in page} == set()
 
 
 @pytest.mark.parametrize("members", [None, [], "North", 1])
