@@ -11,8 +11,8 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
 from clients import lookalikes, switch_fields
-from clients.admin_forms import ActivationForm, ClientForm, TenantForm
-from clients.models import WITH_SECRET, Activation, AssertionId, Client, KeySet, Tenant
+from clients.admin_forms import ActivationForm, BrandForm, ClientForm, TenantForm
+from clients.models import WITH_SECRET, Activation, AssertionId, Brand, Client, KeySet, Tenant
 from clients.tenants import parse_policy
 from clients.traced_admin import TracedAdmin, leave_trace
 from smartauth.digests import digest, new_secret
@@ -205,6 +205,32 @@ class TenantAdmin(TracedAdmin):
             return ", ".join(parse_policy(tenant.policy).weakened)
         except ValueError as why:
             return f"not a policy: {why}"
+
+
+@admin.register(Brand)
+class BrandAdmin(TracedAdmin):
+    """How tenants present themselves. A brand is withdrawn here, and goes for good with its tenant only."""
+
+    form = BrandForm
+    list_display = ("tenant", "brand_name", "is_published", "changed_at")
+    list_filter = ("is_published",)
+    list_select_related = ("tenant",)
+    search_fields = ("tenant__slug", "details__name")
+    ordering = ("tenant__slug",)
+    readonly_fields = ("changed_at",)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Brand | None = None) -> tuple[str, ...]:
+        return (*self.readonly_fields, *(("tenant",) if obj else ()))
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        # The site asks here too before it deletes a tenant, whose brand goes along with it.
+        match = request.resolver_match
+        here = match is None or (match.url_name or "").startswith("clients_brand")
+        return not here and super().has_delete_permission(request, obj)
+
+    @admin.display(description="name")
+    def brand_name(self, brand: Brand) -> str:
+        return str(brand.details.get("name", ""))
 
 
 @admin.register(Activation)

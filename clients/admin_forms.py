@@ -6,8 +6,10 @@ from django import forms
 from django.core.exceptions import ValidationError
 
 from clients import switch_fields
+from clients.brand_details import stored
+from clients.brands import read_brand
 from clients.metadata import GRANT_TYPES, ClientMetadata, InvalidClientMetadata
-from clients.models import Activation, AuthMethod, Client, Tenant
+from clients.models import Activation, AuthMethod, Brand, Client, Tenant
 from clients.registration import SAME_NAME, URL_LISTS, new_client_id
 from smartauth import slugs
 from smartauth.errors import InvalidScope
@@ -107,6 +109,21 @@ class ActivationForm(forms.ModelForm):
             except InvalidScope as error:
                 raise ValidationError(f"{scope}: {error.refusal.reason}.") from error
         return text
+
+
+class BrandForm(forms.ModelForm):
+    """What is published has no field for each member, since most are lists; what is wrong is named by its place."""
+
+    class Meta:
+        model = Brand
+        fields = ("tenant", "is_published", "details")
+        widgets = {"details": forms.Textarea(attrs={"rows": 40, "cols": 100, "spellcheck": "false"})}
+
+    def clean_details(self) -> dict[str, object]:
+        try:
+            return stored(read_brand(self.cleaned_data["details"]))
+        except ValueError as why:
+            raise ValidationError(f"{why}.") from why
 
 
 class _TenantForm(forms.ModelForm):

@@ -1,4 +1,4 @@
-"""The registry's rows: clients, tenants, where a client is active, key sets of clients, and spent assertion ids."""
+"""The registry's rows: clients, tenants, their brands, activations, key sets of clients, and spent assertion ids."""
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -152,6 +152,21 @@ class Tenant(models.Model):
 
     def __str__(self) -> str:
         return self.slug
+
+
+class Brand(models.Model):
+    """How a tenant presents itself to everybody; `brand_details.py` says what may be in `details`.
+
+    A brand is withdrawn, not deleted: a list without it must still know when it went.
+    """
+
+    tenant = models.OneToOneField(Tenant, on_delete=models.CASCADE, related_name="brand")
+    details = models.JSONField(help_text="What is published, as a JSON object")
+    is_published = models.BooleanField(default=True, help_text="Everybody may read it while the tenant is active")
+    changed_at = models.DateTimeField(auto_now=True)
+
+    def __str__(self) -> str:
+        return f"brand of {self.tenant_id}"
 
 
 class Activation(models.Model):

@@ -13,12 +13,12 @@ from django.db.models import Model, QuerySet
 from django.forms import BaseModelFormSet, ModelForm
 from django.http import HttpRequest
 
-from clients.models import Activation, Client, KeySet, Tenant
+from clients.models import Activation, Brand, Client, KeySet, Tenant
 from smartauth.audit.recording import AuditEvent, record_now
 from smartauth.context import context_of
 
 # States whose new value is worth recording. Of every other field a record holds the name only.
-STATES = ("status", "is_active", "is_operator_verified")
+STATES = ("status", "is_active", "is_operator_verified", "is_published")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,8 @@ def subject_of(row: Model) -> Subject:
             return Subject("client", client_id=row.client_id)
         case Tenant():
             return Subject("tenant", tenant=row.slug)
+        case Brand():
+            return Subject("brand", tenant=row.tenant.slug)
         case Activation():
             return Subject("activation", client_id=row.client.client_id, tenant=row.tenant.slug)
         case KeySet():

@@ -56,6 +56,16 @@ def style(digest: str) -> str:
     return f"{config().base_url}/style/{digest}.json"
 
 
+def brands(tenant: str | None) -> str:
+    """Return where the brand bundle of a tenant is, or for None the one of all tenants (SMART 2.2 brands)."""
+    return f"{config().base_url}/brands{f'/{tenant}' if tenant else ''}.json"
+
+
+def brand_root() -> str:
+    """Return the URL below which entries of brand bundles have their identity; nothing is served there."""
+    return f"{config().base_url}/brands"
+
+
 def advertised(tenant: str) -> dict[str, str]:
     """Return the OAuth endpoints of a tenant that exist, by the name discovery documents give them (RFC 8414 §2)."""
     return {

@@ -77,7 +77,9 @@ def oauth_json(
     return decorate
 
 
-def public_json(*, endpoint: str) -> Callable[[Callable[..., Json]], Callable[..., HttpResponse]]:
+def public_json(
+    *, endpoint: str, content_type: str = "application/json"
+) -> Callable[[Callable[..., Json]], Callable[..., HttpResponse]]:
     """Make a view of a function that returns a public document: readable from any origin, shortly cached, with ETag.
 
     Raises what the function raises as an error answer (a document that does not exist is NotFound).
@@ -94,7 +96,7 @@ def public_json(*, endpoint: str) -> Callable[[Callable[..., Json]], Callable[..
                 response = (
                     _empty(204)
                     if request.method == "OPTIONS"
-                    else _cacheable(request, json_response(view(request, *args, **kwargs)))
+                    else _cacheable(request, json_response(view(request, *args, **kwargs), content_type=content_type))
                 )
             except OAuthError as error:
                 response = private(error_response(request, error))
@@ -110,9 +112,9 @@ def public_json(*, endpoint: str) -> Callable[[Callable[..., Json]], Callable[..
     return decorate
 
 
-def json_response(body: Json, status: int = 200) -> HttpResponse:
+def json_response(body: Json, status: int = 200, *, content_type: str = "application/json") -> HttpResponse:
     """Return `body` as JSON, whatever the request's Accept says (SMART 2.2 conformance)."""
-    return HttpResponse(msgspec.json.encode(body), status=status, content_type="application/json")
+    return HttpResponse(msgspec.json.encode(body), status=status, content_type=content_type)
 
 
 def error_response(request: HttpRequest, error: OAuthError) -> HttpResponse:

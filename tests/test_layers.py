@@ -66,7 +66,7 @@ LAYERS = {
         ("wellknown",),
         (
             *("wellknown", *GROUND, "smartauth.keys"),
-            *("clients.tenants", "clients.authentication"),
+            *("clients.tenants", "clients.brands", "clients.brand_details", "clients.authentication"),
         ),
         ("fhirproxy",),
     ),

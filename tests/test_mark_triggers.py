@@ -8,7 +8,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from clients.models import Activation, Client, KeySet, Tenant
+from clients.models import Activation, Brand, Client, KeySet, Tenant
 from fhirproxy.models import Upstream
 from smartauth import keys
 from smartauth.marks.models import Mark
@@ -35,6 +35,7 @@ def rows() -> dict[str, Any]:
         "client": client,
         "user": user,
         "authorization": authorization,
+        "brand": Brand.objects.create(tenant=tenant, details={}),
         "activation": Activation.objects.create(client=client, tenant=tenant),
         "upstream": Upstream.objects.create(tenant=tenant, base_url="http://127.0.0.1:1/r4"),
         "token": AccessToken.objects.create(
@@ -71,6 +72,9 @@ CHANGES = [
     (lambda rows: make_tenant("south"), {"tenant:south"}),
     (update("upstream", base_url="http://127.0.0.1:2/r4"), {"tenant:north"}),
     (delete("upstream"), {"tenant:north"}),
+    (update("brand", is_published=False), {"tenant:north"}),
+    (by_hand("UPDATE clients_brand SET is_published = false"), {"tenant:north"}),
+    (delete("brand"), {"tenant:north"}),
     (update("client", status=Client.Status.SUSPENDED), {"client:growth-chart"}),
     (update("activation", is_active=False), {"client:growth-chart"}),
     (delete("activation"), {"client:growth-chart"}),

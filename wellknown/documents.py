@@ -4,7 +4,7 @@ Source: SMART 2.2 conformance, "Metadata"; OIDC Discovery §3; RFC 8414 §2; RFC
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from smartauth.policy import advertising
@@ -26,12 +26,21 @@ class Facts:
     scopes: tuple[str, ...] = ()
     claims: tuple[str, ...] = ()  # in ID tokens
     capabilities: tuple[str, ...] = ()
+    brand_bundle: str = ""  # absolute URL
+    brand_identifier: Mapping[str, str] = field(default_factory=dict)  # `value`, and `system` where it has one
     callback_iss: bool = False  # RFC 9207 `iss` on the callback
 
 
 def smart_configuration(facts: Facts) -> dict[str, Any]:
     """Return the members of `.well-known/smart-configuration`, empty ones left out."""
-    return _present({**_common(facts), "capabilities": facts.capabilities})
+    return _present(
+        {
+            **_common(facts),
+            "user_access_brand_bundle": facts.brand_bundle,
+            "user_access_brand_identifier": facts.brand_identifier,
+            "capabilities": facts.capabilities,
+        }
+    )
 
 
 def authorization_server(facts: Facts) -> dict[str, Any]:

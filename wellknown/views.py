@@ -1,17 +1,19 @@
 """The public documents, computed from what exists."""
 
+from dataclasses import replace
 from typing import Any
 
 from django.http import HttpRequest
 from django.utils import timezone
 
+from clients.brands import find_brand, list_brands
 from clients.tenants import TenantInfo, find_default_tenant, find_tenant
 from smartauth import endpoints, keys, styling
 from smartauth.conf import config
 from smartauth.errors import NotFound, Refusal
 from smartauth.policy import advertising
 from smartauth.responses import public_json
-from wellknown import documents
+from wellknown import brand_bundle, documents
 
 
 @public_json(endpoint="smart-configuration")
@@ -20,7 +22,12 @@ def smart_configuration(request: HttpRequest, tenant: str | None = None) -> dict
 
     Source: SMART 2.2 conformance, "Using .well-known".
     """
-    return documents.smart_configuration(_facts(_require_tenant(tenant)))
+    found = _require_tenant(tenant)
+    facts = _facts(found)
+    if brand := find_brand(found):
+        named = brand_bundle.identifier(brand.details.identifier)
+        facts = replace(facts, brand_bundle=endpoints.brands(found.slug), brand_identifier=named)
+    return documents.smart_configuration(facts)
 
 
 @public_json(endpoint="openid-configuration")
@@ -66,6 +73,23 @@ def style(request: HttpRequest, digest: str) -> dict[str, Any]:
     if digest != styling.style_digest():
         raise NotFound(Refusal("style.unknown", "there is no such style, or no longer", seen=digest))
     return styling.STYLE
+
+
+@public_json(endpoint="brands", content_type="application/fhir+json")
+def brands(request: HttpRequest, tenant: str | None = None) -> dict[str, Any]:
+    """The brand bundle of a tenant, or the list of all: who is here, and at which FHIR bases.
+
+    A tenant's own holds nobody else's brands, as SMART wants of the one that smart-configuration names.
+    Source: SMART 2.2 brands; 45 CFR §170.404(b)(2) for the list.
+    """
+    root = endpoints.brand_root()
+    if tenant is None:
+        found = list_brands()
+        if found is not None:
+            return brand_bundle.bundle(found.brands, changed_at=found.changed_at, identity="brands", root=root)
+    elif (brand := find_brand(_require_tenant(tenant))) is not None:
+        return brand_bundle.bundle([brand], changed_at=brand.changed_at, identity=tenant, root=root)
+    raise NotFound(Refusal("brands.none", "no brand is published here", fix="Publish one in the administration."))
 
 
 def _require_tenant(slug: str | None) -> TenantInfo:

@@ -16,7 +16,9 @@ ALL = (*EDIT, "delete")
 # role: app label → (model → what may be done)
 ROLES: dict[str, dict[str, dict[str, tuple[str, ...]]]] = {
     "Registry": {
-        "clients": {"client": EDIT, "tenant": EDIT, "activation": ALL, "keyset": END, "assertionid": LOOK},
+        "clients": {
+            "client": EDIT, "tenant": EDIT, "brand": EDIT, "activation": ALL, "keyset": END, "assertionid": LOOK,
+        },
         "fhirproxy": {"upstream": EDIT},
     },
     "Keys": {"smartauth": {"signingkey": ("view", "change")}},

@@ -11,6 +11,7 @@ from django.db import transaction
 from django.utils import timezone
 from joserfc.jwk import ECKey, KeySet
 
+from clients.brands import read_brand, set_brand
 from clients.models import Client, Tenant
 from clients.registration import register_client
 from clients.tenants import find_tenant
@@ -66,9 +67,30 @@ def seed(*, upstream_url: str, upstream_bearer: str) -> Seeded:
         if not tenant.name:
             Tenant.objects.filter(pk=tenant.pk).update(name="Sandbox hospital")
         set_upstream(tenant, base_url=upstream_url, bearer=upstream_bearer)
+        set_brand(tenant, read_brand(_brand()))
         users = tuple(_user(tenant, name, reference, secrets) for name, reference in PEOPLE.items())
     keys.make_missing(timezone.now())  # So that no newcomer waits for an RSA key.
     return Seeded(users, tuple(_client(metadata, secrets) for metadata in _apps()))
+
+
+def _brand() -> dict[str, Any]:
+    base = config().base_url
+    return {
+        "name": "Sandbox hospital",
+        "website": "https://www.hospital.example.org",
+        "aliases": ["Hospital of the synthetic"],
+        "categories": ["prov"],
+        "addresses": [{"line": ["1 Example Street"], "city": "Springfield", "state": "IL", "country": "US"}],
+        "logo": f"{base}/static/icon.svg",
+        "portals": [
+            {
+                "name": "Sandbox portal",
+                "description": "Everybody here is synthetic. Sign in as ana or ben.",
+                "url": f"{base}/account/apps",
+            }
+        ],
+        "contacts": [base],
+    }
 
 
 def _apps() -> list[dict[str, Any]]:

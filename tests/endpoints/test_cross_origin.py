@@ -18,6 +18,7 @@ from clients.origins import may_read, origins_from
 from clients.tenants import TenantInfo
 from smartauth import rates, styling
 from tests.conftest import Configure
+from tests.endpoints.brands import publish
 from tests.endpoints.conftest import Post
 from tests.factories import make_client, phone_app
 
@@ -252,13 +253,14 @@ def test_pages_and_introspection_are_read_by_no_other_page(app: None, path: str)
 PUBLIC = [
     *("/fhir/sandbox/r4/.well-known/smart-configuration", "/.well-known/smart-configuration"),
     *("/.well-known/openid-configuration", "/.well-known/oauth-authorization-server", "/.well-known/jwks.json"),
-    *("/fhir/sandbox/r4/metadata", "STYLE"),
+    *("/fhir/sandbox/r4/metadata", "STYLE", "/brands/sandbox.json"),
 ]
 
 
-@pytest.mark.requirement("CORS-01", "CORS-02", "CORS-08", "T-47")
+@pytest.mark.requirement("CORS-01", "CORS-02", "CORS-08", "CORS-11", "BRAND-03", "T-47")
 @pytest.mark.parametrize("path", PUBLIC)
 def test_public_documents_are_read_by_every_page_whoever_asks(app: None, path: str) -> None:
+    publish("sandbox")
     path = styling.smart_style_url().removeprefix("http://127.0.0.1:8000") if path == "STYLE" else path
     for origin in ({}, {"Origin": "https://evil.example"}, {"Origin": "null"}):
         for method, status in (("GET", 200), ("HEAD", 200), ("OPTIONS", 204)):

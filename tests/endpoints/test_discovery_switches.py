@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from clients.models import Tenant
+from clients.models import Brand, Tenant
 from clients.tenants import TenantInfo
 from smartauth.conf import Config
 from smartauth.policy import advertising
 from tests.conftest import Configure
+from tests.endpoints.brands import publish
 
 FHIR = "/fhir/sandbox/r4"
 PATHS = {
@@ -30,6 +31,8 @@ SIGNING = tuple(
     f"{name}_endpoint_auth_signing_alg_values_supported" for name in ("token", "introspection", "revocation")
 )
 METHODS = tuple(f"{name}_endpoint_auth_methods_supported" for name in ("token", "introspection", "revocation"))
+
+BRANDS = ("user_access_brand_bundle", "user_access_brand_identifier")
 
 Documents = dict[str, dict[str, Any]]
 
@@ -151,6 +154,7 @@ def test_no_other_setting_changes_a_document(
 
 @pytest.mark.requirement("DISC-04", "DISC-11", "META-01", "META-07", "HDR-10")
 def test_every_url_is_below_the_configured_base(client: Any, tenant: TenantInfo, configure: Configure) -> None:
+    publish("sandbox")
     before = documents(client)
     configure(base_url="https://auth.example.org")
     after = documents(client)
@@ -185,9 +189,10 @@ def test_a_tenant_that_is_closed_has_no_documents(client: Any, tenant: TenantInf
 
 @pytest.mark.requirement("META-01", "META-06", "META-07", "T-46")
 def test_the_documents_agree_wherever_they_speak_of_the_same(client: Any, tenant: TenantInfo) -> None:
+    publish("sandbox")
     told = documents(client)
     # A public client's way is no authentication method to SMART.
-    differs = {"token_endpoint_auth_methods_supported", "capabilities"}
+    differs = {"token_endpoint_auth_methods_supported", "capabilities", *BRANDS}
     for member in set(told["smart"]) - differs:
         assert told["openid"][member] == told["oauth"][member] == told["smart"][member], member
     assert told["root"] == told["smart"]
@@ -239,14 +244,24 @@ def test_capabilities_are_words_of_smart_and_make_whole_sets(client: Any, tenant
     assert all(one <= listed for one in SETS)
 
 
-@pytest.mark.requirement("DISC-16", "DISC-19", "DISC-20", "META-03")
+@pytest.mark.requirement("DISC-16", "DISC-20", "META-03")
 def test_what_is_not_built_is_not_told(client: Any, tenant: TenantInfo) -> None:
     told = documents(client)
-    absent = {"registration_endpoint", "user_access_brand_bundle", "associated_endpoints", "smart_app_state_endpoint"}
+    absent = {"registration_endpoint", "associated_endpoints", "smart_app_state_endpoint"}
     for document in told.values():
         assert absent.isdisjoint(document)
     assert "launch-ehr" not in told["smart"]["capabilities"]
     assert {"launch", "launch/encounter"}.isdisjoint(told["smart"]["scopes_supported"])
+
+
+@pytest.mark.requirement("DISC-19", "BRAND-01")
+def test_a_brand_is_told_of_where_smart_looks_for_it_while_it_is_published(client: Any, tenant: TenantInfo) -> None:
+    before = documents(client)
+    assert not any("brand" in member for told in before.values() for member in told)
+    brand = publish("sandbox")
+    assert changes(before, documents(client)) == dict.fromkeys(BRANDS, frozenset({"smart", "root"}))
+    Brand.objects.filter(pk=brand.pk).update(is_published=False)
+    assert documents(client) == before
 
 
 # US Core 6.1 and later, "SMART on FHIR obligations and capabilities": what a server lists that supports all of them.

@@ -31,6 +31,7 @@ from tests.endpoints.app_launch import (
     make_app,
     small,
 )
+from tests.endpoints.brands import FULL, publish
 from tests.endpoints.conftest import Post, Service
 from tests.endpoints.test_introspect import INTROSPECT, auditor
 from tests.endpoints.test_token_authorization_code import (
@@ -465,6 +466,18 @@ def test_every_endpoint_is_where_it_is_said_to_be(client: Any, tenant: TenantInf
         kind = "application/x-www-form-urlencoded"
         answer = client.generic(method, urlsplit(found[member]).path, "token=x" * (method == "POST"), kind)
         assert answer.status_code in expected, (member, answer.status_code)
+
+
+@pytest.mark.requirement("DISC-19", "BRAND-01", "BRAND-09")
+def test_the_brand_is_where_it_is_said_to_be_and_known_by_that_name_alone(client: Any, tenant: TenantInfo) -> None:
+    publish("sandbox", FULL)
+    told = client.get(DOCUMENTS["smart"]).json()
+    answer = client.get(urlsplit(told["user_access_brand_bundle"]).path)
+    assert (answer.status_code, answer.json()["resourceType"]) == (200, "Bundle")
+    organizations = [one["resource"] for one in answer.json()["entry"] if "telecom" in one["resource"]]
+    assert len(organizations) == 3
+    (mine,) = [one for one in organizations if told["user_access_brand_identifier"] in one["identifier"]]
+    assert mine["name"] == FULL["name"]
 
 
 @pytest.mark.requirement("DISC-11", "T-42")

@@ -11,6 +11,7 @@ from django.test import Client as Browser
 
 from clients.tenants import TenantInfo
 from smartauth import styling
+from tests.endpoints.brands import publish
 from tests.factories import make_client, phone_app
 
 APP = "https://app.example.org"
@@ -41,6 +42,8 @@ ENDPOINTS = [
             "/.well-known/jwks.json",
             "/fhir/sandbox/r4/metadata",
             "STYLE",
+            "/brands/sandbox.json",
+            "/brands.json",
         )
     ),
     *(
@@ -59,6 +62,7 @@ ENDPOINTS = [
 
 @pytest.fixture(autouse=True)
 def app(tenant: TenantInfo) -> None:
+    publish("sandbox")
     make_client(phone_app(redirect_uris=[f"{APP}/callback"]), activate_at=(tenant,))
 
 

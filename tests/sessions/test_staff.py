@@ -139,7 +139,14 @@ class TestSecondFactor:
 
 
 ENDS = {
-    "Registry": {"clients_client", "clients_tenant", "clients_activation", "clients_keyset", "clients_assertionid"}
+    "Registry": {
+        "clients_client",
+        "clients_tenant",
+        "clients_activation",
+        "clients_keyset",
+        "clients_assertionid",
+        "clients_brand",
+    }
     | {"fhirproxy_upstream"},
     "Keys": {"smartauth_signingkey"},
     "People": {"auth_user", "people_user", "mfa_authenticator"},

@@ -9,6 +9,8 @@ import msgspec
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
+from clients.brand_details import BrandDetails
+from clients.brands import read_brand, set_brand
 from clients.models import Tenant
 from clients.switches import MEANINGS, stored
 from clients.tenants import parse_policy
@@ -29,15 +31,25 @@ class Command(BaseCommand):
         parser.add_argument(
             "--policy", type=Path, metavar="FILE", help="policy switches as a JSON object, and file_hosts"
         )
+        parser.add_argument("--brand", type=Path, metavar="FILE", help="how it presents itself, as a JSON object")
 
     def handle(
-        self, *, slug: str, upstream: str, upstream_bearer_file: Path | None, name: str, policy: Path | None, **_: Any
+        self,
+        *,
+        slug: str,
+        upstream: str,
+        upstream_bearer_file: Path | None,
+        name: str,
+        policy: Path | None,
+        brand: Path | None,
+        **_: Any,
     ) -> None:
         if slugs.TENANT_SLUG.fullmatch(slug) is None:
             raise CommandError("A slug is 1 to 32 lower-case letters, digits and hyphens, and begins with no hyphen.")
         if slug in slugs.RESERVED_SLUGS:
             raise CommandError(f"The slug {slug} is reserved.")
         switches, file_hosts = _policy(policy)
+        details = _brand(brand)
         bearer = _read(upstream_bearer_file).strip() if upstream_bearer_file else ""
         if upstream_bearer_file and not bearer:
             raise CommandError(f"{upstream_bearer_file} is empty.")
@@ -49,6 +61,8 @@ class Command(BaseCommand):
                 stored = set_upstream(tenant, base_url=upstream, bearer=bearer, file_hosts=file_hosts)
             except UnusableUpstream as why:
                 raise CommandError(str(why)) from None
+            if details is not None:
+                set_brand(tenant, details)
         described = {"slug": slug, "fhir_base": endpoints.fhir_base(slug), "upstream": stored.base_url}
         self.stdout.write(json.dumps(described, indent=2))
         for name in parse_policy(switches).weakened:
@@ -65,6 +79,15 @@ def _policy(path: Path | None) -> tuple[dict[str, Any], tuple[str, ...]]:
         return stored(parse_policy(switches)), msgspec.convert(hosts, tuple[str, ...])
     except ValueError as why:
         raise CommandError(f"{path} is not a policy: {why}.") from None
+
+
+def _brand(path: Path | None) -> BrandDetails | None:
+    if path is None:
+        return None
+    try:
+        return read_brand(json.loads(_read(path)))
+    except ValueError as why:
+        raise CommandError(f"{path} is not a brand: {why}.") from None
 
 
 def _read(path: Path) -> str:
