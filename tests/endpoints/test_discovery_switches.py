@@ -38,6 +38,8 @@ Documents = dict[str, dict[str, Any]]
 
 # setting                members that change, by document                       from            to
 SWITCHES: list[tuple[str, dict[str, frozenset[str]], Any, Any]] = [
+    ("dpop_algorithms", {"dpop_signing_alg_values_supported": DISCOVERY}, ("ES256", "RS256"), ("ES256",)),
+    ("dpop_algorithms", {"dpop_signing_alg_values_supported": DISCOVERY}, ("ES256",), ()),
     (
         "callback_iss",
         {"authorization_response_iss_parameter_supported": OPENID},
@@ -134,8 +136,10 @@ def _another(value: Any) -> Any:
             return value | {"other.example"}
         case tuple():
             return (*value, "other")
-        case "jwt" | "buffered" | "before":
-            return {"jwt": "opaque", "buffered": "before", "before": "buffered"}[value]
+        case None:
+            return timedelta(days=1)
+        case "jwt" | "buffered" | "before" | "optional":
+            return {"jwt": "opaque", "buffered": "before", "before": "buffered", "optional": "required"}[value]
     raise AssertionError(f"switch {value!r} to something else here")
 
 

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from django.test import Client as Browser
+from joserfc.jwk import ECKey, RSAKey
 
 from clients.key_pairs import KeyPair, generate_key_pair
 from clients.metadata import InvalidClientMetadata
@@ -19,6 +20,7 @@ from clients.tenants import TenantInfo
 from smartauth.people.models import User
 from smartauth.policy import advertising
 from tests.endpoints.app_launch import (
+    FHIR_BASE,
     App,
     _small,
     ana,
@@ -46,6 +48,7 @@ from tests.endpoints.test_token_authorization_code import (
 )
 from tests.endpoints.test_token_refresh_token import Refresh, Start, refresh, start
 from tests.factories import make_client, phone_app, service, web_app
+from tests.proofs import Holder
 from tests.proxy.conftest import Caller, call
 
 __all__ = [
@@ -248,6 +251,26 @@ def _signs(alg: str, path: str) -> Callable[[Here], bool]:
     return works
 
 
+def _binds(alg: str) -> Callable[[Here], bool]:
+    """Say whether a service gets a token bound to the key of a proof of this algorithm, and reads with it."""
+
+    def works(here: Here) -> bool:
+        key = ECKey.generate_key("P-256" if alg == "ES256" else "P-384") if alg[0] == "E" else RSAKey.generate_key(2048)
+        holder = Holder(key, alg)
+        metadata = service(client_id="binds", jwks={"keys": [here.ec.public_jwk]}, dpop_bound_access_tokens=True)
+        make_client(metadata | {"scope": SYSTEM}, activate_at=(here.tenant,))
+        params = {"grant_type": "client_credentials", "scope": SYSTEM, **Service("binds", here.ec).credentials()}
+        body = here.post(TOKEN, params, DPoP=holder.proof()).json()
+        if body.get("token_type") != "DPoP":
+            return False
+        token = body["access_token"]
+        proof = holder.proof("GET", f"{FHIR_BASE}/Patient/ana", token)
+        answer = here.call("/Patient/ana", HTTP_AUTHORIZATION=f"DPoP {token}", HTTP_DPOP=proof)
+        return answer.status_code == 200
+
+    return works
+
+
 def _unsigned(here: Here) -> bool:
     """Say whether an assertion counts that nobody signed."""
     head, _, _ = here.bulk_loader.credentials()["client_assertion"].rpartition(".")
@@ -332,6 +355,7 @@ def _reads_with(scope: str) -> Callable[[Here], bool]:
 
 METHODS = "_endpoint_auth_methods_supported"
 ALGORITHMS = "_endpoint_auth_signing_alg_values_supported"
+SIGNING = "_signing_alg_values_supported"
 ASSERTED = ("RS384", "ES384", "RS256", "ES256", "PS256", "PS384")
 # member, value: what shows that it works. A value that no document names must be seen to be refused.
 PROOFS: dict[tuple[str, str], Callable[[Here], bool]] = {
@@ -363,6 +387,7 @@ PROOFS: dict[tuple[str, str], Callable[[Here], bool]] = {
     **{("revocation" + ALGORITHMS, alg): _signs(alg, REVOKE) for alg in ASSERTED},
     **{("introspection" + ALGORITHMS, alg): _signs(alg, INTROSPECT) for alg in ASSERTED},
     ("token" + ALGORITHMS, "none"): _unsigned,
+    **{("dpop" + SIGNING, alg): _binds(alg) for alg in ASSERTED},
     ("id_token_signing_alg_values_supported", "RS256"): _id_token_alg("RS256"),
     ("id_token_signing_alg_values_supported", "ES256"): _id_token_alg("ES256"),
     ("subject_types_supported", "public"): _same_subject_everywhere,
@@ -450,7 +475,7 @@ ENDPOINTS: dict[str, tuple[str, set[int]]] = {
     "jwks_uri": ("GET", {200}),
     "pushed_authorization_request_endpoint": ("POST", {400, 401}),
     "management_endpoint": ("GET", {200, 302}),
-    "end_session_endpoint": ("GET", {200, 302, 400}),
+    "end_session_endpoint": ("GET", {303}),
 }
 
 
