@@ -4,9 +4,9 @@ import json
 from io import StringIO
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
+from django.contrib.staticfiles import finders
 from django.core.management import CommandError, call_command
 from django.test import Client as Browser
 
@@ -94,9 +94,8 @@ def test_the_sandbox_has_a_brand_that_stays_as_it_is(db: None, tmp_path: Path, c
     brand = Brand.objects.get(tenant__slug="sandbox")
     details = read_brand(brand.details)
     assert [one.url for one in details.portals] == ["http://127.0.0.1:8000/account/apps"]
-    shown = Browser().get(urlsplit(details.logo).path)
-    assert (shown.status_code, shown.headers["Content-Type"]) == (200, "image/svg+xml")
-    shown.close()
+    # What is below /static/ is served by its name.
+    assert finders.find(details.logo.removeprefix("http://127.0.0.1:8000/static/"))
     seed.seed(**upstream)
     assert Brand.objects.get().changed_at == brand.changed_at
     Brand.objects.update(is_published=False)
