@@ -44,6 +44,7 @@ SWITCHES: list[tuple[str, dict[str, frozenset[str]], Any, Any]] = [
         False,
         True,
     ),
+    ("dpop_algorithms", {"dpop_signing_alg_values_supported": DISCOVERY}, ("ES256", "ES384"), ("ES256",)),
     (
         "assertion_algorithms",
         {SIGNING[0]: DISCOVERY, SIGNING[1]: OPENID, SIGNING[2]: OPENID},
@@ -134,8 +135,10 @@ def _another(value: Any) -> Any:
             return value | {"other.example"}
         case tuple():
             return (*value, "other")
-        case "jwt" | "buffered" | "before":
-            return {"jwt": "opaque", "buffered": "before", "before": "buffered"}[value]
+        case None:
+            return timedelta(days=1)
+        case "jwt" | "buffered" | "before" | "optional":
+            return {"jwt": "opaque", "buffered": "before", "before": "buffered", "optional": "required"}[value]
     raise AssertionError(f"switch {value!r} to something else here")
 
 

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from django.test import Client as Browser
+from joserfc.jwk import ECKey, RSAKey
 
 from clients.key_pairs import KeyPair, generate_key_pair
 from clients.metadata import InvalidClientMetadata
@@ -46,6 +47,7 @@ from tests.endpoints.test_token_authorization_code import (
 )
 from tests.endpoints.test_token_refresh_token import Refresh, Start, refresh, start
 from tests.factories import make_client, phone_app, service, web_app
+from tests.proofs import Holder
 from tests.proxy.conftest import Caller, call
 
 __all__ = [
@@ -248,6 +250,22 @@ def _signs(alg: str, path: str) -> Callable[[Here], bool]:
     return works
 
 
+def _binds(alg: str) -> Callable[[Here], bool]:
+    """Say whether a token is bound to whoever signs a proof this way."""
+
+    def works(here: Here) -> bool:
+        curve = {"ES256": "P-256", "ES384": "P-384", "ES512": "P-521"}.get(alg)
+        key = ECKey.generate_key(curve) if curve else RSAKey.generate_key(2048)
+        metadata = service(client_id=f"binds-{alg}", jwks={"keys": [here.ec.public_jwk]}, dpop_bound_access_tokens=True)
+        make_client(metadata, activate_at=(here.tenant,))
+        who = Service(f"binds-{alg}", here.ec)
+        params = {"grant_type": "client_credentials", "scope": SYSTEM, **who.credentials()}
+        answer: Any = here.post(TOKEN, params, DPoP=Holder(key, alg).proof())
+        return answer.status_code == 200 and answer.json()["token_type"] == "DPoP"
+
+    return works
+
+
 def _unsigned(here: Here) -> bool:
     """Say whether an assertion counts that nobody signed."""
     head, _, _ = here.bulk_loader.credentials()["client_assertion"].rpartition(".")
@@ -363,6 +381,7 @@ PROOFS: dict[tuple[str, str], Callable[[Here], bool]] = {
     **{("revocation" + ALGORITHMS, alg): _signs(alg, REVOKE) for alg in ASSERTED},
     **{("introspection" + ALGORITHMS, alg): _signs(alg, INTROSPECT) for alg in ASSERTED},
     ("token" + ALGORITHMS, "none"): _unsigned,
+    **{("dpop_signing_alg_values_supported", alg): _binds(alg) for alg in (*ASSERTED, "RS512", "ES512")},
     ("id_token_signing_alg_values_supported", "RS256"): _id_token_alg("RS256"),
     ("id_token_signing_alg_values_supported", "ES256"): _id_token_alg("ES256"),
     ("subject_types_supported", "public"): _same_subject_everywhere,
@@ -450,7 +469,7 @@ ENDPOINTS: dict[str, tuple[str, set[int]]] = {
     "jwks_uri": ("GET", {200}),
     "pushed_authorization_request_endpoint": ("POST", {400, 401}),
     "management_endpoint": ("GET", {200, 302}),
-    "end_session_endpoint": ("GET", {200, 302, 400}),
+    "end_session_endpoint": ("GET", {200, 302, 303, 400}),
 }
 
 
