@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.contrib.staticfiles import finders
 from django.core.management import CommandError, call_command
 from django.test import Client as Browser
 
@@ -93,6 +94,8 @@ def test_the_sandbox_has_a_brand_that_stays_as_it_is(db: None, tmp_path: Path, c
     brand = Brand.objects.get(tenant__slug="sandbox")
     details = read_brand(brand.details)
     assert [one.url for one in details.portals] == ["http://127.0.0.1:8000/account/apps"]
+    # What is below /static/ is served by its name.
+    assert finders.find(details.logo.removeprefix("http://127.0.0.1:8000/static/"))
     seed.seed(**upstream)
     assert Brand.objects.get().changed_at == brand.changed_at
     Brand.objects.update(is_published=False)

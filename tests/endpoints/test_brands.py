@@ -273,6 +273,7 @@ def test_the_list_changed_when_somebody_left_it(client: Any, full: Brand, leave:
     after = client.get(ALL).json()
     assert len(after["entry"]) == len(before["entry"]) - 2
     assert after["timestamp"] > before["timestamp"]
+    assert client.get("/brands/north.json").status_code == 404
 
 
 def test_affiliates_keep_their_ids_when_others_come_and_go(client: Any, full: Brand) -> None:
