@@ -1,5 +1,8 @@
 """Who issued a code, said on the callback where the operator wants it.  RFC 9207 §2."""
 
+from typing import Any
+from urllib.parse import urlencode
+
 import pytest
 from django.test import Client as Browser
 
@@ -20,8 +23,9 @@ from tests.endpoints.app_launch import (
     small,
 )
 from tests.factories import phone_app, web_app
+from tests.flows.javascript import Library, Refused, oauth4webapi, start_library
 
-__all__ = ["_small", "ana", "calm", "growth_chart", "small"]
+__all__ = ["_small", "ana", "calm", "growth_chart", "oauth4webapi", "small", "start_library"]
 
 pytestmark = [pytest.mark.usefixtures("small"), pytest.mark.requirement("AUTHZ-15", "AUTHZ-18")]
 
@@ -55,3 +59,25 @@ def test_an_app_on_a_device_is_told_as_well(tenant: TenantInfo, ana: User, confi
     configure(callback_iss=True)
     metadata = web_app(application_type="native", redirect_uris=["com.example.app:/callback"])
     assert told(Browser(), make_app(metadata, tenant), ana, "allow")["iss"] == ISSUER
+
+
+@pytest.mark.requirement("META-02")
+@pytest.mark.parametrize("switched_on", [False, True])
+def test_oauth4webapi_takes_what_the_metadata_promises_and_nothing_else(
+    growth_chart: App, ana: User, configure: Configure, oauth4webapi: Library, switched_on: bool
+) -> None:
+    configure(callback_iss=switched_on)
+    metadata = Browser().get("/.well-known/oauth-authorization-server").json()
+    answer = told(Browser(), growth_chart, ana, "allow")
+
+    def judged(parameters: dict[str, str]) -> Any:
+        url = f"{growth_chart.redirect_uri}?{urlencode(parameters)}"
+        known = {"metadata": metadata, "client_id": growth_chart.client_id, "state": answer["state"]}
+        return oauth4webapi.ask("callback", session="callbacks", url=url, **known)
+
+    assert judged(answer) == answer
+    without = {name: value for name, value in answer.items() if name != "iss"}
+    for broken in (answer | {"iss": "https://mallory.example.org"}, *([without] if switched_on else [])):
+        with pytest.raises(Refused) as refused:
+            judged(broken)
+        assert refused.value.code == "OAUTH_INVALID_RESPONSE"

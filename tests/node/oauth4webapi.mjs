@@ -77,6 +77,11 @@ await serve({
     return url.href
   },
 
+  // Judge a callback alone, by metadata that was read elsewhere, and return its parameters (RFC 9207).
+  callback(session, { metadata, client_id, url, state }) {
+    return Object.fromEntries(oauth.validateAuthResponse(metadata, { client_id }, new URL(url), state))
+  },
+
   // Exchange the code that the person came back with.
   async exchange(session, { url, once }) {
     const { as, client, proof, redirectUri, verifier, state, nonce, maxAge } = session
