@@ -37,6 +37,7 @@ class Explanation:
         """Return the officer's view of the decision; no values of a search are in it."""
         return {
             "user": self.access.user,
+            "authorization": str(self.access.authorization),
             "patient": self.access.patient,
             "parse": describe_interaction(self.wanted),
             "grants": describe_grants(self.authority),

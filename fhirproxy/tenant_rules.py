@@ -32,6 +32,7 @@ def limits_under(policy: TenantPolicy) -> Limits:
             update_as_create=policy.update_as_create,
             allow_unversioned=policy.allow_unversioned_writes,
             compensate=policy.compensate,
+            attached_binaries=policy.binary == "referenced",
         ),
     )
 

@@ -17,6 +17,7 @@ from fhirproxy.policy.compartments import (
     is_member,
 )
 from fhirproxy.policy.jsonpatch import PatchFailed, apply_patch, copy_tree, is_same
+from fhirproxy.policy.kept_attachments import with_kept
 from fhirproxy.policy.mentions import MAX_TARGETS, Mentions, take_mentions
 from fhirproxy.policy.outcomes import FhirRefusal, forbidden, not_found, unprocessable
 from fhirproxy.policy.paths import STEPS
@@ -180,6 +181,8 @@ def judge_after(plan: WritePlan, before: Before | None, drafted: Draft, bases: B
     _require_plain_subject(unchecked)
     if plan.type == "Patient":
         _require_same_links(before, unchecked.resource, bases)
+    if before is not None:
+        known = with_kept(plan, before.checked, checked, bases, known)
     _require_members(drafted.mentions, checked.via, bases, known)
     return checked
 

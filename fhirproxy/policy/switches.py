@@ -18,3 +18,4 @@ class WriteSwitches:
     update_as_create: bool = False  # a PUT to an id that was never used creates it; for full authority only
     allow_unversioned: bool = False  # write although the upstream cannot tie a write to the version that was checked
     compensate: bool = False  # delete again what the upstream created outside the authority
+    attached_binaries: bool = False  # a document that attached a Binary without a security context may go on to

@@ -25,7 +25,18 @@ PARTNER = (
 OFFICER = (*PARTNER, "officer", "decision", "method", "remote_address", "correlation_id")
 
 
-STEPS = ("user", "patient", "parse", "grants", "plan", "upstream_calls", "checked", "removed", "switches")
+STEPS = (
+    "user",
+    "authorization",
+    "patient",
+    "parse",
+    "grants",
+    "plan",
+    "upstream_calls",
+    "checked",
+    "removed",
+    "switches",
+)
 
 
 def find_receipt(trace_id: UUID) -> Receipt | None:

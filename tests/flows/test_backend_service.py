@@ -69,7 +69,7 @@ def test_authlib_gets_a_token_reads_introspects_and_revokes(
         assert host.visits == (1 if published == "by URL" else 0)
 
 
-@pytest.mark.requirement("AT-04", "REVOKE-08", "T-61")
+@pytest.mark.requirement("AT-04", "REVOKE-08", "T-61", "PROXY-03", "BULK-15")
 def test_a_revocation_is_seen_by_every_worker_within_a_second(world: World, make_partner: MakePartner) -> None:
     partner = make_partner("revoker")
     session = session_of(world, partner)

@@ -48,6 +48,7 @@ def finished(job: str, headers: dict[str, str]) -> dict[str, Any]:
     return document
 
 
+@pytest.mark.requirement("BULK-01", "BULK-07", "BULK-09", "BULK-11")
 def test_a_group_is_exported_and_the_export_is_deleted(world: World, make_partner: MakePartner) -> None:
     headers = headers_for(world, make_partner, "exporter")
     job = start(f"{world.fhir_base}/Group/ana-and-ben/$export?_type=Patient,Goal", headers)
@@ -70,6 +71,7 @@ def test_a_group_is_exported_and_the_export_is_deleted(world: World, make_partne
     assert requests.get(document["output"][0]["url"], headers=headers, timeout=10).status_code == 404
 
 
+@pytest.mark.requirement("BULK-06")
 def test_kick_offs_at_once_do_not_get_past_the_limit(world: World, make_partner: MakePartner) -> None:
     headers = headers_for(world, make_partner, "hasty") | {"Prefer": "respond-async"}
 

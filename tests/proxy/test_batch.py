@@ -38,6 +38,7 @@ def statuses(response: HttpResponse) -> list[str]:
     return [one["response"]["status"] for one in response.json()["entry"]]
 
 
+@pytest.mark.requirement("PROXY-15", "T-58")
 def test_each_entry_goes_its_own_way(restored: Behind, minted: Mint, call: Caller) -> None:
     amended = {"op": "replace", "path": "/status", "value": "amended"}
     entries = (
@@ -120,6 +121,7 @@ ALONE = [
 ]  # fmt: skip
 
 
+@pytest.mark.requirement("PROXY-15")
 @pytest.mark.parametrize(("bad", "status", "rule"), ALONE)
 def test_a_bad_entry_fails_alone(
     restored: Behind, minted: Mint, call: Caller, bad: Any, status: str, rule: str

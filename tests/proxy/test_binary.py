@@ -129,6 +129,7 @@ READS = [
 ]  # fmt: skip
 
 
+@pytest.mark.requirement("PROXY-33")
 @pytest.mark.parametrize("leak", [False, True])
 @pytest.mark.parametrize(("scope", "name", "status"), READS)
 def test_reads(filled: Behind, minted: Mint, call: Caller, scope: str, name: str, status: int, leak: bool) -> None:
@@ -168,6 +169,7 @@ def test_who_attaches_what_is_asked_once_and_looked_at_every_time(filled: Behind
     assert call("/Binary/noted", token).status_code == 200
 
 
+@pytest.mark.requirement("PROXY-33", "PROXY-43")
 def test_the_tenant_decides_what_opens_a_binary(
     filled: Behind, minted: Mint, call: Caller, policy: Callable[..., None]
 ) -> None:
@@ -203,6 +205,7 @@ DOWNLOADS = [
 ]  # fmt: skip
 
 
+@pytest.mark.requirement("PROXY-39")
 @pytest.mark.parametrize(("name", "accept", "status", "content_type"), DOWNLOADS)
 def test_downloads(
     filled: Behind, minted: Mint, call: Caller, name: str, accept: str, status: int, content_type: str
@@ -273,6 +276,7 @@ SPECIAL = [
 ]  # fmt: skip
 
 
+@pytest.mark.requirement("PROXY-36", "PROXY-49")
 @pytest.mark.parametrize(("resource", "status"), SPECIAL, ids=[one["id"] for one, _ in SPECIAL])
 def test_special_types(filled: Behind, minted: Mint, call: Caller, resource: dict[str, Any], status: int) -> None:
     name = f"{resource['resourceType']}/{resource['id']}"

@@ -43,6 +43,7 @@ def purge() -> Purged:
     return bulk_expiry.purge(datetime.now(UTC))
 
 
+@pytest.mark.requirement("BULK-15")
 @pytest.mark.parametrize("status", [202, 200, 404, 410, 405])
 def test_what_has_ended_is_deleted_upstream_and_then_here(expired: Scripted, status: int) -> None:
     expired.answers[DELETE] = Said(status)

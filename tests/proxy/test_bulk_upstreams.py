@@ -64,6 +64,7 @@ def tell(script: Scripted, *urls: str, **members: Any) -> None:
     script.answers[f"GET {STATUS}"] = Said(body=body)
 
 
+@pytest.mark.requirement("BULK-08", "BULK-12")
 def test_only_our_words_leave(behind: Scripted, minted: Mint, call: Caller) -> None:
     tell(
         behind,
@@ -204,6 +205,7 @@ def test_files_on_another_host_are_fetched_without_credentials_when_it_is_known(
         assert len(store.asked) == 1
 
 
+@pytest.mark.requirement("BULK-12")
 def test_a_file_that_wants_no_token_gets_none(behind: Scripted, minted: Mint, call: Caller) -> None:
     tell(behind, requiresAccessToken=False)
     token = minted(EVERYTHING)

@@ -94,6 +94,7 @@ REFUSED = [
 ]  # fmt: skip
 
 
+@pytest.mark.requirement("PROXY-18", "PROXY-30", "PROXY-48")
 @pytest.mark.parametrize(("scope", "claims", "asked", "status", "rule"), REFUSED)
 def test_refused_searches_are_not_forwarded(
     small: Behind, minted: Mint, call: Caller, scope: str, claims: dict[str, Any], asked: str, status: int, rule: str
@@ -138,6 +139,7 @@ def test_includes_go_on_for_two_hops(sandbox: Behind, minted: Mint, call: Caller
     )
 
 
+@pytest.mark.requirement("PROXY-27")
 def test_what_a_hidden_include_brings_stays_hidden(sandbox: Behind, minted: Mint, call: Caller) -> None:
     """Without Encounter nothing is known of where it was, however open Location is."""
     token = minted("patient/MedicationRequest.rs patient/Location.rs", **ANA)

@@ -28,6 +28,7 @@ SENT = [
 ]  # fmt: skip
 
 
+@pytest.mark.requirement("PROXY-32")
 @pytest.mark.parametrize(("scope", "claims", "asked", "sent"), SENT)
 def test_what_is_sent(
     small: Behind, minted: Mint, call: Caller, scope: str, claims: dict[str, Any], asked: str, sent: str
@@ -37,6 +38,7 @@ def test_what_is_sent(
     assert small.targets() == [sent] or small.targets() == [f"/r4{sent}"]
 
 
+@pytest.mark.requirement("PROXY-32")
 def test_a_compartment_search_is_the_type_search(small: Behind, minted: Mint, call: Caller) -> None:
     token = minted("patient/*.rs", **ANA)
     by_type, within = call("/Observation?patient=ana", token), call("/Patient/ana/Observation", token)
@@ -56,6 +58,7 @@ def test_of_several_patients_only_the_compartments_own(small: Behind, minted: Mi
     assert call("/Patient/ANA/Observation", token).status_code == 403
 
 
+@pytest.mark.requirement("PROXY-48")
 def test_a_search_across_types_needs_full_authority(sandbox: Behind, minted: Mint, call: Caller) -> None:
     token = minted("system/Patient.rs system/Practitioner.rs")
     found, path = [], "/?_type=Patient,Practitioner&_count=10&_total=accurate"
@@ -99,6 +102,7 @@ REFUSED = [
 ]  # fmt: skip
 
 
+@pytest.mark.requirement("PROXY-32", "PROXY-48")
 @pytest.mark.parametrize(("scope", "claims", "asked", "status", "rule"), REFUSED)
 def test_refused_searches_are_not_forwarded(
     small: Behind, minted: Mint, call: Caller, scope: str, claims: dict[str, Any], asked: str, status: int, rule: str

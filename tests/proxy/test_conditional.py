@@ -34,6 +34,7 @@ def stocked(restored: Behind) -> Behind:
     return restored
 
 
+@pytest.mark.requirement("PROXY-14", "PROXY-47")
 def test_a_conditional_create_finds_or_creates(stocked: Behind, minted: Mint, call: Caller) -> None:
     token = minted("patient/Observation.crs", **ANA)
     found = call.write("POST", "/Observation", token, measured("one"), HTTP_IF_NONE_EXIST=by("one"))
@@ -55,6 +56,7 @@ def test_what_is_found_is_shown_to_readers_only(stocked: Behind, minted: Mint, c
     assert found["Location"].endswith("/Observation/one/_history/1")
 
 
+@pytest.mark.requirement("PROXY-14")
 def test_what_lies_outside_does_not_exist_for_this(stocked: Behind, minted: Mint, call: Caller) -> None:
     token = minted("patient/Observation.cruds", **ANA)
     for value, status in (("foreign", 201), ("both", 200), ("nothing", 201)):
@@ -81,6 +83,7 @@ def test_one_match_becomes_the_write_of_one_resource(stocked: Behind, minted: Mi
     assert [one["If-Match"] for one in tied] == ['W/"1"', 'W/"2"', 'W/"3"']
 
 
+@pytest.mark.requirement("PROXY-14")
 def test_several_matches_are_never_written(stocked: Behind, minted: Mint, call: Caller) -> None:
     token = minted("patient/Observation.cruds", **ANA)
     patch = [{"op": "replace", "path": "/status", "value": "cancelled"}]
@@ -111,6 +114,7 @@ REFUSED = [
 ]
 
 
+@pytest.mark.requirement("PROXY-14")
 @pytest.mark.parametrize(("scope", "method", "query", "status", "rule"), REFUSED)
 def test_criteria_obey_the_rules_of_searches(
     stocked: Behind, minted: Mint, call: Caller, scope: str, method: str, query: str, status: int, rule: str
@@ -130,6 +134,7 @@ def test_a_conditional_update_has_no_id_and_no_version(stocked: Behind, minted: 
     assert stocked.received() == []
 
 
+@pytest.mark.requirement("PROXY-13")
 def test_an_update_creates_what_it_does_not_find_only_where_the_tenant_says_so(
     stocked: Behind, minted: Mint, call: Caller
 ) -> None:

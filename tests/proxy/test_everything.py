@@ -37,6 +37,7 @@ def inside(scope: str) -> set[str]:
     }
 
 
+@pytest.mark.requirement("PROXY-31", "T-58")
 @pytest.mark.parametrize("leak", [False, True])
 def test_everything_inside_comes_and_nothing_else(sandbox: Behind, minted: Mint, call: Caller, leak: bool) -> None:
     if leak:
@@ -117,6 +118,7 @@ def test_a_device_of_nobody_comes_with_what_names_it(small: Behind, minted: Mint
         small.ask("DELETE", f"/r4/{one['resourceType']}/{one['id']}")
 
 
+@pytest.mark.requirement("PROXY-31")
 @pytest.mark.parametrize("leak", [False, True])
 def test_granular_scopes_alone_and_in_union(sandbox: Behind, minted: Mint, call: Caller, leak: bool) -> None:
     if leak:
@@ -192,6 +194,7 @@ REFUSED = [
 ]  # fmt: skip
 
 
+@pytest.mark.requirement("PROXY-31", "T-58")
 @pytest.mark.parametrize(("scope", "path", "status", "rule"), REFUSED)
 def test_refused_operations_are_not_forwarded(
     small: Behind, minted: Mint, call: Caller, scope: str, path: str, status: int, rule: str

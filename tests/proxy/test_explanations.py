@@ -9,6 +9,7 @@ from django.core.management import call_command
 
 from clients.models import Tenant
 from smartauth.audit.models import AuditRecord
+from smartauth.models import Authorization
 from smartauth.receipts.models import Receipt
 from smartauth.receipts.views import describe
 from tests.proxy.conftest import Behind, Caller, Mint
@@ -72,6 +73,7 @@ def record() -> AuditRecord:
     return AuditRecord.objects.latest("pk")
 
 
+@pytest.mark.requirement("PROXY-45")
 def test_an_audit_record_names_everybody_whose_data_left(small: Behind, minted: Mint, call: Caller) -> None:
     small.leak()
     call("/Patient?_id=ana", minted("patient/*.rs", patient="ana"))
@@ -84,6 +86,42 @@ def test_an_audit_record_names_everybody_whose_data_left(small: Behind, minted: 
     call("/Observation/joint", minted("system/*.rs"))
     assert record().patients == ["ben"]
     small.ask("DELETE", "/r4/Observation/joint")
+
+
+TOLD = [
+    # path, status, interaction, type, id
+    ("/Patient/ana", 200, "read", "Patient", "ana"),
+    ("/Observation?code=x", 200, "search-type", "Observation", ""),
+    ("/Observation/nowhere", 404, "read", "Observation", "nowhere"),
+    ("/Slot/x", 403, "read", "Slot", "x"),
+]
+
+
+@pytest.mark.requirement("PROXY-45")
+@pytest.mark.parametrize(("path", "status", "interaction", "kind", "name"), TOLD)
+def test_who_asked_for_what_and_how_it_ended_is_kept_without_the_token(
+    small: Behind, minted: Mint, call: Caller, path: str, status: int, interaction: str, kind: str, name: str
+) -> None:
+    token = minted("patient/Patient.rs patient/Observation.rs", patient="ana", sub="somebody")
+    response = call(path, token)
+    assert response.status_code == status
+    authorization = Authorization.objects.get().pk
+    if status == 200:
+        kept: Any = record()
+        assert (kept.patient, kept.authorization) == ("ana", authorization)
+        found = {"interaction": kept.details["interaction"], "type": kept.resource_type, "id": kept.resource_id}
+    else:
+        kept = Receipt.objects.get()
+        decided = decision(kept)
+        assert (kept.status, decided["patient"], decided["authorization"]) == (status, "ana", str(authorization))
+        found = decided["parse"]
+    assert (str(kept.trace_id), kept.client_id, kept.tenant) == (response["X-Trace-Id"], "growth-chart", "sandbox")
+    assert {name: found.get(name, "") for name in ("interaction", "type", "id")} == {
+        "interaction": interaction,
+        "type": kind,
+        "id": name,
+    }
+    assert token not in str(vars(kept))
 
 
 def test_both_kinds_of_decision_are_exported(small: Behind, minted: Mint, call: Caller) -> None:

@@ -78,6 +78,7 @@ VREADS = [
 ]  # fmt: skip
 
 
+@pytest.mark.requirement("PROXY-11", "PROXY-26", "T-58")
 @pytest.mark.parametrize(("scope", "claims", "path", "status"), VREADS)
 def test_versions(
     past: Behind, minted: Mint, call: Caller, scope: str, claims: dict[str, Any], path: str, status: int
@@ -112,6 +113,7 @@ def versions(response: Any) -> list[str]:
     ]
 
 
+@pytest.mark.requirement("PROXY-26", "T-58")
 @pytest.mark.parametrize("leak", [False, True])
 def test_a_history_tells_what_was_inside(past: Behind, minted: Mint, call: Caller, leak: bool) -> None:
     if leak:
@@ -150,6 +152,7 @@ def test_a_history_is_paged_without_gaps(past: Behind, minted: Mint, call: Calle
     assert call(following, minted("patient/Observation.s", **ANA)).status_code == 403
 
 
+@pytest.mark.requirement("PROXY-11", "PROXY-49")
 def test_the_history_of_a_type_needs_full_authority(past: Behind, minted: Mint, call: Caller) -> None:
     told = versions(call("/Observation/_history?_count=500", minted("system/Observation.s")))
     assert {"stayed/1", "came/1", "went/2", "-gone", "gone/1"} <= set(told)
@@ -176,6 +179,7 @@ REFUSED = [
 ]  # fmt: skip
 
 
+@pytest.mark.requirement("PROXY-11", "PROXY-49")
 @pytest.mark.parametrize(("scope", "claims", "path", "status", "rule"), REFUSED)
 def test_refused_histories_are_not_forwarded(
     past: Behind, minted: Mint, call: Caller, scope: str, claims: dict[str, Any], path: str, status: int, rule: str

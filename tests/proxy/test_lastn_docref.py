@@ -113,6 +113,7 @@ REFUSED = [
 ]  # fmt: skip
 
 
+@pytest.mark.requirement("PROXY-31")
 @pytest.mark.parametrize(("scope", "claims", "path", "status", "rule"), REFUSED)
 def test_refused_operations_are_not_forwarded(
     small: Behind, minted: Mint, call: Caller, scope: str, claims: dict[str, Any], path: str, status: int, rule: str

@@ -99,6 +99,7 @@ def test_what_counts_as_a_failure(small: Behind, minted: Mint, call: Caller, sta
     assert call("/Patient/ana", token).status_code == (503 if opens else 200)
 
 
+@pytest.mark.requirement("PROXY-46")
 def test_many_calls_for_one_request_end_together(
     small: Behind, minted: Mint, call: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:

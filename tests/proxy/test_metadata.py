@@ -24,7 +24,7 @@ def resource(document: dict[str, Any], kind: str) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.requirement("META-05", "META-08", "CORS-01", "CORS-02", "T-47")
+@pytest.mark.requirement("META-05", "META-08", "CORS-01", "CORS-02", "T-47", "PROXY-07")
 def test_it_is_public_and_reduced(small: Behind, call: Caller) -> None:
     response = call("/metadata")
     assert response.status_code == 200

@@ -111,6 +111,7 @@ def watch(call: Caller, minted: Mint, sandbox: Behind) -> Watch:
     return Watch(call, minted)
 
 
+@pytest.mark.requirement("PROXY-17", "PROXY-27")
 @pytest.mark.parametrize("levels", [("system",), ("patient",), ("patient", "user")], ids="+".join)
 def test_no_search_shows_anything_outside(watch: Watch, levels: tuple[str, ...]) -> None:
     @SETTINGS
@@ -153,6 +154,7 @@ PLACES = st.one_of(
 )
 
 
+@pytest.mark.requirement("T-58")
 @pytest.mark.parametrize("levels", [("system",), ("patient", "user")], ids="+".join)
 def test_nothing_else_that_reads_shows_anything_outside(watch: Watch, levels: tuple[str, ...]) -> None:
     @settings(SETTINGS, max_examples=120)

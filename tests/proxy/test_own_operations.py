@@ -33,6 +33,7 @@ def resources(parts: list[dict[str, Any]]) -> list[str]:
     return found + [name for one in parts for name in resources(one.get("part", []))]
 
 
+@pytest.mark.requirement("PROXY-31")
 @pytest.mark.parametrize("scope", ["patient/*.rs", "patient/Observation.s", "patient/Observation.rs?status=final"])
 def test_of_a_bundle_what_is_inside_is_given(sandbox: Behind, minted: Mint, call: Caller, scope: str) -> None:
     offer(NOTED)

@@ -60,6 +60,7 @@ PANELS: list[tuple[dict[str, Any], set[str]]] = [
 ]
 
 
+@pytest.mark.requirement("PROXY-41")
 @pytest.mark.parametrize("leak", [False, True])
 @pytest.mark.parametrize(("switches", "reached"), PANELS, ids=str)
 def test_a_clinician_reaches_their_panel_and_nobody_else(

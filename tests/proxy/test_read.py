@@ -15,6 +15,7 @@ from tests.proxy.conftest import PUBLIC, Behind, Caller, Mint
 ANA = {"patient": "ana"}
 
 
+@pytest.mark.requirement("PROXY-37", "PROXY-45")
 def test_a_resource_inside_comes_back_in_our_words(small: Behind, minted: Mint, call: Caller) -> None:
     response = call("/Observation/ana-compared-with-ben", minted("patient/Observation.r", **ANA))
     assert response.status_code == 200
@@ -95,7 +96,9 @@ READS = [
 ]
 
 
-@pytest.mark.requirement("SCOPE-08", "SCOPE-09")
+@pytest.mark.requirement(
+    "SCOPE-08", "SCOPE-09", "PROXY-11", "PROXY-16", "PROXY-20", "PROXY-23", "PROXY-36", "PROXY-41", "T-58"
+)
 @pytest.mark.parametrize(("scope", "claims", "path", "status"), READS)
 def test_reads(
     small: Behind, minted: Mint, call: Caller, scope: str, claims: dict[str, Any], path: str, status: int
@@ -120,6 +123,7 @@ def test_contexts_are_honoured_for_clients_of_their_kind_only(small: Behind, min
     assert small.received() == []
 
 
+@pytest.mark.requirement("PROXY-44")
 def test_absent_outside_and_deleted_are_told_in_the_same_words(small: Behind, minted: Mint, call: Caller) -> None:
     gone = {
         "resourceType": "Observation",
@@ -142,6 +146,7 @@ def test_absent_outside_and_deleted_are_told_in_the_same_words(small: Behind, mi
     assert call("/Observation/soon-gone", minted("system/*.rs")).status_code == 410
 
 
+@pytest.mark.requirement("PROXY-10")
 def test_head_is_a_read_without_its_body(small: Behind, minted: Mint, call: Caller) -> None:
     token = minted("patient/*.rs", **ANA)
     whole, head = call("/Patient/ana", token), call("/Patient/ana", token, method="HEAD")
@@ -150,6 +155,7 @@ def test_head_is_a_read_without_its_body(small: Behind, minted: Mint, call: Call
     assert call("/Patient/ben", token, method="HEAD").status_code == 404
 
 
+@pytest.mark.requirement("PROXY-47")
 def test_not_modified_is_told_after_the_check_only(small: Behind, minted: Mint, call: Caller) -> None:
     token = minted("patient/*.rs", **ANA)
     first = call("/Patient/ana", token)
@@ -172,6 +178,7 @@ def test_elements_and_summary_are_applied_here(small: Behind, minted: Mint, call
     assert small.targets() == ["Observation/versioned-ana", "Patient/ana"]
 
 
+@pytest.mark.requirement("PROXY-04", "PROXY-05")
 def test_a_missing_scope_is_named(small: Behind, minted: Mint, call: Caller) -> None:
     response = call("/Condition/c1", minted("patient/Observation.rs", **ANA))
     assert response["WWW-Authenticate"] == (
@@ -183,6 +190,7 @@ def test_a_missing_scope_is_named(small: Behind, minted: Mint, call: Caller) -> 
     assert small.received() == []
 
 
+@pytest.mark.requirement("PROXY-42")
 def test_restricted_services_reach_their_patients_only(small: Behind, minted: Mint, call: Caller) -> None:
     token = minted("system/*.rs", restrictions={"patients": ["ana"]})
     assert call("/Observation/versioned-ana", token).status_code == 200
@@ -208,6 +216,7 @@ def test_a_group_is_asked_for_once_and_counts_for_nobody_when_it_cannot_be_read(
     assert call("/Observation/versioned-ana", token).status_code == 403
 
 
+@pytest.mark.requirement("PROXY-20", "PROXY-42")
 def test_operator_types_need_permission_by_name(small: Behind, minted: Mint, call: Caller) -> None:
     small.load({"resourceType": "Endpoint", "id": "e1", "status": "active"})
     assert call("/Endpoint/e1", minted("system/*.rs")).status_code == 403

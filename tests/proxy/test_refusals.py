@@ -32,6 +32,8 @@ PATHS = [
     ("POST",    "/Observation/$lastn",                       400, "lastn.subject"),
     ("GET",     "/$export",                                  400, "bulk.prefer"),
     ("POST",    "/$graphql",                                 403, "interaction.operation"),
+    ("POST",    "/$process-message",                         403, "interaction.operation"),
+    ("POST",    "/Patient/$match",                           403, "interaction.operation"),
     ("GET",     "/$made-up",                                 404, "interaction.unknown_operation"),
     ("GET",     "",                                          404, "target.base"),
     ("GET",     "/",                                         404, "target.base"),
@@ -76,6 +78,7 @@ PATHS = [
 PUBLIC_MISSPELT = {"/metadata/", "//metadata"}
 
 
+@pytest.mark.requirement("PROXY-05", "PROXY-08", "PROXY-09", "PROXY-31", "PROXY-49")
 @pytest.mark.parametrize(("method", "path", "status", "rule"), PATHS)
 def test_other_interactions_and_malformed_targets(
     small: Behind, minted: Mint, call: Caller, method: str, path: str, status: int, rule: str
@@ -87,10 +90,12 @@ def test_other_interactions_and_malformed_targets(
         "OperationOutcome",
         response["X-Trace-Id"],
     )
+    assert response["Content-Type"] == "application/fhir+json"
     assert ("Allow" in response) == (status == 405)
     assert small.received() == []
 
 
+@pytest.mark.requirement("PROXY-02", "PROXY-05", "PROXY-07", "T-53")
 @pytest.mark.parametrize(("method", "path"), [(method, path) for method, path, _, _ in PATHS])
 def test_without_credentials_everything_is_unauthorized(small: Behind, call: Caller, method: str, path: str) -> None:
     response = call(path, method=method)
@@ -113,7 +118,7 @@ AUTHORIZATIONS = [
 ]
 
 
-@pytest.mark.requirement("EXT-12")
+@pytest.mark.requirement("EXT-12", "PROXY-02", "PROXY-03", "T-53")
 @pytest.mark.parametrize(("authorization", "challenge"), AUTHORIZATIONS)
 def test_bad_credentials_are_challenged(small: Behind, call: Caller, authorization: str, challenge: str) -> None:
     extra = {"HTTP_AUTHORIZATION": authorization} if authorization else {}
@@ -122,6 +127,7 @@ def test_bad_credentials_are_challenged(small: Behind, call: Caller, authorizati
     assert small.received() == []
 
 
+@pytest.mark.requirement("PROXY-01")
 def test_tokens_elsewhere_than_in_the_header_do_not_count(small: Behind, minted: Mint, call: Caller) -> None:
     token = minted("system/*.rs")
     assert call(f"/Patient?access_token={token}").status_code == 401
@@ -134,7 +140,7 @@ def test_tokens_elsewhere_than_in_the_header_do_not_count(small: Behind, minted:
     assert form.status_code == 401
 
 
-@pytest.mark.requirement("AT-02")
+@pytest.mark.requirement("AT-02", "PROXY-03", "PROXY-06")
 def test_a_token_of_another_tenant_is_invalid(small: Behind, minted: Mint, call: Caller) -> None:
     Tenant.objects.create(slug="other")
     for claims in ({"tenant": "other"}, {"aud": "http://127.0.0.1:8000/fhir/other/r4"}, {"exp": 1}):
@@ -158,6 +164,7 @@ HEADERS = [
 ]  # fmt: skip
 
 
+@pytest.mark.requirement("PROXY-10", "PROXY-39")
 @pytest.mark.parametrize(("extra", "status", "rule"), HEADERS)
 def test_headers_that_mean_two_things(
     small: Behind, minted: Mint, call: Caller, extra: dict[str, Any], status: int, rule: str
@@ -169,6 +176,7 @@ def test_headers_that_mean_two_things(
     assert len(small.received()) == 1
 
 
+@pytest.mark.requirement("PROXY-39")
 @pytest.mark.parametrize(
     "accept", ["*/*", "application/fhir+json;fhirVersion=4.0", "text/html, application/json;q=0.5", "application/*"]
 )
@@ -176,6 +184,7 @@ def test_json_is_acceptable_in_all_its_names(small: Behind, minted: Mint, call: 
     assert call("/Patient/ana", minted("system/*.rs"), HTTP_ACCEPT=accept).status_code == 200
 
 
+@pytest.mark.requirement("PROXY-39")
 @pytest.mark.parametrize("value", ["json", "application/fhir%2Bjson", "application/fhir+json", "text/json"])
 def test_format_wins_over_accept(small: Behind, minted: Mint, call: Caller, value: str) -> None:
     token = minted("system/*.rs")
@@ -239,6 +248,7 @@ def test_pages_of_the_client_read_every_refusal(
     assert "Access-Control-Allow-Origin" not in call(path, token, method=method, HTTP_ORIGIN="https://evil.example")
 
 
+@pytest.mark.requirement("PROXY-07")
 def test_options_is_answered_here(small: Behind, call: Caller) -> None:
     response = call("/Patient/ana", method="OPTIONS", HTTP_ORIGIN="https://app.example.org")
     assert (response.status_code, response.content) == (204, b"")
@@ -262,6 +272,7 @@ def test_a_newline_in_the_path_is_still_ours_to_refuse(small: Behind, call: Call
     assert call("/Patient/ana%0A").status_code == 401
 
 
+@pytest.mark.requirement("PROXY-09")
 def test_a_raw_target_is_read_as_it_came(small: Behind, minted: Mint, call: Caller) -> None:
     token = minted("system/*.rs")
     targets = {

@@ -49,6 +49,7 @@ SENT = [
 ]  # fmt: skip
 
 
+@pytest.mark.requirement("PROXY-17", "PROXY-18", "PROXY-19")
 @pytest.mark.parametrize(("asked", "sent"), SENT)
 def test_what_is_sent_is_canonical_and_narrowed(
     small: Behind, minted: Mint, call: Caller, asked: str, sent: str
@@ -58,6 +59,7 @@ def test_what_is_sent_is_canonical_and_narrowed(
     assert small.targets() == [sent]
 
 
+@pytest.mark.requirement("PROXY-38")
 def test_nothing_of_the_client_reaches_the_upstream(small: Behind, minted: Mint, call: Caller) -> None:
     token = minted("patient/*.rs", **ANA)
     call("/Observation", token, HTTP_COOKIE="a=b", HTTP_X_FORWARDED_HOST="evil.example", HTTP_USER_AGENT="app/1")
@@ -72,6 +74,7 @@ def test_nothing_of_the_client_reaches_the_upstream(small: Behind, minted: Mint,
     assert "app/1" not in json.dumps(one)
 
 
+@pytest.mark.requirement("PROXY-11", "PROXY-19")
 def test_a_search_finds_what_is_inside_and_nothing_else(small: Behind, minted: Mint, call: Caller) -> None:
     response = call("/Observation", minted("patient/Observation.s", **ANA))
     assert set(ids(response)) == ANAS_OBSERVATIONS
@@ -85,6 +88,7 @@ def test_a_search_finds_what_is_inside_and_nothing_else(small: Behind, minted: M
     assert (record.details["checked"], record.details["upstream_calls"]) == (4, 1)
 
 
+@pytest.mark.requirement("PROXY-17")
 def test_a_leaking_upstream_changes_nothing(small: Behind, minted: Mint, call: Caller) -> None:
     token = minted("patient/*.rs", **ANA)
     honest = call("/Observation?_include=Observation:performer", token)
@@ -96,6 +100,7 @@ def test_a_leaking_upstream_changes_nothing(small: Behind, minted: Mint, call: C
     assert AuditRecord.objects.order_by("-at")[0].details["removed"] > 5
 
 
+@pytest.mark.requirement("PROXY-11", "T-59")
 def test_post_search_is_the_same_search(small: Behind, minted: Mint, call: Caller) -> None:
     token = minted("patient/*.rs", **ANA)
     get = call("/Observation?code=29463-7&_count=20", token)
@@ -128,6 +133,8 @@ REFUSED = [
     ("patient/*.rs",            "Observation?_text=x",                           403, "search.parameter_refused"),
     ("patient/*.rs",            "Observation?_filter=x",                         403, "search.parameter_refused"),
     ("patient/*.rs",            "Observation?_list=x",                           403, "search.parameter_refused"),
+    ("patient/*.rs",            "Observation?_query=x",                          403, "search.parameter_refused"),
+    ("patient/*.rs",            "Observation?_contained=both",                   403, "search.parameter_refused"),
     ("patient/*.rs",            "Observation?_getpages=x",                       400, "search.parameter"),
     ("patient/*.rs",            "Observation?access_token=x",                    400, "search.parameter"),
     ("patient/*.rs",            "Observation?_method=DELETE",                    400, "search.parameter"),
@@ -159,6 +166,9 @@ REFUSED = [
 ]  # fmt: skip
 
 
+@pytest.mark.requirement(
+    "PROXY-10", "PROXY-11", "PROXY-18", "PROXY-21", "PROXY-27", "PROXY-30", "PROXY-44", "PROXY-48", "T-52"
+)
 @pytest.mark.parametrize(("scope", "asked", "status", "rule"), REFUSED)
 def test_refused_searches_are_not_forwarded(
     small: Behind, minted: Mint, call: Caller, scope: str, asked: str, status: int, rule: str
@@ -169,6 +179,17 @@ def test_refused_searches_are_not_forwarded(
     assert small.received() == []
 
 
+@pytest.mark.requirement("PROXY-11", "PROXY-18", "T-59")
+@pytest.mark.parametrize(("scope", "asked", "status", "rule"), REFUSED)
+def test_a_form_is_refused_like_a_query(
+    small: Behind, minted: Mint, call: Caller, scope: str, asked: str, status: int, rule: str
+) -> None:
+    path, _, query = asked.partition("?")
+    response = call.form(f"/{path}/_search", minted(scope, **ANA), query or "_count=5")
+    assert (response.status_code, Receipt.objects.get().rule) == (status, rule)
+    assert small.received() == []
+
+
 def test_lenient_handling_drops_only_what_is_harmless(small: Behind, minted: Mint, call: Caller) -> None:
     token = minted("patient/*.rs", **ANA)
     for asked, status in (("nonsense=1", 200), ("_nonsense=1", 400), ("nonsense:not=1", 400), ("a.b=1", 400)):
@@ -176,6 +197,7 @@ def test_lenient_handling_drops_only_what_is_harmless(small: Behind, minted: Min
     assert small.targets() == ["Observation?patient=Patient%2Fana&_count=50"]
 
 
+@pytest.mark.requirement("PROXY-18")
 def test_an_id_outside_is_an_empty_result_without_a_question(small: Behind, minted: Mint, call: Caller) -> None:
     response = call("/Patient?_id=ben", minted("patient/*.rs", **ANA))
     assert (ids(response), response.json()["total"]) == ([], 0)
@@ -191,6 +213,7 @@ def test_full_authority_searches_as_it_is(small: Behind, minted: Mint, call: Cal
     assert call("/Observation?_summary=count", token).json()["total"] == 13
 
 
+@pytest.mark.requirement("PROXY-27", "T-54")
 def test_includes_are_checked_and_hang_on_a_visible_match(sandbox: Behind, minted: Mint, call: Caller) -> None:
     asked = "/MedicationRequest?patient=ana&_include=MedicationRequest:medication&_include=MedicationRequest:requester"
     everything = call(asked, minted("patient/*.rs", **ANA))
@@ -204,6 +227,7 @@ def test_includes_are_checked_and_hang_on_a_visible_match(sandbox: Behind, minte
     assert set(ids(leaking)) == set(ids(everything))
 
 
+@pytest.mark.requirement("PROXY-27")
 def test_provenance_comes_along_when_it_is_granted(sandbox: Behind, minted: Mint, call: Caller) -> None:
     asked = "/DocumentReference?patient=ana&_revinclude=Provenance:target"
     with_it = call(asked, minted("patient/*.rs", **ANA))
@@ -240,6 +264,7 @@ def test_paging_goes_to_the_end_without_gaps(sandbox: Behind, minted: Mint, call
     assert pages[-1]
 
 
+@pytest.mark.requirement("PROXY-24", "T-54")
 def test_hidden_matches_leave_no_gap_on_a_page(sandbox: Behind, minted: Mint, call: Caller) -> None:
     two = "patient/Observation.rs?category=laboratory patient/Observation.rs?category=survey"
     token = minted(two, **ANA)
@@ -251,6 +276,7 @@ def test_hidden_matches_leave_no_gap_on_a_page(sandbox: Behind, minted: Mint, ca
     assert pages[-1]
 
 
+@pytest.mark.requirement("PROXY-29")
 def test_a_leaking_upstream_adds_nothing_to_any_page(sandbox: Behind, minted: Mint, call: Caller) -> None:
     token = minted("patient/*.rs", **ANA)
     honest = all_pages(call, "/Condition?_count=2", token)
@@ -260,6 +286,7 @@ def test_a_leaking_upstream_adds_nothing_to_any_page(sandbox: Behind, minted: Mi
     assert max(len(page) for page in leaking) == 2
 
 
+@pytest.mark.requirement("PROXY-29", "T-60")
 def test_a_cursor_serves_its_holder_only(sandbox: Behind, minted: Mint, call: Caller) -> None:
     token = minted("patient/*.rs", **ANA)
     cursor = link(call("/Observation?_count=3", token), "next")
@@ -308,6 +335,7 @@ def test_a_page_the_upstream_has_forgotten_is_gone(sandbox: Behind, minted: Mint
     assert call("/Observation", token).status_code == 502
 
 
+@pytest.mark.requirement("PROXY-28")
 def test_totals_count_what_is_visible(sandbox: Behind, minted: Mint, call: Caller) -> None:
     token = minted("patient/*.rs", **ANA)
     count = len(all_pages(call, "/Observation?_count=500", token)[0])
@@ -346,7 +374,7 @@ GRANULAR = [
 ]
 
 
-@pytest.mark.requirement("SCOPE-12", "SCOPE-13", "T-54")
+@pytest.mark.requirement("SCOPE-12", "SCOPE-13", "T-54", "PROXY-22", "PROXY-24")
 @pytest.mark.parametrize("leak", [False, True])
 @pytest.mark.parametrize(("scope", "found"), GRANULAR)
 def test_granular_scopes_alone_and_in_union(
@@ -362,6 +390,7 @@ def test_granular_scopes_alone_and_in_union(
     small.ask("DELETE", "/r4/Observation/lab-ben")
 
 
+@pytest.mark.requirement("PROXY-22")
 def test_one_granular_scope_is_sent_along(small: Behind, minted: Mint, call: Caller) -> None:
     token = minted(f"patient/Observation.rs?category={CATEGORY}|laboratory", **ANA)
     call("/Observation", token)

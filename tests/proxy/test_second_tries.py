@@ -58,6 +58,7 @@ def test_both_tries_together_have_the_time_of_one(script: Scripted, minted: Mint
     assert script.lines() == [LINE] * 2
 
 
+@pytest.mark.requirement("PROXY-46")
 @pytest.mark.parametrize("status", [502, 503, 504])
 def test_a_write_is_never_sent_twice(script: Scripted, minted: Mint, call: Caller, status: int) -> None:
     line = "POST /r4/Observation"

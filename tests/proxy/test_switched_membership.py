@@ -69,6 +69,7 @@ MODES: dict[str, tuple[dict[str, Any], Callable[[Resource], bool], bool]] = {
 }
 
 
+@pytest.mark.requirement("PROXY-20")
 @pytest.mark.parametrize("mode", MODES)
 def test_each_resource_is_read_exactly_where_the_switch_lets_it(
     small: Behind, minted: Mint, call: Caller, mode: str

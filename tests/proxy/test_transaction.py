@@ -80,6 +80,7 @@ BAD = [
 ]  # fmt: skip
 
 
+@pytest.mark.requirement("PROXY-15", "T-58")
 @pytest.mark.parametrize(("bad", "status", "rule"), BAD)
 def test_one_refusal_refuses_all(
     restored: Behind, minted: Mint, call: Caller, bad: Any, status: int, rule: str

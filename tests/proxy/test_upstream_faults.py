@@ -29,6 +29,7 @@ FAULTS = [
 ]  # fmt: skip
 
 
+@pytest.mark.requirement("PROXY-40", "PROXY-46")
 @pytest.mark.parametrize("path", ["/Patient/ana", "/Patient"])
 @pytest.mark.parametrize(("fault", "status", "officer"), FAULTS)
 def test_faults(
@@ -57,6 +58,7 @@ def test_a_broken_connection_is_tried_once_more(small: Behind, minted: Mint, cal
     assert small.targets() == ["Patient/ana", "Patient/ana"]
 
 
+@pytest.mark.requirement("PROXY-46")
 @pytest.mark.parametrize("length", [True, False])
 def test_an_answer_that_is_too_large_is_not_read_to_its_end(
     small: Behind, minted: Mint, call: Caller, length: bool, monkeypatch: pytest.MonkeyPatch
@@ -79,6 +81,7 @@ def test_a_tenant_without_upstream(small: Behind, minted: Mint, call: Caller) ->
     assert call("/metadata").status_code == 200
 
 
+@pytest.mark.requirement("PROXY-40")
 def test_another_resource_than_the_one_asked_for_is_no_answer(small: Behind, minted: Mint, call: Caller) -> None:
     small.fail(kind="large", bytes=100)  # Always Basic/large.
     assert call("/Basic/large", minted("system/*.rs")).status_code == 200

@@ -148,6 +148,7 @@ def test_paging_goes_to_the_end(sandbox: Behind, minted: Mint, call: Caller) -> 
     ]
 
 
+@pytest.mark.requirement("PROXY-20")
 @pytest.mark.parametrize("kind", SHARED)
 def test_what_is_referred_to_is_read(sandbox: Behind, minted: Mint, call: Caller, kind: str) -> None:
     (name,) = anas(kind)
@@ -199,6 +200,7 @@ CONSTRAINED = [
 ]
 
 
+@pytest.mark.requirement("PROXY-22", "PROXY-24")
 @pytest.mark.parametrize(("kind", "categories"), CONSTRAINED)
 def test_categories_alone_and_in_union(
     sandbox: Behind, minted: Mint, call: Caller, kind: str, categories: tuple[str, ...]
@@ -218,6 +220,7 @@ def test_categories_alone_and_in_union(
         assert call(f"/{one}", token).status_code == 200
 
 
+@pytest.mark.requirement("PROXY-21", "T-52")
 @pytest.mark.parametrize("kind", ["Condition", "Patient", "Practitioner", "Provenance"])
 def test_a_type_that_was_not_granted_is_refused(sandbox: Behind, minted: Mint, call: Caller, kind: str) -> None:
     token = minted("patient/Observation.rs", **ANA)

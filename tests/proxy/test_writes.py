@@ -63,6 +63,7 @@ def test_a_create_is_stored_as_we_wrote_it(restored: Behind, minted: Mint, call:
     assert (outcome.action, outcome.resource_id, outcome.details["status"]) == ("written", created["id"], 201)
 
 
+@pytest.mark.requirement("PROXY-45")
 def test_the_trail_names_whom_a_write_is_about(restored: Behind, minted: Mint, call: Caller) -> None:
     """With no patient in context, as for a service, it is what is written that tells."""
     entry = {"request": {"method": "POST", "url": "Observation"}, "resource": observation("Patient/ben")}
@@ -75,6 +76,7 @@ def test_the_trail_names_whom_a_write_is_about(restored: Behind, minted: Mint, c
     assert list(told) == [("create", ["ana"]), ("written", ["ana"]), ("create", ["ben"]), ("written", ["ben"])]
 
 
+@pytest.mark.requirement("PROXY-38", "PROXY-47")
 def test_an_update_is_tied_to_the_version_that_was_read(restored: Behind, minted: Mint, call: Caller) -> None:
     body = observation(id="versioned-ana", status="amended")
     response = call.write("PUT", OWN, minted("patient/Observation.ru", **ANA), body)
@@ -90,6 +92,7 @@ def test_an_update_is_tied_to_the_version_that_was_read(restored: Behind, minted
     assert headers["authorization"] == f"Bearer {restored.running.bearer}"
 
 
+@pytest.mark.requirement("PROXY-34")
 def test_a_patch_is_computed_here_and_sent_as_an_update(restored: Behind, minted: Mint, call: Caller) -> None:
     changes = [
         {"op": "test", "path": "/status", "value": "final"},
@@ -148,6 +151,7 @@ FOREIGN = [
 ]
 
 
+@pytest.mark.requirement("PROXY-16", "PROXY-20", "PROXY-34", "PROXY-35", "PROXY-44", "T-58")
 @pytest.mark.parametrize(("scope", "claims"), ROLES)
 def test_nothing_about_another_patient_is_written_in_any_role(
     restored: Behind, minted: Mint, call: Caller, scope: str, claims: dict[str, str]
@@ -161,6 +165,7 @@ def test_nothing_about_another_patient_is_written_in_any_role(
     assert not AuditRecord.objects.filter(action__in=("create", "update", "patch", "delete")).exists()
 
 
+@pytest.mark.requirement("PROXY-44")
 def test_outside_absent_and_deleted_cannot_be_told_apart_by_writing(
     restored: Behind, minted: Mint, call: Caller
 ) -> None:
@@ -182,6 +187,7 @@ def clinician(minted: Mint, scope: str = "user/*.cruds") -> str:
     return minted(scope, fhirUser="Practitioner/dr-grey")
 
 
+@pytest.mark.requirement("PROXY-41", "PROXY-49")
 def test_a_clinician_writes_about_everybody_and_keeps_the_directories(
     restored: Behind, minted: Mint, call: Caller
 ) -> None:
@@ -204,6 +210,7 @@ SWITCHES = [
 ]
 
 
+@pytest.mark.requirement("PROXY-43")
 @pytest.mark.parametrize(("writes", "patient", "user", "system"), SWITCHES)
 def test_a_tenant_says_who_may_write(
     restored: Behind, minted: Mint, call: Caller, writes: str, patient: int, user: int, system: int
@@ -224,6 +231,7 @@ LETTERS = [
 ]
 
 
+@pytest.mark.requirement("PROXY-04", "PROXY-11")
 @pytest.mark.parametrize(("method", "path", "letters", "missing"), LETTERS)
 def test_each_write_needs_its_letter(
     restored: Behind, minted: Mint, call: Caller, method: str, path: str, letters: str, missing: str
@@ -235,6 +243,7 @@ def test_each_write_needs_its_letter(
     assert restored.received() == []
 
 
+@pytest.mark.requirement("PROXY-12")
 @pytest.mark.parametrize("letters", ["c", "cs", "cus"])
 def test_writing_does_not_imply_reading(restored: Behind, minted: Mint, call: Caller, letters: str) -> None:
     token = minted(f"patient/Observation.{letters}", **ANA)
@@ -243,6 +252,7 @@ def test_writing_does_not_imply_reading(restored: Behind, minted: Mint, call: Ca
     assert response["Location"].startswith(f"{PUBLIC}/Observation/")
 
 
+@pytest.mark.requirement("PROXY-47")
 def test_a_writer_may_ask_for_no_body(restored: Behind, minted: Mint, call: Caller) -> None:
     token = minted("patient/Observation.cru", **ANA)
     response = call.write("POST", "/Observation", token, observation(), HTTP_PREFER="return=minimal")
@@ -257,6 +267,7 @@ def test_a_patch_tests_nothing_that_its_sender_may_not_read(restored: Behind, mi
     assert restored.sent() == []
 
 
+@pytest.mark.requirement("PROXY-47")
 def test_two_clients_with_the_same_version_do_not_overwrite_each_other(
     restored: Behind, minted: Mint, call: Caller
 ) -> None:
@@ -299,6 +310,7 @@ def test_somebody_who_writes_between_our_look_and_our_write_wins(
     assert restored.stored("Observation/versioned-ana")["status"] == "final"
 
 
+@pytest.mark.requirement("PROXY-45")
 def test_nothing_is_sent_when_it_cannot_be_recorded(
     restored: Behind, minted: Mint, call: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -361,6 +373,7 @@ HEADERS = [
 ]
 
 
+@pytest.mark.requirement("PROXY-34")
 @pytest.mark.parametrize(("method", "extra", "status", "rule"), HEADERS)
 def test_headers_that_cannot_be_kept_are_refused(
     restored: Behind, minted: Mint, call: Caller, method: str, extra: dict[str, str], status: int, rule: str
@@ -412,6 +425,7 @@ PLANTED = [
 ]  # fmt: skip
 
 
+@pytest.mark.requirement("PROXY-34")
 @pytest.mark.parametrize(("element", "value", "status"), PLANTED)
 def test_nobody_points_at_what_lies_outside(
     restored: Behind, minted: Mint, call: Caller, element: str, value: Any, status: int
@@ -476,6 +490,7 @@ def test_security_labels_stay_as_they_were(restored: Behind, minted: Mint, call:
     assert "security" not in restored.stored("Observation/labelled")["meta"]
 
 
+@pytest.mark.requirement("PROXY-25")
 def test_a_filter_holds_before_and_after(restored: Behind, minted: Mint, call: Caller) -> None:
     weight, other = "http://loinc.org|29463-7", {"coding": [{"system": "http://loinc.org", "code": "8867-4"}]}
     token = minted(f"patient/Observation.cu?code={weight}", **ANA)
@@ -546,6 +561,7 @@ def test_provenance_is_about_what_is_inside(restored: Behind, minted: Mint, call
     assert call.write("POST", "/Provenance", token, body).status_code == 403
 
 
+@pytest.mark.requirement("PROXY-13")
 def test_an_id_that_was_never_used_is_created_only_where_the_tenant_says_so(
     restored: Behind, minted: Mint, call: Caller
 ) -> None:
@@ -577,6 +593,7 @@ UPSTREAM = [
 ]
 
 
+@pytest.mark.requirement("PROXY-40", "PROXY-46")
 @pytest.mark.parametrize(("fault", "status"), UPSTREAM)
 def test_what_goes_wrong_upstream_is_told_without_details(
     restored: Behind, minted: Mint, call: Caller, fault: dict[str, Any], status: int
@@ -595,6 +612,7 @@ def test_a_server_that_does_not_say_what_it_stored_is_asked(restored: Behind, mi
     assert restored.targets() == ["Observation", f"Observation/{response.json()['id']}"]
 
 
+@pytest.mark.requirement("PROXY-40")
 def test_a_server_that_stores_something_else_is_found_out(restored: Behind, minted: Mint, call: Caller) -> None:
     restored.leak()
     token = minted("patient/*.cruds", **ANA)

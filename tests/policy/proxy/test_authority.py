@@ -107,7 +107,7 @@ SIGNED_IN: list[tuple[str, str | None, dict[str, Any], str, list[Patients]]] = [
 ]
 
 
-@pytest.mark.requirement("SCOPE-10")
+@pytest.mark.requirement("SCOPE-10", "PROXY-41")
 @pytest.mark.parametrize(("scope", "fhir_user", "token", "practitioner_access", "patients"), SIGNED_IN, ids=str)
 def test_a_signed_in_user_reaches_what_they_are_and_whom_they_are_related_to(
     scope: str, fhir_user: str | None, token: dict[str, Any], practitioner_access: str, patients: list[Patients]
@@ -165,6 +165,7 @@ def test_who_is_signed_in_is_one_instance_and_letter_r() -> None:
     assert (grant.resource, grant.letters, grant.instance, grant.is_full) == ("Practitioner", "r", "p", False)
 
 
+@pytest.mark.requirement("PROXY-42")
 def test_operator_types_are_for_system_scopes_and_by_name() -> None:
     restrictions = Restrictions(operator_types=frozenset({"AuditEvent"}))
     service = authority_for("system/*.rs", restrictions=restrictions)

@@ -106,12 +106,14 @@ RESTRICTED = [
 ]
 
 
+@pytest.mark.requirement("BULK-05")
 @pytest.mark.parametrize(("line", "expected"), RESTRICTED)
 def test_a_client_restricted_to_groups(line: str, expected: str) -> None:
     plan = decided("system/*.rs", line, GROUP_ONLY)
     assert (plan.request.target if isinstance(plan, ExportPlan) else plan.rule) == expected
 
 
+@pytest.mark.requirement("BULK-05")
 @pytest.mark.parametrize("line", ["GET /Group/g/$export", "GET /Patient/$export", "GET /$export"])
 def test_a_client_restricted_to_patients_starts_nothing(line: str) -> None:
     assert decided("system/*.rs", line, Restrictions(patients=frozenset({"ana"}))).rule == "bulk.restricted"

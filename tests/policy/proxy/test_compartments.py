@@ -101,12 +101,14 @@ KNOWN: dict[tuple[str, str], Any] = {
 }
 
 
+@pytest.mark.requirement("PROXY-16")
 @pytest.mark.parametrize(("kind", "elements", "member"), MEMBERS, ids=str)
 def test_membership(kind: str, elements: dict[str, Any], member: bool) -> None:
     resource = unchecked({"resourceType": kind, **elements})
     assert is_member(resource, frozenset({"ana"}), bases(), KNOWN) is member
 
 
+@pytest.mark.requirement("PROXY-36")
 def test_a_joint_resource_belongs_to_whoever_may_see_all_of_it() -> None:
     joint = unchecked({"resourceType": "Account", "subject": [ANA, BEN]})
     assert is_member(joint, frozenset({"ana", "ben", "cyd"}), bases())

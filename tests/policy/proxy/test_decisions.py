@@ -245,6 +245,7 @@ LINKS = [
 ]
 
 
+@pytest.mark.requirement("PROXY-29")
 @pytest.mark.parametrize(("url", "target"), LINKS)
 def test_page_links_stay_on_the_upstream(url: str, target: str | None) -> None:
     request = follow_link(url, bases())

@@ -86,6 +86,7 @@ PATCHES = [
 ]  # fmt: skip
 
 
+@pytest.mark.requirement("PROXY-34")
 @pytest.mark.parametrize(("scope", "patch", "resource", "expected"), PATCHES)
 def test_patches_are_judged_by_what_they_make(scope: str, patch: str, resource: Any, expected: str) -> None:
     patient = None if scope.startswith("system/") else "ana"

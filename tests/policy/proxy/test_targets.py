@@ -88,6 +88,7 @@ REFUSED = [
 ]  # fmt: skip
 
 
+@pytest.mark.requirement("PROXY-09")
 @pytest.mark.parametrize(("raw", "status"), REFUSED)
 def test_targets_that_are_refused(raw: str, status: int) -> None:
     with pytest.raises(FhirRefusal) as refused:
