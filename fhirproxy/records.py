@@ -83,6 +83,17 @@ class ProxyRecords:
         return _record(found) if found else None
 
     @_faults_told()
+    def is_encounter_of(
+        self, person: Person, patient_id: str, encounter_id: str, *, context: RequestContext, now: datetime
+    ) -> bool:
+        """Return True for an encounter that a token about this patient would read. Raises RecordsUnavailable."""
+        scopes = (ResourceScope("patient", "Encounter", "rs"),)
+        return (
+            _ask(person, context, now=now, scopes=scopes, patient=patient_id).read("Encounter", encounter_id)
+            is not None
+        )
+
+    @_faults_told()
     def find_user_name(self, person: Person, *, context: RequestContext, now: datetime) -> str:
         """Return the name on the person's own record, "" when there is none. Raises RecordsUnavailable.
 
@@ -108,7 +119,8 @@ class _Inquiry:
     def read(self, resource_type: str, resource_id: str) -> Checked | None:
         """Return one resource, or None for absent, deleted, outside and no id alike.
 
-        Nothing is fetched to decide about it: patients, and the people who sign in, hang on no other resource.
+        Nothing is fetched to decide about it: patients, their encounters, and the people who sign in, hang on no other
+        resource.
         """
         plan = self._plan((resource_type, resource_id), (), 1)
         if not isinstance(plan, ReadPlan) or plan.request is None:
@@ -181,8 +193,12 @@ def _ask(
     now: datetime,
     scopes: tuple[ResourceScope, ...] = (),
     named_scopes: frozenset[str] = frozenset(),
+    patient: str | None = None,
 ) -> _Inquiry:
-    """Return an inquiry with the rights of a token that had these scopes at this moment. Raises RecordsUnavailable."""
+    """Return an inquiry with the rights of a token that had these scopes at this moment. Raises RecordsUnavailable.
+
+    patient: logical id of the patient in context, None for scopes that need none.
+    """
     tenant, info = find_tenant(person.tenant), find_upstream(person.tenant)
     if tenant is None or info is None:
         raise RecordsUnavailable("the tenant is not active, or no upstream is configured for it")
@@ -195,6 +211,7 @@ def _ask(
         grant_types=frozenset({"authorization_code"}),
         expires_at=now,
         user=person.user,
+        patient=patient,
         fhir_user=person.fhir_user,
         related_patients=person.related_patients,
         restrictions=person.restrictions,

@@ -40,6 +40,7 @@ class Config:
     access_token_format: Literal["jwt", "opaque"] = "jwt"
     pending_lifetime: timedelta = timedelta(minutes=15)  # from an app's request to the user's answer
     pushed_lifetime: timedelta = timedelta(seconds=60)  # from pushing a request to opening it in a browser
+    launch_lifetime: timedelta = timedelta(seconds=300)  # from an EHR's launch to the app's request
     code_lifetime: timedelta = timedelta(seconds=60)
     id_token_lifetime: timedelta = timedelta(hours=1)
     # Three calendar months can be 92 days (July to September), and every use begins anew.

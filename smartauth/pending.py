@@ -8,7 +8,7 @@ from django.db import transaction
 from clients.registered import RegisteredClient
 from clients.tenants import TenantInfo
 from smartauth.conf import config
-from smartauth.models import PendingAuthorization
+from smartauth.models import Launch, PendingAuthorization
 from smartauth.policy.authorization_requests import AuthorizationRequest
 from smartauth.policy.granting import Granting
 
@@ -21,11 +21,13 @@ def start(
     redirect_uri: str,
     screened: Granting,
     now: datetime,
+    launch: Launch | None = None,
     pushed_as: str = "",
 ) -> PendingAuthorization:
     """Store a request whose client, redirect URI and parameters are proven.
 
-    pushed_as: the digest of the request_uri by which a browser will name it, "" when a browser brought it itself.
+    launch: what an EHR began that it goes on with.    pushed_as: the digest of the request_uri by which a browser will
+    name it, "" when a browser brought it itself.
     """
     lifetime = config().pushed_lifetime if pushed_as else config().pending_lifetime
     return PendingAuthorization.objects.create(
@@ -41,6 +43,7 @@ def start(
         max_age=wanted.max_age,
         dpop_jkt=wanted.dpop_jkt,
         request_uri=pushed_as,
+        launch=launch,
         created_at=now,
         expires_at=now + lifetime,
     )
@@ -48,7 +51,7 @@ def start(
 
 def find(pk: UUID) -> PendingAuthorization | None:
     """Return a stored request with its client and tenant, answered and expired ones too."""
-    return PendingAuthorization.objects.select_related("client", "tenant").filter(pk=pk).first()
+    return PendingAuthorization.objects.select_related("client", "tenant", "launch").filter(pk=pk).first()
 
 
 def bind_to_browser(pending: PendingAuthorization, browser: str) -> bool:

@@ -81,6 +81,12 @@ class Records(Protocol):
         """Return one patient, or None when there is none or the person may not act for them here: not told apart."""
         ...
 
+    def is_encounter_of(
+        self, person: Person, patient_id: str, encounter_id: str, *, context: RequestContext, now: datetime
+    ) -> bool:
+        """Return True when there is this encounter, it is that patient's, and the person may see it through the app."""
+        ...
+
     def find_user_name(self, person: Person, *, context: RequestContext, now: datetime) -> str:
         """Return the name on the person's own FHIR record, "" when there is none."""
         ...

@@ -14,6 +14,7 @@ from smartauth.models import (
     AccessToken,
     Authorization,
     AuthorizationCode,
+    Launch,
     PendingAuthorization,
     ProofId,
     RefreshToken,
@@ -25,7 +26,8 @@ from smartauth.receipts.models import Receipt, RefusalCount
 BATCH = 1_000
 # A dead token is remembered for a while, so that a partner who shows it learns that it expired or was revoked.
 DEAD_FOR = timedelta(days=7)
-# A late reload of the consent page learns that it expired or was answered, and not that nobody knows it.
+# A late reload of the consent page learns that it expired or was answered, and not that nobody knows it; so does an
+# app that comes late with its launch.
 ANSWERED_FOR = timedelta(days=1)
 
 
@@ -44,6 +46,7 @@ def purge(now: datetime) -> dict[str, int]:
         "authorization requests": PendingAuthorization.objects.filter(expires_at__lt=now - ANSWERED_FOR).order_by(
             "expires_at"
         ),
+        "launches": Launch.objects.filter(expires_at__lt=now - ANSWERED_FOR).order_by("expires_at"),
         "refused requests": RefusedAuthorization.objects.filter(expires_at__lt=now).order_by("expires_at"),
         # What was granted for as long as a session lasts ends with its row.
         "sessions": Session.objects.filter(expire_date__lt=now).order_by("expire_date"),

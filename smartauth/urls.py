@@ -11,6 +11,7 @@ from smartauth.slugs import TENANT_SLUG
 from smartauth.views.authorize import authorize
 from smartauth.views.consent import consent
 from smartauth.views.introspect import introspect
+from smartauth.views.launch import launch
 from smartauth.views.logout import confirm_logout, logout
 from smartauth.views.my_apps import my_apps, stop_app
 from smartauth.views.par import par
@@ -52,6 +53,7 @@ urlpatterns = [
     path("", include(wellknown.urls)),
     path("", include(fhirproxy.urls)),
     path("auth/", include(oauth)),
+    path("auth/launch", launch),
     path("auth/logout/confirm", confirm_logout, name="confirm_logout"),
     path("auth/consent/<uuid:pk>", consent, name="consent"),
     path("auth/consent/<uuid:pk>/patient", picker, name="picker"),

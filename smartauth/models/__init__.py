@@ -2,6 +2,7 @@
 
 from smartauth.models.authorizations import Authorization
 from smartauth.models.keys import SigningKey
+from smartauth.models.launches import Launch
 from smartauth.models.pending import PendingAuthorization
 from smartauth.models.proofs import ProofId
 from smartauth.models.refused import RefusedAuthorization
@@ -12,6 +13,7 @@ __all__ = [
     "Authorization",
     "AuthorizationCode",
     "IDToken",
+    "Launch",
     "PendingAuthorization",
     "ProofId",
     "RefreshToken",

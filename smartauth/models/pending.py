@@ -35,6 +35,14 @@ class PendingAuthorization(models.Model):
         max_length=64, blank=True, default="", help_text="SHA-256 of the request_uri it was pushed as (RFC 9126)"
     )
     opened_at = models.DateTimeField(null=True, blank=True, help_text="When a browser came with that request_uri")
+    launch = models.ForeignKey(
+        "smartauth.Launch",
+        on_delete=models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="+",
+        help_text="What the EHR began that this request goes on with",
+    )
 
     browser = models.CharField(max_length=64, blank=True, default="", help_text="SHA-256 of the browser's cookie")
     user = models.ForeignKey(

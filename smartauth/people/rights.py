@@ -33,6 +33,24 @@ def person_at(user: User, tenant: TenantInfo, *, client_id: str, restrictions: R
     )
 
 
+def find_user_at(name: str, tenant: TenantInfo, *, now: datetime) -> User | None:
+    """Return the one active user whom others call `name` at `tenant`, or None.
+
+    name: a user name, or the relative reference of the FHIR resource the user is there. Who is nobody at the tenant,
+    with no record and no relation, cannot be named there.
+    """
+    users = User.objects.filter(is_active=True)
+    if "/" in name:  # No user name has one.
+        users = users.filter(fhir_users__tenant_id=tenant.pk, fhir_users__reference=name)
+    else:
+        lasts = Q(relations__ends_at__isnull=True) | Q(relations__ends_at__gt=now)
+        related = lasts & Q(relations__starts_at__lte=now, relations__tenant_id=tenant.pk)
+        here = related | Q(fhir_users__tenant_id=tenant.pk)
+        users = users.filter(here, username=name)
+    found = list(users.distinct()[:2])
+    return found[0] if len(found) == 1 else None
+
+
 def is_clinician(person: Person) -> bool:
     """Return True for someone who works with patients, and so has to say which one is meant."""
     return (person.fhir_user or "").startswith(CLINICIANS)

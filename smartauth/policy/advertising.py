@@ -19,6 +19,7 @@ PUBLIC_METHOD = "none"  # SMART has no word for it among the methods, RFC 8414 h
 TOKEN_METHOD = "Bearer"
 # What works whatever is switched on. Words of SMART 2.2 conformance, "Capabilities".
 CAPABILITIES = (
+    "launch-ehr",
     "launch-standalone",
     "authorize-post",
     "client-public",
@@ -26,6 +27,8 @@ CAPABILITIES = (
     "sso-openid-connect",
     "context-banner",
     "context-style",
+    "context-ehr-patient",
+    "context-ehr-encounter",
     "context-standalone-patient",
     "permission-offline",
     "permission-online",
@@ -65,7 +68,9 @@ US_CORE_TYPES = (
     "Specimen",
 )
 # What an app may ask for besides data. `profile` is understood as SMART 1.0's word for fhirUser, and not advertised.
-LAUNCH_SCOPES = ("openid", "fhirUser", "launch/patient", "offline_access", "online_access")
+LAUNCH_SCOPES = (
+    *("openid", "fhirUser", "launch", "launch/patient", "launch/encounter", "offline_access", "online_access"),
+)
 _HL7 = "http://terminology.hl7.org/CodeSystem"
 _US_CORE = "http://hl7.org/fhir/us/core/CodeSystem"
 CATEGORIES = {

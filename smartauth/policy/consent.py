@@ -13,7 +13,6 @@ from smartauth.policy.scopes import NamedScope, ResourceScope, Scope
 
 # Types so wide that people must be able to choose among the kinds of thing in them.
 DIVIDED = ("Condition", "Observation")
-PATIENT = NamedScope("launch/patient", "context")
 OFFLINE = NamedScope("offline_access", "refresh")
 ONLINE = NamedScope("online_access", "refresh")
 
@@ -61,7 +60,8 @@ def choose(asked: Iterable[Scope], ticked: Collection[str]) -> tuple[Scope, ...]
         else:
             granted.update(dict.fromkeys(one for one in own if one in allowed))
     if offered and not any(isinstance(one, ResourceScope) for one in granted):
-        granted.pop(PATIENT, None)  # Whose record it is says something about them, too.
+        # Whose record it is says something about them, too.
+        granted = {scope: None for scope in granted if not (isinstance(scope, NamedScope) and scope.kind == "context")}
     if OFFLINE in granted:  # It includes the other, which is what is left when somebody declines it.
         granted.pop(ONLINE, None)
     return tuple(granted)

@@ -3,7 +3,7 @@
 Source: SMART 2.2 scopes-and-launch-context; SMART 2.2 backend-services, "Scopes"; RFC 6749 §3.3.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from smartauth.errors import InvalidScope, Refusal
@@ -96,11 +96,17 @@ def grant_service_scopes(requested: str, permitted: tuple[Scope, ...]) -> Granti
 
 
 def screen_app_scopes(
-    requested: str, permitted: tuple[Scope, ...], *, may_refresh: bool, is_public: bool = False
+    requested: str,
+    permitted: tuple[Scope, ...],
+    *,
+    may_refresh: bool,
+    is_public: bool = False,
+    from_ehr: bool = False,
 ) -> Granting:
     """Return what an app may put before the user: `requested` within `permitted`, the most it may have at the tenant.
 
     may_refresh: the client is registered for refresh tokens.    is_public: it has nothing to prove itself with.
+    from_ehr: the request goes on with a launch that an EHR began.
     What is unreadable, unknown or of no use in an app launch is dropped; a wildcard is narrowed to what is registered.
     Raises InvalidScope for a readable scope that the client may not have, and when nothing remains.
     Source: SMART 2.2 scopes-and-launch-context; RFC 6749 §3.3.
@@ -129,7 +135,7 @@ def screen_app_scopes(
                     fix="Ask only for registered scopes, or have the registration changed.",
                 )
             )
-        reason = _useless(scope, meant, may_refresh=may_refresh, is_public=is_public)
+        reason = _useless(scope, meant, may_refresh=may_refresh, is_public=is_public, from_ehr=from_ehr)
         if reason:
             dropped.append(Dropped(text, "scope.no_use_here", reason))
         else:
@@ -146,8 +152,8 @@ def screen_app_scopes(
     return Granting(each_once(found), tuple(dropped))
 
 
-def _useless(scope: Scope, asked: frozenset[str], *, may_refresh: bool, is_public: bool) -> str:
-    """Say why a permitted scope does nothing in an app launch without an EHR, or return ""."""
+def _useless(scope: Scope, asked: frozenset[str], *, may_refresh: bool, is_public: bool, from_ehr: bool) -> str:
+    """Say why a permitted scope does nothing in this app launch, or return ""."""
     match scope:
         case ResourceScope(level="system"):
             return "system/ scopes are for client_credentials"
@@ -157,6 +163,8 @@ def _useless(scope: Scope, asked: frozenset[str], *, may_refresh: bool, is_publi
             return "the client is not registered for the refresh_token grant"
         case NamedScope(kind="extension") if is_public:
             return "a right given by the operator needs a client that can prove who it is"
+        case NamedScope(kind="context") if from_ehr:
+            return ""  # What the EHR did not say shows when it is known who asks.
         case NamedScope(name="launch"):
             return "the request comes without a launch parameter"
         case NamedScope(kind="context", name=name) if name != "launch/patient":
@@ -164,11 +172,20 @@ def _useless(scope: Scope, asked: frozenset[str], *, may_refresh: bool, is_publi
     return ""
 
 
-def within_rights(scopes: Iterable[Scope], *, has_patient: bool, has_rights: bool, is_known: bool) -> tuple[Scope, ...]:
+def within_rights(
+    scopes: Iterable[Scope],
+    *,
+    has_patient: bool,
+    has_rights: bool,
+    is_known: bool,
+    in_context: Collection[str] = frozenset(),
+) -> tuple[Scope, ...]:
     """Return the scopes that can mean anything for this user: a scope never adds to what a person may do.
 
     has_patient: a patient was chosen.    has_rights: there are records the user may see.    is_known: the user is
-    somebody in the records.    Source: SMART 2.2 scopes-and-launch-context, "Scopes for requesting identity data".
+    somebody in the records.    in_context: what else the EHR told, as scopes name it: "encounter", "imagingstudy", …
+    A role that was asked for beside a type is no condition: what there is of the type is told with its own role.
+    Source: SMART 2.2 scopes-and-launch-context, "Scopes for requesting identity data".
     """
     kept = []
     for scope in scopes:
@@ -179,6 +196,8 @@ def within_rights(scopes: Iterable[Scope], *, has_patient: bool, has_rights: boo
                 possible = has_rights
             case NamedScope(name="fhirUser" | "profile"):
                 possible = is_known
+            case NamedScope(kind="context", name=name) if name != "launch":
+                possible = name.removeprefix("launch/").partition("?")[0] in in_context
             case _:
                 possible = True
         if possible:
@@ -192,6 +211,12 @@ def needs_patient(scopes: Iterable[Scope]) -> bool:
         scope.level == "patient" if isinstance(scope, ResourceScope) else scope.name == "launch/patient"
         for scope in scopes
     )
+
+
+def tells_context(scopes: Iterable[Scope]) -> bool:
+    """Return True when the app is told what is in context: it asked for that, or one patient's data come with it."""
+    found = tuple(scopes)
+    return needs_patient(found) or any(isinstance(scope, NamedScope) and scope.name == "launch" for scope in found)
 
 
 def reads_records(scopes: Iterable[Scope]) -> bool:

@@ -104,7 +104,7 @@ def _apps() -> list[dict[str, Any]]:
             "redirect_uris": [f"{base}/launcher/app/"],
             "post_logout_redirect_uris": [f"{base}/launcher/app/"],
             "launch_urls": [f"{base}/launcher/app/launch"],
-            "scope": "launch launch/patient openid fhirUser offline_access patient/*.rs user/*.rs",
+            "scope": "launch launch/patient launch/encounter openid fhirUser offline_access patient/*.rs user/*.rs",
         },
         {
             "client_id": "cardio",
@@ -113,7 +113,8 @@ def _apps() -> list[dict[str, Any]]:
             "grant_types": ["authorization_code", "refresh_token"],
             "redirect_uris": [f"{base}/launcher/callback"],
             "launch_urls": [f"{base}/launcher/start"],
-            "scope": "launch launch/patient openid fhirUser online_access offline_access patient/*.cruds user/*.cruds",
+            "scope": "launch launch/patient launch/encounter openid fhirUser online_access offline_access"
+            " patient/*.cruds user/*.cruds",
         },
         {
             "client_id": "bulk-loader",
@@ -121,6 +122,14 @@ def _apps() -> list[dict[str, Any]]:
             "token_endpoint_auth_method": "private_key_jwt",
             "grant_types": ["client_credentials"],
             "scope": "system/*.rs",
+        },
+        {
+            # It begins launches, and reads nothing.
+            "client_id": "ehr",
+            "client_name": "Sandbox EHR",
+            "token_endpoint_auth_method": "private_key_jwt",
+            "grant_types": ["client_credentials"],
+            "scope": "__launch",
         },
         {
             # Registered, and active nowhere.

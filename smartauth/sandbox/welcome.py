@@ -29,6 +29,7 @@ People (all synthetic), for the sign-in page:
 {people}
 
 Open the sample app, connect, sign in as ana (a patient) or dr-grey (a clinician), and decide what it may see.
+How an EHR launches it is in docs/how-to/launch-from-an-ehr.md.
 
 A backend service gets a token and reads patients. Paste this into another terminal, in this folder:
 

@@ -94,7 +94,7 @@ def issue_user_tokens(
         expires = min(expires, consent.ends_by)
     refresh_token = new_secret() if refresh_expires else ""
     # What may no longer be seen at all need not be known by name either.
-    launch = told(consent.context, client.smart_version) if granting.needs_patient(granted) else {}
+    launch = told(consent.context, client.smart_version) if granting.tells_context(granted) else {}
     claims = _claims(consent, client, scopes, expires, now) | launch | confirmation(key)
     token = sign(claims, now)
     details = {"scope": claims["scope"]} | ({"dpop_jkt": key} if key else {})

@@ -10,14 +10,15 @@ from django.views.decorators.csrf import csrf_exempt
 from clients.models import AuthMethod, Client
 from clients.registered import CLIENT_ID, RegisteredClient, find_client
 from clients.tenants import TenantInfo, find_tenant
-from smartauth import endpoints, pending, pushed, rates
+from smartauth import endpoints, launches, pending, pushed, rates
 from smartauth.browser import PageRefused, ReturnTo, browser_page
 from smartauth.context import RequestContext, context_of
 from smartauth.errors import InvalidRequest, InvalidTarget, OAuthError, Refusal, UnauthorizedClient
 from smartauth.forms import form_fields, is_utf8, query_fields, single_valued
-from smartauth.models import PendingAuthorization
+from smartauth.models import Launch, PendingAuthorization
 from smartauth.policy import granting, redirects
 from smartauth.policy.authorization_requests import AuthorizationRequest, forbids_pages, parse_authorization_request
+from smartauth.policy.scopes import Scope
 from smartauth.views.refused import fail, is_registered_for, refuse
 
 CANNOT_START = "This app cannot start here"
@@ -51,6 +52,7 @@ def authorize(request: HttpRequest, tenant: str | None = None) -> HttpResponse:
             tenant=examined.tenant,
             redirect_uri=redirect_uri,
             screened=examined.screened,
+            launch=examined.launch,
             now=timezone.now(),
         )
     except OAuthError as error:
@@ -62,11 +64,15 @@ def authorize(request: HttpRequest, tenant: str | None = None) -> HttpResponse:
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """An authorization request whose parameters hold, apart from client and redirect URI."""
+    """An authorization request whose parameters hold, apart from client and redirect URI.
+
+    `launch`: what an EHR began that it goes on with, None when it begins by itself.
+    """
 
     wanted: AuthorizationRequest
     tenant: TenantInfo
     screened: granting.Granting
+    launch: Launch | None = None
 
 
 def examine(
@@ -83,7 +89,16 @@ def examine(
         wanted = replace(wanted, dpop_jkt="")  # It gets bearer tokens, whatever it asks for.
     tenant = _require_tenant(parameters, addressed)
     context.tenant = tenant.slug
-    return Examined(wanted, tenant, _screen(client, tenant, wanted))
+    permitted = _require_permitted(client, tenant)
+    launch = _require_launch(client, tenant, wanted) if wanted.launch else None
+    screened = granting.screen_app_scopes(
+        wanted.scope,
+        permitted,
+        may_refresh="refresh_token" in client.grant_types,
+        is_public=client.token_endpoint_auth_method == AuthMethod.NONE,
+        from_ehr=launch is not None,
+    )
+    return Examined(wanted, tenant, screened, launch)
 
 
 def require_one_target(fields: QueryDict) -> None:
@@ -222,8 +237,8 @@ def _served(url: str, addressed: TenantInfo | None) -> TenantInfo | None:
     return tenant if addressed is None or tenant == addressed else None
 
 
-def _screen(client: RegisteredClient, tenant: TenantInfo, wanted: AuthorizationRequest) -> granting.Granting:
-    """Return the scopes to put before the user. Raises OAuthError when the client may not ask, or not for these."""
+def _require_permitted(client: RegisteredClient, tenant: TenantInfo) -> tuple[Scope, ...]:
+    """Return the most the client may ask for at the tenant. Raises OAuthError when it may not ask at all."""
     if "authorization_code" not in client.grant_types:
         refusal = Refusal("client.grant_type", "the client is not registered for authorization_code")
         raise UnauthorizedClient(refusal)
@@ -234,20 +249,13 @@ def _screen(client: RegisteredClient, tenant: TenantInfo, wanted: AuthorizationR
             Refusal("client.not_activated", "the client is not active at this tenant", tenant.slug, fix=fix),
             "The client is not active at this FHIR server",
         )
-    if wanted.launch:
-        _require_launch(client, wanted)
-    permitted = granting.allowed(client.scope, activated)
-    return granting.screen_app_scopes(
-        wanted.scope,
-        permitted,
-        may_refresh="refresh_token" in client.grant_types,
-        is_public=client.token_endpoint_auth_method == AuthMethod.NONE,
-    )
+    return granting.allowed(client.scope, activated)
 
 
-def _require_launch(client: RegisteredClient, wanted: AuthorizationRequest) -> None:
-    """Refuse a launch handle that cannot be one of ours, naming what the developer has to mend first.
+def _require_launch(client: RegisteredClient, tenant: TenantInfo, wanted: AuthorizationRequest) -> Launch:
+    """Return the launch the request goes on with. A handle that is not good never begins a launch without an EHR.
 
+    Raises OAuthError, about what the developer has to mend first.
     Source: SMART 2.2 app-launch, "Launch App: EHR Launch", and scopes-and-launch-context.
     """
     if not client.launch_urls:
@@ -258,10 +266,7 @@ def _require_launch(client: RegisteredClient, wanted: AuthorizationRequest) -> N
         fix = "Ask for the scope launch with every launch parameter."
         refusal = Refusal("launch.scope_missing", "launch comes without the scope launch", "launch", fix=fix)
         raise InvalidRequest(refusal, "The parameter launch needs the scope launch")
-    raise InvalidRequest(
-        Refusal("launch.unknown", "no launch with this handle was begun here", fix="Begin again in the EHR."),
-        "The launch is not known here",
-    )
+    return launches.require(wanted.launch, client=client, tenant=tenant, now=timezone.now())
 
 
 def _page(refusal: Refusal, why: str, *, status: int = 400) -> PageRefused:

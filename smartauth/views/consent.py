@@ -8,31 +8,45 @@ from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 
-from smartauth import pending, tokens
+from smartauth import launches, pending, tokens
 from smartauth.audit.recording import AuditEvent, record_now
 from smartauth.browser import PageRefused, allow_form_to_end_at, browser_page, redirect_code, redirect_error
 from smartauth.conf import config
 from smartauth.context import context_of
-from smartauth.errors import AccessDenied, Refusal
+from smartauth.errors import AccessDenied, OAuthError, Refusal
 from smartauth.people.rights import is_clinician
 from smartauth.policy import granting
 from smartauth.policy.consent import choose, permissions
+from smartauth.policy.launch import types_in
 from smartauth.policy.redirects import shown_target
 from smartauth.policy.scopes import NamedScope, Scope
 from smartauth.policy.wording import words_for
 from smartauth.records import PatientRecord, PatientSearch, Person, RecordsUnavailable, records
-from smartauth.styling import smart_style_url
+from smartauth.views import launched
 from smartauth.views.continuing import START_AGAIN, Open, continuing
+from smartauth.views.refused import refuse
 
 
 @browser_page("GET", "POST", endpoint="consent")
 @continuing
 def consent(request: HttpRequest, opened: Open) -> HttpResponse:
     """Ask the user, or take the answer.  Source: RFC 6749 §3.1; SMART 2.2 best-practices; OIDC Core §3.1.2.4."""
-    if request.method == "POST":
-        return _take_answer(request, opened)
-    patient = None
-    if granting.needs_patient(opened.asked):
+    if launched.is_for_somebody_else(opened) and request.POST.get("decision") != "deny":
+        return launched.other_user_page(request, opened)
+    try:
+        return _take_answer(request, opened) if request.method == "POST" else _ask(request, opened)
+    except OAuthError as error:
+        return _refuse(request, opened, error)
+
+
+def _ask(request: HttpRequest, opened: Open) -> HttpResponse:
+    launch, patient = opened.pending.launch, None
+    if launch is not None and launch.used_at is not None:
+        raise launched.used_up()
+    if launch is not None and launch.patient:
+        patient = launched.patient_of(request, opened, launch)
+        pending.choose_patient(opened.pending, patient.id)
+    elif granting.needs_patient(opened.asked):
         patient = _find_patient(request, opened)
         if patient is None and _has_records(opened.person):
             return redirect("picker", pk=opened.pending.pk)
@@ -63,12 +77,13 @@ def _has_records(person: Person) -> bool:
 
 
 def _possible(opened: Open, *, has_patient: bool) -> tuple[Scope, ...]:
-    person = opened.person
+    person, launch = opened.person, opened.pending.launch
     return granting.within_rights(
         opened.asked,
         has_patient=has_patient,
         has_rights=_has_records(person),
         is_known=person.fhir_user is not None,
+        in_context=types_in(launch.context) if launch else frozenset(),
     )
 
 
@@ -76,7 +91,9 @@ def _take_answer(request: HttpRequest, opened: Open) -> HttpResponse:
     page = _require_page(request, opened)
     match request.POST.get("decision"):
         case "deny":
-            return _deny(request, opened, page, Refusal("consent.denied", "the user declined"), "The user declined")
+            declined = Refusal("consent.denied", "the user declined")
+            refusal = launched.OTHER_USER if launched.is_for_somebody_else(opened) else declined
+            return _deny(request, opened, page, refusal, "The user declined")
         case "allow":
             return _allow(request, opened, page)
     refusal = Refusal("consent.decision", "the form carries no decision")
@@ -84,8 +101,11 @@ def _take_answer(request: HttpRequest, opened: Open) -> HttpResponse:
 
 
 def _allow(request: HttpRequest, opened: Open, page: UUID) -> HttpResponse:
-    context, stored = context_of(request), opened.pending
-    if (
+    context, stored, launch = context_of(request), opened.pending, opened.pending.launch
+    if launch is not None and launch.patient:
+        if launched.patient_of(request, opened, launch).id != stored.patient:
+            raise _outdated()
+    elif (
         stored.patient
         and records().find_patient(opened.person, stored.patient, context=context, now=opened.now) is None
     ):
@@ -99,10 +119,12 @@ def _allow(request: HttpRequest, opened: Open, page: UUID) -> HttpResponse:
     stays_online = any(isinstance(one, NamedScope) and one.name == "online_access" for one in granted)
     with transaction.atomic():
         _close(opened, page)
+        if launch is not None and not launches.take(launch.pk, opened.now):
+            raise launched.used_up()
         code, authorization = tokens.issue_code(
             stored,
             scope=scope,
-            context=_launch_context(stored.patient) if granting.needs_patient(granted) else {},
+            context=launched.told_context(stored) if granting.tells_context(granted) else {},
             auth_time=opened.auth_time,
             session_key=request.session.session_key if stays_online else None,
             now=opened.now,
@@ -116,6 +138,14 @@ def _deny(request: HttpRequest, opened: Open, page: UUID, refusal: Refusal, desc
         _close(opened, page)
         record_now(context_of(request), _event(opened, refusal.rule))
     return redirect_error(request, opened.return_to, AccessDenied(refusal, description))
+
+
+def _refuse(request: HttpRequest, opened: Open, error: OAuthError) -> HttpResponse:
+    """End a launch that cannot go on. What an attempt to answer it had changed is rolled back."""
+    with transaction.atomic():
+        pending.mark_answered(opened.pending, opened.now)
+        record_now(context_of(request), _event(opened, error.refusal.rule))
+    return refuse(request, opened.client, opened.return_to, error, silent=False)
 
 
 def _close(opened: Open, page: UUID) -> None:
@@ -141,13 +171,9 @@ def _outdated() -> PageRefused:
     )
 
 
-def _launch_context(patient: str) -> dict[str, Any]:
-    """Return what the app is told of the launch. It runs in a window of its own, so nobody else shows the patient."""
-    return {"patient": patient, "need_patient_banner": True, "smart_style_url": smart_style_url()}
-
-
 def _event(opened: Open, rule: str, *, granted: str = "", authorization: UUID | None = None) -> AuditEvent:
     stored = opened.pending
+    launch = {"launch": str(stored.launch_id)} if stored.launch_id else {}
     return AuditEvent(
         "consent",
         rule=rule,
@@ -156,7 +182,7 @@ def _event(opened: Open, rule: str, *, granted: str = "", authorization: UUID | 
         user=opened.person.user,
         patient=stored.patient,
         authorization=authorization,
-        details={"asked": stored.scope, "granted": granted, "dropped": stored.dropped},
+        details={"asked": stored.scope, "granted": granted, "dropped": stored.dropped} | launch,
     )
 
 
@@ -185,6 +211,7 @@ def _page(
         "stay_days": config().refresh_token_lifetime.days,
         "goes_to": shown_target(opened.pending.redirect_uri),
         "can_choose_again": patient is not None
+        and not (opened.pending.launch and opened.pending.launch.patient)
         and (is_clinician(opened.person) or bool(opened.person.related_patients)),
     }
 

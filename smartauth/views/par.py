@@ -63,6 +63,7 @@ def par(request: HttpRequest, tenant: str | None = None) -> dict[str, Any]:
         tenant=examined.tenant,
         redirect_uri=redirect_uri,
         screened=examined.screened,
+        launch=examined.launch,
         now=now,
         pushed_as=digest(request_uri),
     )

@@ -9,6 +9,7 @@ from smartauth.context import context_of
 from smartauth.errors import Refusal
 from smartauth.people.rights import is_clinician
 from smartauth.records import PatientPage, PatientSearch, records
+from smartauth.views import launched
 from smartauth.views.continuing import Open, continuing
 
 SHOWN = 50  # patients on one page
@@ -23,6 +24,9 @@ def picker(request: HttpRequest, opened: Open) -> HttpResponse:
     What is searched for is posted: names and birth dates do not belong in addresses, which others log.
     Source: SMART 2.2 scopes-and-launch-context, "Requesting context with launch/patient".
     """
+    launch = opened.pending.launch
+    if launched.is_for_somebody_else(opened) or (launch is not None and launch.patient):
+        return redirect("consent", pk=opened.pending.pk)  # It is not theirs to choose.
     if "patient" in request.POST:
         return _choose(request, opened, request.POST["patient"])
     terms = (request.POST.get(name, "").strip()[:LONGEST] for name in ("name", "birthdate", "identifier"))

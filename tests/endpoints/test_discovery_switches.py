@@ -225,23 +225,34 @@ def test_nothing_is_empty_and_nothing_is_null(client: Any, tenant: TenantInfo, c
 
 
 CERTIFIED = {
-    *("launch-standalone", "authorize-post", "client-public", "client-confidential-symmetric"),
+    *("launch-ehr", "launch-standalone", "authorize-post", "client-public", "client-confidential-symmetric"),
     *("client-confidential-asymmetric", "sso-openid-connect", "context-banner", "context-style"),
-    *("context-standalone-patient", "permission-offline", "permission-patient", "permission-user"),
+    *(
+        "context-ehr-patient",
+        "context-ehr-encounter",
+        "context-standalone-patient",
+        "permission-offline",
+        "permission-patient",
+        "permission-user",
+    ),
     *("permission-v1", "permission-v2"),
 }
 SETS = [
     {"launch-standalone", "client-public", "context-standalone-patient", "permission-patient"},
     {"launch-standalone", "client-confidential-symmetric", "permission-user", "permission-patient"},
+    {"launch-ehr", "client-confidential-symmetric", "context-ehr-patient", "permission-patient"},
+    {
+        *("launch-ehr", "client-confidential-symmetric", "context-ehr-patient", "context-ehr-encounter"),
+        *("permission-user", "permission-patient"),
+    },
 ]
 # SMART 2.2 conformance, "Capabilities"
 KNOWN = CERTIFIED | {
-    *("launch-ehr", "context-ehr-patient", "context-ehr-encounter", "context-standalone-encounter"),
-    *("permission-online", "smart-app-state"),
+    *("context-standalone-encounter", "permission-online", "smart-app-state"),
 }
 
 
-@pytest.mark.requirement("DISC-21", "DISC-22", "DISC-24")
+@pytest.mark.requirement("DISC-21", "DISC-22", "DISC-23", "DISC-24")
 def test_capabilities_are_words_of_smart_and_make_whole_sets(client: Any, tenant: TenantInfo) -> None:
     listed = set(documents(client)["smart"]["capabilities"])
     assert listed <= KNOWN
@@ -255,8 +266,7 @@ def test_what_is_not_built_is_not_told(client: Any, tenant: TenantInfo) -> None:
     absent = {"registration_endpoint", "associated_endpoints", "smart_app_state_endpoint"}
     for document in told.values():
         assert absent.isdisjoint(document)
-    assert "launch-ehr" not in told["smart"]["capabilities"]
-    assert {"launch", "launch/encounter"}.isdisjoint(told["smart"]["scopes_supported"])
+    assert {"context-standalone-encounter", "smart-app-state"}.isdisjoint(told["smart"]["capabilities"])
 
 
 @pytest.mark.requirement("DISC-19", "BRAND-01")
@@ -286,7 +296,8 @@ def test_scopes_are_those_of_us_core_at_every_level(client: Any, tenant: TenantI
     assert {f"{level}/{kind}.rs" for kind in (*advertising.US_CORE_TYPES, "*")} <= mine
     for kind, count in US_CORE_GRANULAR.items():
         assert len([scope for scope in mine if scope.startswith(f"{level}/{kind}.rs?category=http")]) == count
-    assert {"openid", "fhirUser", "launch/patient", "offline_access", "online_access"} <= set(listed)
+    named = {"openid", "fhirUser", "launch", "launch/patient", "launch/encounter", "offline_access", "online_access"}
+    assert named <= set(listed)
 
 
 @pytest.mark.requirement("DISC-17")

@@ -30,11 +30,13 @@ from tests.endpoints.app_launch import (
     cardio,
     dr_grey,
     growth_chart,
+    load,
     make_app,
     small,
 )
 from tests.endpoints.brands import FULL, publish
 from tests.endpoints.conftest import Post, Service
+from tests.endpoints.ehr import LAUNCH_URL, Begin, begin_answer, begin_launch, chart, ehr, visits
 from tests.endpoints.test_introspect import INTROSPECT, auditor
 from tests.endpoints.test_token_authorization_code import (
     Ask,
@@ -58,19 +60,25 @@ __all__ = [
     "ask",
     "atlas",
     "auditor",
+    "begin_answer",
+    "begin_launch",
     "browser",
     "call",
     "calm",
     "cardio",
+    "chart",
     "dr_grey",
+    "ehr",
     "growth_chart",
+    "load",
     "refresh",
     "signing_key",
     "small",
     "start",
+    "visits",
 ]
 
-pytestmark = pytest.mark.usefixtures("small")
+pytestmark = pytest.mark.usefixtures("small", "visits")
 
 DOCUMENTS = {
     "smart": "/fhir/sandbox/r4/.well-known/smart-configuration",
@@ -99,6 +107,8 @@ class Here:
     atlas: App
     ana: User
     dr_grey: User
+    chart: App
+    begin_launch: Begin
 
     def service_token(self, who: Service, scope: str = SYSTEM) -> Any:
         params = {"grant_type": "client_credentials", "scope": scope, **who.credentials()}
@@ -111,6 +121,12 @@ class Here:
     def granted(self, scope: str, user: User | None = None, **options: Any) -> dict[str, Any]:
         """Launch growth-chart for these scopes and return the token response; all of them must be granted."""
         tokens = self.start(self.growth_chart, user or self.ana, scope=scope, **options)
+        assert set(tokens["scope"].split(" ")) == set(scope.split(" ")), tokens["scope"]
+        return tokens
+
+    def launched(self, scope: str, **said: Any) -> dict[str, Any]:
+        """Let the EHR launch chart for these scopes and return the token response; all of them must be granted."""
+        tokens = self.start(self.chart, self.dr_grey, scope=scope, launch=self.begin_launch(**said))
         assert set(tokens["scope"].split(" ")) == set(scope.split(" ")), tokens["scope"]
         return tokens
 
@@ -134,9 +150,12 @@ def here(
     atlas: App,
     ana: User,
     dr_grey: User,
+    chart: App,
+    begin_launch: Begin,
 ) -> Here:
+    apps = (growth_chart, cardio, atlas)
     return Here(
-        tenant, post, start, refresh, ask, call, ec, bulk_loader, auditor, growth_chart, cardio, atlas, ana, dr_grey
+        tenant, post, start, refresh, ask, call, ec, bulk_loader, auditor, *apps, ana, dr_grey, chart, begin_launch
     )
 
 
@@ -318,6 +337,20 @@ def _launches_alone(here: Here) -> bool:
     return here.reads_ana(here.granted("launch/patient patient/*.rs"))
 
 
+def _launches_from_an_ehr(here: Here) -> bool:
+    return here.reads_ana(here.launched("launch patient/*.rs"))
+
+
+def _tells_the_patient_of_the_ehr(here: Here) -> bool:
+    return bool(here.launched("launch user/Patient.rs")["patient"] == "ana")
+
+
+def _tells_the_encounter_of_the_ehr(here: Here) -> bool:
+    tokens = here.launched("launch user/Encounter.rs", encounter="visit-of-ana")
+    found = here.call(f"/Encounter/{tokens['encounter']}", tokens["access_token"])
+    return found.status_code == 200
+
+
 def _authorizes_by_post(here: Here) -> bool:
     answer = here.post("/auth/sandbox/authorize", authorize_params(here.growth_chart))
     return answer.status_code == 303 and answer.headers["Location"].startswith("/auth/consent/")
@@ -392,6 +425,7 @@ PROOFS: dict[tuple[str, str], Callable[[Here], bool]] = {
     ("id_token_signing_alg_values_supported", "ES256"): _id_token_alg("ES256"),
     ("subject_types_supported", "public"): _same_subject_everywhere,
     **{("claims_supported", name): _claim(name) for name in advertising.ID_TOKEN_CLAIMS},
+    ("capabilities", "launch-ehr"): _launches_from_an_ehr,
     ("capabilities", "launch-standalone"): _launches_alone,
     ("capabilities", "authorize-post"): _authorizes_by_post,
     ("capabilities", "client-public"): _redeems("growth_chart"),
@@ -400,6 +434,8 @@ PROOFS: dict[tuple[str, str], Callable[[Here], bool]] = {
     ("capabilities", "sso-openid-connect"): _signs_people_in,
     ("capabilities", "context-banner"): _tells_of_a_banner,
     ("capabilities", "context-style"): _tells_a_style,
+    ("capabilities", "context-ehr-patient"): _tells_the_patient_of_the_ehr,
+    ("capabilities", "context-ehr-encounter"): _tells_the_encounter_of_the_ehr,
     ("capabilities", "context-standalone-patient"): _tells_the_patient,
     ("capabilities", "permission-offline"): _stays("offline_access"),
     ("capabilities", "permission-online"): _stays("online_access"),
@@ -445,11 +481,13 @@ def test_every_scope_of_a_level_is_granted_to_whoever_is_registered_for_it(here:
     assert set(context) | {one for one in listed if one.startswith(("patient/", "user/", "system/"))} == set(listed)
     scopes = [one for one in listed if one.startswith(f"{level}/")]
     wildcard, rest = [one for one in scopes if "*" in one], [one for one in scopes if "*" not in one]
-    app = make_app(phone_app(client_id="greedy", scope=" ".join(listed)), here.tenant)
+    metadata = phone_app(client_id="greedy", scope=" ".join(listed), launch_urls=[LAUNCH_URL])
+    app = make_app(metadata, here.tenant)
     online = [one for one in context if one != "offline_access"]
     offline = [one for one in context if one != "online_access"]
     for asked in ([*offline, *rest], [*online, *wildcard]):
-        tokens = here.start(app, here.dr_grey, scope=" ".join(asked), patient="ana")
+        handle = here.begin_launch(client_id="greedy", encounter="visit-of-ana")
+        tokens = here.start(app, here.dr_grey, scope=" ".join(asked), launch=handle)
         assert sorted(tokens["scope"].split(" ")) == sorted(asked)
 
 

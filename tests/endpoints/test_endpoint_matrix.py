@@ -57,6 +57,7 @@ ENDPOINTS = [
             ("userinfo", POSTING | {"GET"}, "registered"),
         )
     ),
+    Endpoint("/auth/launch", frozenset({"POST"}), "nobody", "private"),
 ]
 
 

@@ -5,10 +5,11 @@ RFC 6749 §4.1.2 and §10.5; RFC 7009 §2.1; RFC 7523 §3; RFC 9126 §4; RFC 944
 
 import http.client
 import json
+import secrets
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from threading import Barrier
 from typing import Any, TypeVar
@@ -19,10 +20,11 @@ import requests
 from django.utils import timezone
 from joserfc import jwt
 
-from clients.models import AssertionId, Client
+from clients.models import Activation, AssertionId, Client
 from smartauth import tokens
 from smartauth.digests import digest
-from smartauth.models import AccessToken, Authorization, AuthorizationCode, RefreshToken
+from smartauth.models import AccessToken, Authorization, AuthorizationCode, Launch, RefreshToken
+from smartauth.people.models import User
 from tests.endpoints.app_launch import Pkce
 from tests.factories import ASSERTION_TYPE, claims_at
 from tests.flows.test_backend_service import MARK_TIME
@@ -367,3 +369,43 @@ def sign_out(world: World, person: Person) -> int:
     form = {"csrfmiddlewaretoken": browser.cookies["csrftoken"]}
     url = f"{world.base_url}/account/logout/"
     return browser.post(url, form, headers=OF_A_FORM, allow_redirects=False, timeout=30).status_code
+
+
+@pytest.mark.requirement("LAUNCH-05", "T-67")
+def test_one_launch_of_an_ehr_in_two_windows_at_once_gives_one_code(
+    world: World, make_app: MakeApp, make_person: MakePerson
+) -> None:
+    scope = "launch openid patient/Patient.rs"
+    app = make_app("two-requests", scope=scope, launch_urls=["https://app.example.org/launch"])
+    doctor = make_person("dr-two-requests", "Practitioner/dr-grey")
+    codes = AuthorizationCode.objects.filter(application__client_id=app.client_id)
+    for turn in range(ROUNDS):
+        handle = begin_launch(app, doctor.username)
+        url = f"{authorize_url(world, app, scope, Pkce().challenge)}&launch={handle}"
+        if turn == 0:
+            assert "code=" in doctor.launch(url)  # From here on they are signed in.
+            continue
+        before = codes.count()
+        pages = [Page.read(doctor._browser.get(url, timeout=30)) for _ in range(2)]
+        answers = at_once(*(partial(decide, doctor, page, "allow") for page in pages))
+        told = [parse_qs(urlsplit(answer.headers["Location"]).query) for answer in answers]
+        assert sorted("code" in parameters for parameters in told) == [False, True], told
+        assert [parameters["error"] for parameters in told if "code" not in parameters] == [["invalid_request"]]
+        assert codes.count() - before == 1
+
+
+def begin_launch(app: App, username: str) -> str:
+    """Begin a launch about ana, as the endpoint does for an EHR, and return its handle."""
+    handle, now = secrets.token_urlsafe(32), timezone.now()
+    client = Client.objects.get(client_id=app.client_id)
+    Launch.objects.create(
+        handle=digest(handle),
+        client=client,
+        tenant=Activation.objects.get(client=client).tenant,
+        user=User.objects.get(username=username),
+        begun_by="ehr",
+        context={"patient": "ana", "need_patient_banner": True},
+        created_at=now,
+        expires_at=now + timedelta(minutes=5),
+    )
+    return handle

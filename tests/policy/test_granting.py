@@ -19,6 +19,7 @@ from smartauth.policy.granting import (
     needs_patient,
     parse_registered,
     screen_app_scopes,
+    tells_context,
     within,
     within_rights,
 )
@@ -209,6 +210,44 @@ def test_a_scope_that_can_mean_nothing_for_this_user_is_left_out(
         parse_registered(EVERY_KIND), has_patient=has_patient, has_rights=has_rights, is_known=is_known
     )
     assert kept == parse_registered(possible)
+
+
+FROM_EHR = [
+    # asked                                          in context                 kept
+    ("launch openid",                                set(),                     "launch openid"),
+    ("launch launch/patient launch/encounter",       {"patient", "encounter"},
+     "launch launch/patient launch/encounter"),
+    ("launch launch/patient launch/encounter",       {"patient"},               "launch launch/patient"),
+    ("launch launch/imagingstudy",                   {"imagingstudy"},          "launch launch/imagingstudy"),
+    ("launch launch/list?role=https://a/b",          {"list"},                  "launch launch/list?role=https://a/b"),
+    ("launch launch/imagingstudy launch/list",       {"list"},                  "launch launch/list"),
+]  # fmt: skip
+
+
+@pytest.mark.requirement("CTX-16", "CTX-17")
+@pytest.mark.parametrize(("asked", "there", "kept"), FROM_EHR)
+def test_context_scopes_are_kept_for_what_the_ehr_told(asked: str, there: set[str], kept: str) -> None:
+    screened = screen_app_scopes(asked, parse_registered(asked), may_refresh=True, from_ehr=True)
+    assert screened.scope == asked
+    possible = within_rights(
+        screened.granted, has_patient="patient" in there, has_rights=True, is_known=True, in_context=there
+    )
+    assert possible == parse_registered(kept)
+
+
+TELLING = [
+    ("launch openid", True),
+    ("launch/patient", True),
+    ("patient/Observation.rs", True),
+    ("user/*.rs launch/encounter", False),
+    ("openid fhirUser", False),
+]
+
+
+@pytest.mark.requirement("CTX-20")
+@pytest.mark.parametrize(("scopes", "told"), TELLING)
+def test_who_asked_for_the_launch_or_reads_one_patient_is_told_of_the_context(scopes: str, told: bool) -> None:
+    assert tells_context(parse_registered(scopes)) is told
 
 
 NEEDING = [

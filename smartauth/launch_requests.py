@@ -1,0 +1,104 @@
+"""What an EHR sends to begin a launch: which members there are, and which values they may have.
+
+Source: SMART 2.2 app-launch, "Launch App: EHR Launch", and scopes-and-launch-context.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rest_framework import serializers
+
+from clients.serializers import Switch, Text, first_problem, is_storable
+from clients.uri_rules import web_url_problem
+from smartauth.conf import config
+from smartauth.errors import InvalidRequest, Refusal
+from smartauth.policy.launch import FHIR_ID, fhir_context_problem
+from smartauth.styling import smart_style_url
+
+REQUIRED = ("client_id", "iss", "user")
+CONTEXT = ("patient", "encounter", "fhirContext", "intent", "tenant")
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchRequest:
+    """A launch an EHR asks for. `launch_url` is "" for the app's first; `context` has SMART 2.2's members."""
+
+    client_id: str
+    iss: str
+    user: str
+    launch_url: str
+    context: Mapping[str, Any]
+
+
+class FhirContext(serializers.Field):
+    """An array of objects, as SMART 2.2 has it."""
+
+    def to_internal_value(self, data: object) -> object:
+        problem = fhir_context_problem(data)
+        if problem or not is_storable(data):
+            raise serializers.ValidationError(problem or "it has control characters")
+        return data
+
+
+class LaunchSerializer(serializers.Serializer[dict[str, Any]]):
+    """Whatever is not listed here is refused: an app must not miss in silence what the EHR meant to tell it."""
+
+    client_id = Text()
+    iss = Text(max_length=2_000)
+    user = Text()
+    launch_url = Text(max_length=2_000)
+    patient = Text(max_length=64)
+    encounter = Text(max_length=64)
+    fhirContext = FhirContext(required=False)  # noqa: N815 - the standard's spelling
+    intent = Text()
+    need_patient_banner = Switch()
+    smart_style_url = Text(max_length=2_000)
+    tenant = Text()
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Refuse what the members alone do not show."""
+        for name in REQUIRED:
+            if not attrs.get(name):
+                raise serializers.ValidationError({name: "it is missing"})
+        for name in ("patient", "encounter"):
+            if attrs.get(name) and FHIR_ID.fullmatch(attrs[name]) is None:
+                raise serializers.ValidationError({name: "it is not the logical id of a resource"})
+        if attrs.get("encounter") and not attrs.get("patient"):
+            raise serializers.ValidationError({"encounter": "an encounter comes with its patient"})
+        style = attrs.get("smart_style_url")
+        if style and (problem := web_url_problem(style, http_on_loopback=config().is_sandbox)):
+            raise serializers.ValidationError({"smart_style_url": problem})
+        return attrs
+
+
+def parse_launch_request(body: Mapping[str, Any]) -> LaunchRequest:
+    """Read the body of a launch request; empty texts are absent. Raises InvalidRequest, naming the first bad member."""
+    unknown = sorted(body.keys() - LaunchSerializer().fields.keys())
+    if unknown:
+        raise _bad("a member is not known", unknown[0])
+    serializer = LaunchSerializer(data=dict(body))
+    if not serializer.is_valid():
+        member, complaint = first_problem(serializer.errors)
+        raise _bad(complaint, member)
+    found = serializer.validated_data
+    context = {name: found[name] for name in CONTEXT if found.get(name)}
+    return LaunchRequest(
+        client_id=found["client_id"],
+        iss=found["iss"],
+        user=found["user"],
+        launch_url=found.get("launch_url", ""),
+        context=context
+        | {
+            # An EHR that does not say so shows no patient, and then somebody has to.
+            "need_patient_banner": found.get("need_patient_banner", True),
+            "smart_style_url": found.get("smart_style_url") or smart_style_url(),
+        },
+    )
+
+
+def _bad(complaint: str, member: str) -> InvalidRequest:
+    return InvalidRequest(
+        Refusal("launch.request", complaint, seen=member[:100], fix="Mend the member, or leave it out."),
+        "A member of the launch request is missing or not valid",
+    )

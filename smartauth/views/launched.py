@@ -1,0 +1,68 @@
+"""Going on with a launch that an EHR began: whose it is, whom it is about, and what the app is told of it."""
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+
+from smartauth import launches
+from smartauth.browser import allow_form_to_end_at
+from smartauth.context import context_of
+from smartauth.errors import AccessDenied, InvalidRequest, Refusal
+from smartauth.models import Launch, PendingAuthorization
+from smartauth.receipts.recording import record
+from smartauth.records import PatientRecord, records
+from smartauth.styling import smart_style_url
+from smartauth.views.continuing import Open
+
+OTHER_USER = Refusal(
+    "launch.other_user",
+    "the launch was begun for somebody else than who is signed in",
+    fix="Sign in as the user whom the EHR knows, or begin again there.",
+)
+NOT_TOLD_APART = "or is outside of what the user or the app may reach; these are not told apart"
+
+
+def is_for_somebody_else(opened: Open) -> bool:
+    """Return True when an EHR began this launch for another user than the one signed in."""
+    launch = opened.pending.launch
+    return launch is not None and launch.user_id != opened.person.user
+
+
+def other_user_page(request: HttpRequest, opened: Open) -> HttpResponse:
+    """Return the page for whoever is not the user of the launch: they may change places or go back, and see nobody."""
+    record(context_of(request), status=403, error="page", refusal=OTHER_USER)
+    response = render(request, "consent/other_user.html", {"opened": opened}, status=403)
+    return allow_form_to_end_at(response, opened.pending.redirect_uri)
+
+
+def patient_of(request: HttpRequest, opened: Open, launch: Launch) -> PatientRecord:
+    """Return the patient the EHR named, with whom the encounter it named goes together.
+
+    Raises AccessDenied when the user may not act for the patient through the app, RecordsUnavailable.
+    """
+    ask: dict[str, Any] = {"context": context_of(request), "now": opened.now}
+    patient = records().find_patient(opened.person, launch.patient, **ask)
+    if patient is None:
+        refusal = Refusal("launch.patient", f"the patient of the launch is absent, {NOT_TOLD_APART}")
+        raise AccessDenied(refusal, "The patient of the launch is not available")
+    if launch.encounter and not records().is_encounter_of(opened.person, launch.patient, launch.encounter, **ask):
+        reason = f"the encounter of the launch is absent, another patient's, {NOT_TOLD_APART}"
+        raise AccessDenied(Refusal("launch.encounter", reason), "The encounter of the launch is not available")
+    return patient
+
+
+def used_up() -> InvalidRequest:
+    """Return the refusal of a launch that another request was quicker to use."""
+    return InvalidRequest(launches.used(), "The launch was used before")
+
+
+def told_context(stored: PendingAuthorization) -> dict[str, Any]:
+    """Return what the app is told: what the EHR said, or that nobody but the app shows the patient."""
+    patient = {"patient": stored.patient} if stored.patient else {}
+    alone = {"need_patient_banner": True, "smart_style_url": smart_style_url()}
+    if stored.launch is None:
+        return patient | alone
+    # A patient whom the user picked, because the EHR named none, the EHR does not show either.
+    picked_here = patient and not stored.launch.patient
+    return stored.launch.context | (patient | {"need_patient_banner": True} if picked_here else {})
