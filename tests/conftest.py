@@ -9,6 +9,7 @@ from pytest_django import Settings
 
 from clients.guesses import guesses
 from clients.key_pairs import KeyPair, generate_key_pair
+from fhirproxy.r4server import process as r4server
 from smartauth import rates
 from smartauth.conf import Config
 from smartauth.marks.poller import poller
@@ -51,6 +52,19 @@ def ec() -> KeyPair:
 @pytest.fixture(scope="session")
 def ec256() -> KeyPair:
     return generate_key_pair("ES256", kid="ec-2")
+
+
+@pytest.fixture(scope="session")
+def _small() -> Iterator[r4server.Running]:
+    """Have one small FHIR server for the whole run: `small` puts it behind a tenant, as it was at first."""
+    with r4server.running(population="small") as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def _sandbox() -> Iterator[r4server.Running]:
+    with r4server.running(population="sandbox") as running:
+        yield running
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """App launches through Django's client: registered apps, people who can sign in, and the walk from authorize to code.
 
-The FHIR server behind is real. A test module that launches apps imports the fixtures it uses, `_small`, `small` and
+The FHIR server behind is real. A test module that launches apps imports the fixtures it uses, `small` and
 `calm` among them, and names them in its `__all__`.
 """
 
@@ -25,13 +25,12 @@ from smartauth.models import Authorization, AuthorizationCode, PendingAuthorizat
 from smartauth.people.models import FhirUser, ProxyRelation, User
 from smartauth.receipts.models import Receipt
 from tests.factories import make_client, phone_app, web_app
-from tests.proxy.conftest import Behind, _small, calm, small
+from tests.proxy.conftest import Behind, calm, small
 from tests.proxy.test_records import Load, load
 
 __all__ = [
     "Behind",
     "Load",
-    "_small",
     "ana",
     "calm",
     "cardio",

@@ -20,7 +20,6 @@ from smartauth.receipts.models import Receipt
 from tests.conftest import Configure
 from tests.endpoints.app_launch import (
     App,
-    _small,
     ana,
     authorize_params,
     begin,
@@ -36,7 +35,7 @@ from tests.endpoints.conftest import Post, Service
 from tests.endpoints.test_token_client_credentials import rule_of
 from tests.factories import TOKEN_URL, make_client, web_app
 
-__all__ = ["_small", "ana", "calm", "dr_grey", "growth_chart", "small"]
+__all__ = ["ana", "calm", "dr_grey", "growth_chart", "small"]
 
 FORM = "application/x-www-form-urlencoded"
 TOKEN = "/auth/sandbox/token"

@@ -11,7 +11,6 @@ from smartauth.people.models import User
 from tests.conftest import Configure
 from tests.endpoints.app_launch import (
     App,
-    _small,
     ana,
     begin,
     callback,
@@ -25,7 +24,7 @@ from tests.endpoints.app_launch import (
 from tests.factories import phone_app, web_app
 from tests.flows.javascript import Library, Refused, oauth4webapi, start_library
 
-__all__ = ["_small", "ana", "calm", "growth_chart", "oauth4webapi", "small", "start_library"]
+__all__ = ["ana", "calm", "growth_chart", "oauth4webapi", "small", "start_library"]
 
 pytestmark = [pytest.mark.usefixtures("small"), pytest.mark.requirement("AUTHZ-15", "AUTHZ-18")]
 

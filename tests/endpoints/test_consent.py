@@ -29,7 +29,6 @@ from tests.endpoints.app_launch import (
     SCOPE,
     App,
     Pkce,
-    _small,
     ana,
     answer_form,
     assert_no_grant,
@@ -56,7 +55,7 @@ from tests.endpoints.app_launch import (
 from tests.factories import phone_app
 from tests.servers import free_port
 
-__all__ = ["_small", "ana", "calm", "cardio", "dr_grey", "growth_chart", "mallory", "parent", "pocket", "small"]
+__all__ = ["ana", "calm", "cardio", "dr_grey", "growth_chart", "mallory", "parent", "pocket", "small"]
 
 pytestmark = pytest.mark.usefixtures("small")
 

@@ -46,7 +46,6 @@ SWITCHES: list[tuple[str, dict[str, frozenset[str]], Any, Any]] = [
         False,
         True,
     ),
-    ("dpop_algorithms", {"dpop_signing_alg_values_supported": DISCOVERY}, ("ES256", "ES384"), ("ES256",)),
     (
         "assertion_algorithms",
         {SIGNING[0]: DISCOVERY, SIGNING[1]: OPENID, SIGNING[2]: OPENID},

@@ -22,7 +22,6 @@ from smartauth.policy import advertising
 from tests.endpoints.app_launch import (
     FHIR_BASE,
     App,
-    _small,
     ana,
     authorize_params,
     callback,
@@ -55,7 +54,6 @@ from tests.proxy.conftest import Caller, call
 
 __all__ = [
     "_rsa_key",
-    "_small",
     "ana",
     "ask",
     "atlas",

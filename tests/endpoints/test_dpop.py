@@ -39,7 +39,6 @@ from tests.endpoints.app_launch import (
     App,
     Launch,
     Pkce,
-    _small,
     ana,
     authorize_params,
     callback,
@@ -69,7 +68,7 @@ from tests.endpoints.test_token_client_credentials import TOKEN, statements
 from tests.factories import phone_app, weak_rsa, web_app
 from tests.proofs import ISSUER, TOKEN_URL, Holder
 
-__all__ = ["_rsa_key", "_small", "ana", "auditor", "browser", "calm", "signing_key", "small"]
+__all__ = ["_rsa_key", "ana", "auditor", "browser", "calm", "signing_key", "small"]
 
 Ask = Callable[..., HttpResponse]
 BOUND = {"dpop_bound_access_tokens": True}

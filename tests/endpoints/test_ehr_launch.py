@@ -22,7 +22,6 @@ from smartauth.styling import smart_style_url
 from tests.endpoints.app_launch import (
     AUTHORIZE,
     App,
-    _small,
     ana,
     answer_form,
     authorize_params,
@@ -60,7 +59,6 @@ from tests.proxy.conftest import Behind, Caller, call
 
 __all__ = [
     "_rsa_key",
-    "_small",
     "ana",
     "ask",
     "auditor",

@@ -12,7 +12,6 @@ from smartauth.people.models import ProxyRelation, User
 from smartauth.tokens import introspect
 from tests.endpoints.app_launch import (
     Behind,
-    _small,
     ana,
     calm,
     growth_chart,
@@ -22,7 +21,7 @@ from tests.endpoints.app_launch import (
 )
 from tests.endpoints.conftest import Post
 
-__all__ = ["_small", "ana", "calm", "growth_chart", "parent", "small"]
+__all__ = ["ana", "calm", "growth_chart", "parent", "small"]
 
 
 def exchange(post: Post, launched: Any) -> dict[str, Any]:

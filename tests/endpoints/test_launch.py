@@ -23,7 +23,6 @@ from smartauth.styling import smart_style_url
 from tests.endpoints.app_launch import (
     FHIR_BASE,
     App,
-    _small,
     ana,
     calm,
     cardio,
@@ -42,7 +41,6 @@ from tests.factories import make_tenant, phone_app, web_app
 
 __all__ = [
     "_rsa_key",
-    "_small",
     "ana",
     "begin_answer",
     "calm",

@@ -34,7 +34,6 @@ from tests.endpoints.app_launch import (
     App,
     Launch,
     Pkce,
-    _small,
     ana,
     authorize_params,
     callback,
@@ -67,7 +66,6 @@ from tests.factories import make_tenant, phone_app, service, web_app
 
 __all__ = [
     "_rsa_key",
-    "_small",
     "ana",
     "ask",
     "atlas",

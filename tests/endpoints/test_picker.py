@@ -26,7 +26,6 @@ from tests.endpoints.app_launch import (
     App,
     Behind,
     Load,
-    _small,
     ana,
     answer_form,
     assert_no_grant,
@@ -52,7 +51,7 @@ from tests.endpoints.app_launch import (
 from tests.factories import phone_app
 from tests.servers import free_port
 
-__all__ = ["_small", "ana", "calm", "dr_grey", "growth_chart", "load", "mallory", "parent", "pocket", "small"]
+__all__ = ["ana", "calm", "dr_grey", "growth_chart", "load", "mallory", "parent", "pocket", "small"]
 
 pytestmark = pytest.mark.usefixtures("small")
 

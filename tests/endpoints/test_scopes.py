@@ -20,7 +20,6 @@ from tests.endpoints.app_launch import (
     FHIR_BASE,
     REGISTERED,
     App,
-    _small,
     ana,
     authorize_params,
     calm,
@@ -49,7 +48,6 @@ from tests.proxy.conftest import Behind, Caller, call, ids
 
 __all__ = [
     "_rsa_key",
-    "_small",
     "ana",
     "ask",
     "auditor",

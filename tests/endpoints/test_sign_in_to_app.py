@@ -29,7 +29,6 @@ from tests.endpoints.app_launch import (
     PASSWORD,
     App,
     Behind,
-    _small,
     ana,
     answer_form,
     assert_no_grant,
@@ -51,7 +50,7 @@ from tests.endpoints.app_launch import (
     told_in,
 )
 
-__all__ = ["_small", "ana", "calm", "dr_grey", "growth_chart", "parent", "small"]
+__all__ = ["ana", "calm", "dr_grey", "growth_chart", "parent", "small"]
 
 pytestmark = pytest.mark.usefixtures("small")
 

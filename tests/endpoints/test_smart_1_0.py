@@ -22,7 +22,6 @@ from tests.endpoints.app_launch import (
     FHIR_BASE,
     App,
     Pkce,
-    _small,
     ana,
     authorize_params,
     callback,
@@ -56,7 +55,6 @@ from tests.proxy.conftest import Behind, Caller, call, ids, restored
 
 __all__ = [
     "_rsa_key",
-    "_small",
     "ana",
     "ask",
     "auditor",

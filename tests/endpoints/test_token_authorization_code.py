@@ -36,7 +36,6 @@ from tests.endpoints.app_launch import (
     App,
     Launch,
     Pkce,
-    _small,
     ana,
     calm,
     cardio,
@@ -53,7 +52,7 @@ from tests.endpoints.test_token_client_credentials import TOKEN, rule_of, statem
 from tests.factories import make_tenant, phone_app, web_app
 from tests.proxy.conftest import Caller, call
 
-__all__ = ["_small", "ana", "auditor", "call", "calm", "cardio", "dr_grey", "growth_chart", "parent", "small"]
+__all__ = ["ana", "auditor", "call", "calm", "cardio", "dr_grey", "growth_chart", "parent", "small"]
 
 pytestmark = pytest.mark.usefixtures("small")
 

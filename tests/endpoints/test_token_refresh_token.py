@@ -30,7 +30,6 @@ from tests.endpoints.app_launch import (
     FHIR_BASE,
     SCOPE,
     App,
-    _small,
     ana,
     calm,
     cardio,
@@ -67,7 +66,6 @@ from tests.proxy.conftest import Caller, call
 
 __all__ = [
     "_rsa_key",
-    "_small",
     "ana",
     "ask",
     "atlas",

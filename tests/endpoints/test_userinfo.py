@@ -20,7 +20,7 @@ from smartauth.models import AccessToken, Authorization
 from smartauth.people.models import FhirUser, User
 from smartauth.receipts.models import Receipt
 from smartauth.sandbox.minting import mint
-from tests.endpoints.app_launch import FHIR_BASE, _small, ana, calm, cardio, dr_grey, growth_chart, mallory, small
+from tests.endpoints.app_launch import FHIR_BASE, ana, calm, cardio, dr_grey, growth_chart, mallory, small
 from tests.endpoints.conftest import Post, Service
 from tests.endpoints.test_introspect import INTROSPECT, auditor
 from tests.endpoints.test_token_authorization_code import (
@@ -38,7 +38,6 @@ from tests.factories import make_tenant
 
 __all__ = [
     "_rsa_key",
-    "_small",
     "ana",
     "ask",
     "atlas",

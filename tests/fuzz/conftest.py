@@ -9,10 +9,10 @@ from tests.endpoints.app_launch import App, ana, make_app
 from tests.endpoints.conftest import Service, bulk_loader, register, tenant
 from tests.factories import make_client, make_tenant, phone_app, service, web_app
 from tests.fuzz.good import Cast
-from tests.proxy.conftest import Behind, _small, calm, small
+from tests.proxy.conftest import Behind, calm, small
 from tests.world import _world, world
 
-__all__ = ["_small", "_world", "ana", "bulk_loader", "calm", "register", "small", "tenant", "world"]
+__all__ = ["_world", "ana", "bulk_loader", "calm", "register", "small", "tenant", "world"]
 
 
 @pytest.fixture

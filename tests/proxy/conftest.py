@@ -84,18 +84,6 @@ def holding(running: r4server.Running, *resources: dict[str, Any]) -> Iterator[B
         behind.ask("DELETE", f"/r4/{name}")
 
 
-@pytest.fixture(scope="session")
-def _small() -> Iterator[r4server.Running]:
-    with r4server.running(population="small") as running:
-        yield running
-
-
-@pytest.fixture(scope="session")
-def _sandbox() -> Iterator[r4server.Running]:
-    with r4server.running(population="sandbox") as running:
-        yield running
-
-
 def _reset(running: r4server.Running) -> Behind:
     behind = Behind(running)
     behind.ask("PUT", "/_fault", {"kind": "none"})

@@ -5,7 +5,6 @@ import pytest
 from smartauth.people.models import User
 from tests.endpoints.app_launch import (
     PASSWORD,
-    _small,
     ana,
     calm,
     cardio,
@@ -24,7 +23,6 @@ from tests.proxy.conftest import call
 
 __all__ = [
     "_rsa_key",
-    "_small",
     "ana",
     "ask",
     "atlas",

@@ -6,7 +6,7 @@ import pytest
 
 from clients import key_sets
 from tests.clients.conftest import jwks_host
-from tests.endpoints.app_launch import _small, ana, calm, cardio, dr_grey, growth_chart, parent, small
+from tests.endpoints.app_launch import ana, calm, cardio, dr_grey, growth_chart, parent, small
 from tests.endpoints.conftest import bulk_loader, get_token, post, register, tenant
 from tests.endpoints.test_introspect import auditor
 from tests.endpoints.test_token_authorization_code import _rsa_key, ask, atlas, browser, signing_key
@@ -15,7 +15,6 @@ from tests.proxy.conftest import call
 
 __all__ = [
     "_rsa_key",
-    "_small",
     "ana",
     "ask",
     "atlas",
