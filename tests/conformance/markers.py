@@ -42,13 +42,20 @@ def _marks(path: Path) -> Iterator[tuple[str, Answer]]:
     tree, where = ast.parse(text), path.relative_to(ROOT).as_posix()
     claimed = 0
     for test, holders in _tests(tree.body, _module_marks(tree)):
-        for call in holders:
-            for row in call.args:
-                yield ast.literal_eval(row), Answer(where, test)
+        for row in [row for call in holders for row in _named(call)]:
+            yield row, Answer(where, test)
     for holder in (*_holders(tree), *_module_marks(tree)):
         claimed += len(_calls(holder))
     if claimed != len(_calls(tree)):
         raise ValueError(f"{where}: a mark of a row stands neither on a test, nor on its class or module")
+
+
+def _named(call: ast.Call) -> Iterator[str]:
+    for argument in call.args:
+        if isinstance(argument, ast.Starred):  # A long list, in rows.
+            yield from ast.literal_eval(argument.value)
+        else:
+            yield ast.literal_eval(argument)
 
 
 def _tests(body: list[ast.stmt], inherited: list[ast.Call], within: str = "") -> Iterator[tuple[str, list[ast.Call]]]:
