@@ -116,6 +116,21 @@ def test_an_access_token_is_revoked_alone(
     assert client.read("Patient/ana")["status"] == 200
 
 
+@pytest.mark.requirement("TOK-10", "AUTHZ-20", "T-33")
+def test_a_code_that_comes_again_ends_what_it_gave(
+    world: World, make_app: MakeApp, make_person: MakePerson, library: Library
+) -> None:
+    client = library.client(world, make_app(named(library, "again")))
+    callback = make_person(named(library, "ana-again"), "Patient/ana").launch(client.authorize(), patient="ana")
+    client.ask("exchange", url=callback)
+    assert client.read("Patient/ana")["status"] == 200
+    for step, request in (("exchange", {"url": callback}), ("refresh", {})):
+        with pytest.raises(Refused) as refused:
+            client.ask(step, **request)
+        assert (refused.value.kind, refused.value.code) == ("ResponseBodyError", "invalid_grant")
+    assert_ended(client)
+
+
 @pytest.mark.requirement("EXT-01", "EXT-03", "EXT-04", "ASYM-19")
 @pytest.mark.parametrize("method", ["none", "client_secret_basic", "private_key_jwt"])
 def test_a_request_is_pushed(
