@@ -172,6 +172,14 @@ def _own_record(access: Access, bases: Bases, limit: Patients) -> Grant | None:
     return Grant("user", user.type, "r", limit, (), user.id)
 
 
+def reaches_all(grants: tuple[Grant, ...], resource_type: str) -> bool:
+    """Return True when nothing of a type can be hidden from who holds these grants.
+
+    Never of Bundle: what is in one may be of types that even those who reach everybody do not see.
+    """
+    return resource_type != "Bundle" and any(grant.is_full for grant in grants)
+
+
 def patients_digest(grants: tuple[Grant, ...]) -> str:
     """Return a short text that is the same exactly for the same union of patient sets."""
     patients = union([grant.patients for grant in grants])

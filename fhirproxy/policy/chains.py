@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from fhirproxy.policy.authority import Authority, Everyone, Grant, Patients, union
+from fhirproxy.policy.authority import Authority, Everyone, Grant, Patients, reaches_all, union
 from fhirproxy.policy.outcomes import bad_request
 from fhirproxy.policy.plans import Deny, deny_letter
 from smartauth.policy import r4
@@ -96,7 +96,7 @@ def deny_chain(resource_type: str, hops: tuple[Hop, ...], authority: Authority, 
         if not via:
             return deny_letter(authority, "s", hop.reached, "searching")
         whole = tuple(grant for grant in via if not (grant.filters or grant.instance))
-        if any(grant.is_full for grant in via) or (whole and r4.memberships()[hop.reached].cls == "shared"):
+        if reaches_all(via, hop.reached) or (whole and r4.memberships()[hop.reached].cls == "shared"):
             continue
         if index > 0 or not _stays_with(resource_type, hop, whole, reach):
             reason = f"a filter on {hop.reached} through another resource needs full authority over {hop.reached}"

@@ -6,7 +6,7 @@ tells what came and went, so it needs full authority. Source: FHIR R4 http, "vre
 
 from dataclasses import dataclass, field
 
-from fhirproxy.policy.authority import Authority, Everyone, Grant, union
+from fhirproxy.policy.authority import Authority, Everyone, Grant, reaches_all, union
 from fhirproxy.policy.dates import find_interval
 from fhirproxy.policy.outcomes import bad_request
 from fhirproxy.policy.plans import Deny, Limits, ReadPlan, SearchPlan, canonical_request
@@ -55,7 +55,7 @@ def decide_version(
         resource_id,
         via,
         shape,
-        any(grant.is_full for grant in via),
+        reaches_all(via, resource_type),
         version=version,
     )
 
@@ -83,7 +83,7 @@ def decide_history(
         pairs=pairs,
         includes=(),
         shape=query.shape,
-        is_full=any(grant.is_full for grant in via),
+        is_full=reaches_all(via, resource_type or ""),
         id=resource_id or "",
         path=segments,
         interaction=interaction,

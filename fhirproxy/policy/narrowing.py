@@ -4,7 +4,7 @@ The query is narrowed so that counts, pages and order come out of the authority 
 not rely on it. Source: FHIR R4 search; SMART 2.2 scopes-and-launch-context.
 """
 
-from fhirproxy.policy.authority import Authority, Everyone, Grant, Patients, union
+from fhirproxy.policy.authority import Authority, Everyone, Grant, Patients, reaches_all, union
 from fhirproxy.policy.chains import deny_chain
 from fhirproxy.policy.parameters import FULL_ONLY, Criterion, SearchQuery, patients_named
 from fhirproxy.policy.plans import CanonicalRequest, Deny, Limits, SearchPlan, canonical_request, deny_letter
@@ -27,7 +27,7 @@ def decide_search(resource_type: str, query: SearchQuery, authority: Authority, 
     if not via:
         return deny_letter(authority, "s", resource_type, "searching")
     reach = union([grant.patients for grant in via])
-    refused = deny_filters(resource_type, query, authority, reach, limits, is_full=any(grant.is_full for grant in via))
+    refused = deny_filters(resource_type, query, authority, reach, limits, is_full=reaches_all(via, resource_type))
     if refused is not None:
         return refused
     narrowed = _narrow(resource_type, query, reach, is_formal=all(grant.rules.is_formal for grant in via))
@@ -35,7 +35,7 @@ def decide_search(resource_type: str, query: SearchQuery, authority: Authority, 
         return narrowed
     criteria, resolve = narrowed
     includes = tuple(include for include in query.includes if _is_granted(include, authority))
-    is_full = any(grant.is_full for grant in via)
+    is_full = reaches_all(via, resource_type)
     count = min(query.count if query.count is not None else limits.default_count, limits.max_count)
     filters = _canonical_pairs(criteria or (), _pushed_down(query, via))
     shown = (*filters, *(include.as_pair() for include in includes), *_sorting(query), ("_count", str(count)))

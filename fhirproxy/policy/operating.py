@@ -5,7 +5,7 @@ Source: FHIR R4 patient-operation-everything, observation-operation-lastn, resou
 
 from dataclasses import replace
 
-from fhirproxy.policy.authority import Authority, Everyone, union
+from fhirproxy.policy.authority import Authority, Everyone, reaches_all, union
 from fhirproxy.policy.history import may_be_inside
 from fhirproxy.policy.narrowing import decide_search
 from fhirproxy.policy.operations import DocRef, Everything, LastN, Meta, ReadingOperation
@@ -42,7 +42,7 @@ def read_instance(resource_type: str, resource_id: str, shape: Shape, authority:
         return via
     inside = may_be_inside(via, resource_type, resource_id)
     request = canonical_request((resource_type, resource_id)) if inside else None
-    return ReadPlan(request, resource_type, resource_id, via, shape, any(grant.is_full for grant in via))
+    return ReadPlan(request, resource_type, resource_id, via, shape, reaches_all(via, resource_type))
 
 
 def _decide_everything(wanted: Everything, authority: Authority, limits: Limits) -> SearchPlan | Deny:
@@ -125,7 +125,7 @@ def _decide_docref(wanted: DocRef, authority: Authority, limits: Limits) -> Sear
         pairs=pairs,
         includes=(),
         shape=wanted.shape,
-        is_full=any(grant.is_full for grant in via),
+        is_full=reaches_all(via, "DocumentReference"),
         path=path,
         interaction="$docref",
     )

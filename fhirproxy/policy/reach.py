@@ -1,6 +1,6 @@
 """Which grants an interaction rests on: asked when it is decided, and again whenever one of its pages is opened."""
 
-from fhirproxy.policy.authority import Authority, Grant
+from fhirproxy.policy.authority import Authority, Grant, reaches_all
 from fhirproxy.policy.plans import Deny, deny_letter
 
 Found = tuple[Grant, ...] | Deny
@@ -47,7 +47,7 @@ def _full(authority: Authority, resource_type: str, otherwise: Deny) -> Found:
     via = authority.having("s", resource_type)
     if not via:
         return deny_letter(authority, "s", resource_type, "searching")
-    return via if any(grant.is_full for grant in via) else otherwise
+    return via if reaches_all(via, resource_type) else otherwise
 
 
 def _all_full(authority: Authority, types: frozenset[str]) -> Found:

@@ -69,6 +69,8 @@ def allowed(token: Token, resource: Resource, letters: str, state: State = NOTHI
         return False
     if _is_own_record(token, resource, letters, state):
         return True
+    if resource["resourceType"] == "Binary" and not _may_read_what_attaches(token, resource, state):
+        return False
     return any(_one_allows(token, scope, resource, letters, state) for scope in token.scopes)
 
 
@@ -87,6 +89,13 @@ def _is_shown_inside(token: Token, resource: Any, letters: str, state: State) ->
     ):
         return False
     return allowed(token, resource, letters, state)
+
+
+def _may_read_what_attaches(token: Token, binary: Resource, state: State) -> bool:
+    """A Binary that does not say whose it is shows to who may read something that attaches it, or reaches everybody."""
+    if _named(binary, TYPES["Binary"]["primary"], state) or reach(token, "Binary", "r", state) == "everybody":
+        return True
+    return any(allowed(token, holder, "r", state) for holder in _holders(binary, state))
 
 
 def reach(token: Token, kind: str, letter: str, state: State) -> Any:
@@ -252,14 +261,20 @@ def _hangs_on(targets: list[str], patients: set[str], state: State) -> bool:
 
 
 def _is_attached(binary: Resource, patients: set[str], state: State) -> bool:
+    return any(_inside(holder, patients, state, deeper=False) for holder in _holders(binary, state))
+
+
+def _holders(binary: Resource, state: State) -> list[Resource]:
+    """Return what is stored and attaches a Binary."""
+    found = []
     for holder in state.resources.values():
         paths = {"DocumentReference": ("content", "attachment"), "DiagnosticReport": ("presentedForm",)}
         path = paths.get(holder["resourceType"]) or (("content",) if holder["resourceType"] == "Media" else ())
-        for attachment in _soft_at(holder, path) if path and _inside(holder, patients, state, deeper=False) else ():
-            url = attachment.get("url") if isinstance(attachment, dict) else None
-            if isinstance(url, str) and _whom({"reference": url}, state) == f"Binary/{binary.get('id')}":
-                return True
-    return False
+        urls = [one.get("url") for one in _soft_at(holder, path) if isinstance(one, dict)] if path else []
+        named = [_whom({"reference": url}, state) for url in urls if isinstance(url, str)]
+        if f"Binary/{binary.get('id')}" in named:
+            found.append(holder)
+    return found
 
 
 def _named(resource: Resource, paths: Any, state: State) -> list[str]:
