@@ -168,6 +168,7 @@ class _Inquiry:
             client_id=self.access.client_id,
             tenant=self.access.tenant,
             user=self.access.user,
+            patient=self.access.patient or "",
             resource_type=plan.type,
             resource_id=plan.id if isinstance(plan, ReadPlan) else "",
             query=plan.request.target if plan.request else "",

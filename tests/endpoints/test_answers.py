@@ -190,7 +190,7 @@ ELSEWHERE = re.compile(
 )
 
 
-@pytest.mark.requirement("HDR-07", "HDR-16")
+@pytest.mark.requirement("HDR-07", "HDR-16", "LAUNCH-09")
 def test_every_page_is_framed_by_nobody_and_loads_nothing_from_elsewhere(
     small: object, growth_chart: App, dr_grey: User
 ) -> None:

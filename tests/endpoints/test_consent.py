@@ -554,6 +554,7 @@ def test_what_was_dropped_is_in_the_audit_trail(browser: Browser, growth_chart: 
 # Launch context
 
 
+@pytest.mark.requirement("CTX-08", "CTX-09")
 def test_the_patient_and_how_to_look_are_the_launch_context(browser: Browser, growth_chart: App, parent: User) -> None:
     launch(browser, growth_chart, parent, patient="ben")
     context = Authorization.objects.get().context
@@ -565,6 +566,7 @@ def test_the_patient_and_how_to_look_are_the_launch_context(browser: Browser, gr
     assert "color_background" in style.json()
 
 
+@pytest.mark.requirement("CTX-03", "CTX-06")
 @pytest.mark.parametrize("scope", ["patient/Goal.rs", "launch/patient", "openid launch/patient user/Goal.rs"])
 def test_a_patient_in_question_is_in_the_context(browser: Browser, growth_chart: App, ana: User, scope: str) -> None:
     launch(browser, growth_chart, ana, scope=scope)
@@ -572,6 +574,7 @@ def test_a_patient_in_question_is_in_the_context(browser: Browser, growth_chart:
     assert (authorization.context["patient"], authorization.scope) == ("ana", scope)
 
 
+@pytest.mark.requirement("CTX-20")
 @pytest.mark.parametrize("scope", ["openid", "openid fhirUser user/*.rs", "user/Patient.rs", "offline_access"])
 def test_without_a_patient_in_question_there_is_no_context(
     browser: Browser, growth_chart: App, ana: User, scope: str
@@ -641,6 +644,7 @@ def test_without_a_record_an_app_may_still_learn_who_it_is(browser: Browser, gro
     assert (authorization.scope, authorization.context, authorization.user) == ("openid", {}, mallory)
 
 
+@pytest.mark.requirement("CTX-03", "CTX-22")
 @pytest.mark.parametrize("scope", ["patient/Goal.rs", "launch/patient", "launch/patient patient/*.rs"])
 def test_a_form_that_skips_the_picker_grants_nothing(
     browser: Browser, growth_chart: App, dr_grey: User, scope: str

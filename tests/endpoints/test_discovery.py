@@ -143,12 +143,24 @@ def test_authlib_finds_nothing_wrong_with_the_documents(
         document.validate()
 
 
+@pytest.mark.requirement("CTX-09")
 def test_the_style_is_public_and_named_after_its_content(client: Any, tenant: TenantInfo) -> None:
     path = styling.smart_style_url().removeprefix("http://127.0.0.1:8000")
     answer = client.get(path)
     assert (answer.status_code, answer.headers["Access-Control-Allow-Origin"]) == (200, "*")
     assert answer.json()["color_text"].startswith("#")
     assert client.get("/style/0123.json").status_code == 404
+
+
+@pytest.mark.requirement("CTX-10")
+def test_another_style_has_another_url(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = styling.smart_style_url()
+    monkeypatch.setitem(styling.STYLE, "color_text", "#000000")
+    styling.style_digest.cache_clear()
+    after = styling.smart_style_url()
+    monkeypatch.undo()
+    styling.style_digest.cache_clear()
+    assert after != before == styling.smart_style_url()
 
 
 def test_every_advertised_scope_is_granted_when_asked(

@@ -114,10 +114,8 @@ def context_in(body: dict[str, Any]) -> dict[str, Any]:
     return {name: body[name] for name in CONTEXT if name in body}
 
 
-@pytest.mark.requirement(
-    *("CTX-01", "CTX-02", "CTX-05", "CTX-07", "CTX-08", "CTX-09", "CTX-11", "CTX-12", "CTX-20", "LAUNCH-01"),
-    *("T-17", "T-20", "T-23"),
-)
+@pytest.mark.requirement("CTX-01", "CTX-02", "CTX-05", "CTX-07", "CTX-08", "CTX-09", "CTX-11", "CTX-12", "CTX-20")
+@pytest.mark.requirement("LAUNCH-01", "T-16", "T-17", "T-20", "T-23")
 @pytest.mark.usefixtures("visits")
 def test_what_the_ehr_said_is_told_to_the_app_and_nothing_is_asked(
     browser: Browser, ask: Ask, call: Caller, chart: App, dr_grey: User, begin_launch: Begin
@@ -201,6 +199,14 @@ def test_context_scopes_without_context_are_left_out(
     asked = "launch launch/encounter launch/imagingstudy openid user/Patient.rs"
     body = tokens_for(browser, ask, chart, dr_grey, begin_launch(), scope=asked)
     assert body["scope"] == "launch openid user/Patient.rs"
+
+
+@pytest.mark.requirement("CTX-04", "AUTHZ-12", "T-17")
+def test_without_an_ehr_nobody_names_an_encounter(browser: Browser, ask: Ask, chart: App, ana: User) -> None:
+    asked = "launch launch/encounter launch/patient openid patient/Goal.rs"
+    body = body_of(ask(chart, redemption(launch(browser, chart, ana, scope=asked))))
+    assert body["scope"] == "launch/patient openid patient/Goal.rs"
+    assert context_in(body).keys() == {"patient", "need_patient_banner", "smart_style_url"}
 
 
 @pytest.mark.requirement("CTX-03", "CTX-04")

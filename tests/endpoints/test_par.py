@@ -160,7 +160,7 @@ REFUSED = [
     ({"resource": "https://fhir.evil.example/r4"}, "invalid_target", "target.unknown"),
     ({"request": "a.b.c"}, "request_not_supported", "authorize.request_object"),
     ({"prompt": "none login"}, "invalid_request", "authorize.prompt_none"),
-    ({"launch": "Zr3pQ8mX0tYwLb7dKc2nVg", "scope": "launch openid"}, "invalid_request", "launch.unknown"),
+    ({"launch": "Zr3pQ8mX0tYwLb7dKc2nVg", "scope": "launch openid"}, "unauthorized_client", "launch.not_registered"),
     ({"request_uri": "urn:ietf:params:oauth:request_uri:abc"}, "invalid_request", "par.request_uri"),
     ({"request_uri": "https://app.example.org/r"}, "invalid_request", "par.request_uri"),
 ]

@@ -118,6 +118,7 @@ def assert_chosen(answer: HttpResponse, path: str, patient: str) -> None:
 # Who is asked
 
 
+@pytest.mark.requirement("CTX-04")
 def test_a_clinician_is_asked_whenever_a_patient_is_in_question(
     browser: Browser, growth_chart: App, dr_grey: User
 ) -> None:
@@ -144,6 +145,7 @@ def restrict(**restrictions: Any) -> None:
     Client.objects.update(restrictions=restrictions)
 
 
+@pytest.mark.requirement("CTX-22")
 def test_a_clinician_is_offered_whom_the_app_may_reach(browser: Browser, growth_chart: App, dr_grey: User) -> None:
     restrict(patients=["ben"])
     path, page = open_picker(browser, growth_chart, dr_grey)
@@ -222,6 +224,7 @@ ALONE: list[tuple[str | None, list[str], str]] = [
 ]
 
 
+@pytest.mark.requirement("CTX-04")
 @pytest.mark.parametrize(("fhir_user", "acts_for", "patient"), ALONE)
 def test_who_can_mean_one_record_only_is_not_asked(
     browser: Browser,
@@ -412,6 +415,7 @@ NOT_OFFERED = [
 ]
 
 
+@pytest.mark.requirement("CTX-22")
 def test_nobody_else_can_be_chosen(browser: Browser, growth_chart: App, ana: User) -> None:
     path = begin(browser, growth_chart)
     page = open_consent(browser, path, ana)

@@ -134,6 +134,49 @@ def test_nobody_is_shown_whom_the_app_may_not_reach(load: Load, who: Person, pat
         assert (record.id if record else None) == (patient_id if patient_id in patients else None)
 
 
+VISITS = [
+    # who                                                    of ana   of ben
+    (CLINICIAN,                                              True,    True),
+    (ANA,                                                    True,    False),
+    (person("Patient/ana", "ben"),                           True,    True),
+    (person(None, "ben"),                                    False,   True),
+    (person("Practitioner/dr-grey", patients=["ben"]),       False,   True),
+    (person("Practitioner/dr-grey", patients=[]),            False,   False),
+    (person("Patient/ana", "ben", proxy_relations=False),    True,    False),
+]  # fmt: skip
+
+
+@pytest.mark.requirement("CTX-07")
+@pytest.mark.parametrize("leak", [False, True])
+@pytest.mark.parametrize(("who", "of_ana", "of_ben"), VISITS, ids=str)
+def test_an_encounter_is_that_patient_s_and_the_person_may_see_it(
+    small: Behind, load: Load, who: Person, of_ana: bool, of_ben: bool, leak: bool
+) -> None:
+    members = {"status": "finished", "class": {"code": "AMB"}}
+    for patient in ("ana", "ben"):
+        load("Encounter", f"visit-{patient}", subject={"reference": f"Patient/{patient}"}, **members)
+    load("Encounter", "visit-nobody", **members)
+    if leak:
+        small.leak()
+
+    def is_of(patient: str, encounter: str) -> bool:
+        return RECORDS.is_encounter_of(who, patient, encounter, context=new_context(), now=NOW)
+
+    assert (is_of("ana", "visit-ana"), is_of("ben", "visit-ben")) == (of_ana, of_ben)
+    others = [("ana", "visit-ben"), ("ben", "visit-ana"), ("ana", "visit-nobody"), ("ana", "ghost")]
+    others += [("ghost", "visit-ana"), ("ana", "../Patient/ana"), ("", "visit-ana"), ("ana", "")]
+    assert not any(is_of(*other) for other in others)
+    recorded = AuditRecord.objects.values_list("action", "resource_id", "patients")
+    expected = [("read", f"visit-{one}", [one]) for one, seen in (("ana", of_ana), ("ben", of_ben)) if seen]
+    assert list(recorded.order_by("pk")) == expected
+
+
+def test_whether_it_is_cannot_be_said_without_the_records(small: Behind) -> None:
+    small.fail(kind="status", status=500)
+    with pytest.raises(RecordsUnavailable):
+        RECORDS.is_encounter_of(CLINICIAN, "ana", "visit-ana", context=new_context(), now=NOW)
+
+
 def test_the_members_of_an_app_s_groups_must_be_readable(small: Behind) -> None:
     small.fail(kind="status", status=500)
     with pytest.raises(RecordsUnavailable):
