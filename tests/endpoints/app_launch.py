@@ -1,7 +1,7 @@
 """App launches through Django's client: registered apps, people who can sign in, and the walk from authorize to code.
 
-The FHIR server behind is real. A test module that launches apps imports the fixtures it uses, `small` and
-`calm` among them, and names them in its `__all__`.
+The FHIR server behind is real. Modules of this folder have the fixtures from its conftest; others import those they
+use, `small` and `calm` among them, and name them in their `__all__`.
 """
 
 import base64

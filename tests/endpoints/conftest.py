@@ -1,4 +1,4 @@
-"""A tenant, the backend service bulk-loader, and form posts as a partner makes them."""
+"""A tenant, the service bulk-loader, and form posts as a partner makes them; people and apps for launches."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +13,25 @@ from django.test import Client as Browser
 from clients.key_pairs import KeyPair
 from clients.tenants import TenantInfo
 from smartauth.receipts import recording
+from tests.endpoints.app_launch import ana, cardio, dr_grey, growth_chart, mallory, parent, pocket
 from tests.factories import ASSERTION_TYPE, claims_at, make_client, make_tenant, service, signed
+from tests.proxy.conftest import call, calm, small
+from tests.proxy.test_records import load
+
+# Fixtures of elsewhere, for every module here.
+__all__ = [
+    "ana",
+    "call",
+    "calm",
+    "cardio",
+    "dr_grey",
+    "growth_chart",
+    "load",
+    "mallory",
+    "parent",
+    "pocket",
+    "small",
+]
 
 Post = Callable[..., HttpResponse]
 

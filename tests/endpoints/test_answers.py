@@ -18,24 +18,10 @@ from smartauth.audit.models import AuditRecord
 from smartauth.people.models import User
 from smartauth.receipts.models import Receipt
 from tests.conftest import Configure
-from tests.endpoints.app_launch import (
-    App,
-    ana,
-    authorize_params,
-    begin,
-    calm,
-    decide,
-    dr_grey,
-    growth_chart,
-    open_consent,
-    sign_in,
-    small,
-)
+from tests.endpoints.app_launch import App, authorize_params, begin, decide, open_consent, sign_in
 from tests.endpoints.conftest import Post, Service
 from tests.endpoints.test_token_client_credentials import rule_of
 from tests.factories import TOKEN_URL, make_client, web_app
-
-__all__ = ["ana", "calm", "dr_grey", "growth_chart", "small"]
 
 FORM = "application/x-www-form-urlencoded"
 TOKEN = "/auth/sandbox/token"

@@ -21,22 +21,8 @@ from smartauth.conf import config
 from smartauth.models import PendingAuthorization
 from smartauth.policy.advertising import CATEGORIES
 from smartauth.receipts.models import Receipt
-from tests.endpoints.app_launch import (
-    AUTHORIZE,
-    FHIR_BASE,
-    App,
-    authorize_params,
-    calm,
-    cardio,
-    growth_chart,
-    make_app,
-    page_refusal,
-    pocket,
-    told_in,
-)
+from tests.endpoints.app_launch import AUTHORIZE, FHIR_BASE, App, authorize_params, make_app, page_refusal, told_in
 from tests.factories import make_client, make_tenant, phone_app, service, web_app
-
-__all__ = ["calm", "cardio", "growth_chart", "pocket"]
 
 FORM = "application/x-www-form-urlencoded"
 OTHER_BASE = "http://127.0.0.1:8000/fhir/north/r4"

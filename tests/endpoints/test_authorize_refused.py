@@ -24,21 +24,7 @@ from smartauth.models import PendingAuthorization, RefusedAuthorization
 from smartauth.people.models import User
 from smartauth.receipts.models import Receipt
 from tests.conftest import Configure
-from tests.endpoints.app_launch import (
-    AUTHORIZE,
-    App,
-    ana,
-    authorize_params,
-    callback,
-    calm,
-    growth_chart,
-    page_refusal,
-    pocket,
-    sign_in,
-    told_in,
-)
-
-__all__ = ["ana", "calm", "growth_chart", "pocket"]
+from tests.endpoints.app_launch import AUTHORIZE, App, authorize_params, callback, page_refusal, sign_in, told_in
 
 pytestmark = pytest.mark.requirement("AUTHZ-30")
 

@@ -17,11 +17,8 @@ from clients.models import Brand, Tenant
 from clients.tenants import TenantInfo
 from smartauth.marks.poller import poller
 from smartauth.policy import r4
-from tests.endpoints.app_launch import calm, small
 from tests.endpoints.brands import FULL, LEAST, PORTAL, SVG, publish
 from tests.factories import make_tenant
-
-__all__ = ["calm", "small"]
 
 MINE, ALL = "/brands/sandbox.json", "/brands.json"
 Json = dict[str, Any]

@@ -9,22 +9,11 @@ from django.test import Client as Browser
 from clients.tenants import TenantInfo
 from smartauth.people.models import User
 from tests.conftest import Configure
-from tests.endpoints.app_launch import (
-    App,
-    ana,
-    begin,
-    callback,
-    calm,
-    decide,
-    growth_chart,
-    make_app,
-    open_consent,
-    small,
-)
+from tests.endpoints.app_launch import App, begin, callback, decide, make_app, open_consent
 from tests.factories import phone_app, web_app
 from tests.flows.javascript import Library, Refused, oauth4webapi, start_library
 
-__all__ = ["ana", "calm", "growth_chart", "oauth4webapi", "small", "start_library"]
+__all__ = ["oauth4webapi", "start_library"]
 
 pytestmark = [pytest.mark.usefixtures("small"), pytest.mark.requirement("AUTHZ-15", "AUTHZ-18")]
 

@@ -29,33 +29,22 @@ from tests.endpoints.app_launch import (
     SCOPE,
     App,
     Pkce,
-    ana,
     answer_form,
     assert_no_grant,
     begin,
     callback,
-    calm,
-    cardio,
     decide,
-    dr_grey,
-    growth_chart,
     launch,
     make_app,
-    mallory,
     open_consent,
     page_number,
     page_refusal,
-    parent,
-    pocket,
     sign_in,
-    small,
     ticks,
     told_in,
 )
 from tests.factories import phone_app
 from tests.servers import free_port
-
-__all__ = ["ana", "calm", "cardio", "dr_grey", "growth_chart", "mallory", "parent", "pocket", "small"]
 
 pytestmark = pytest.mark.usefixtures("small")
 

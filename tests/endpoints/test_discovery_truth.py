@@ -19,20 +19,7 @@ from clients.metadata import InvalidClientMetadata
 from clients.tenants import TenantInfo
 from smartauth.people.models import User
 from smartauth.policy import advertising
-from tests.endpoints.app_launch import (
-    FHIR_BASE,
-    App,
-    ana,
-    authorize_params,
-    callback,
-    calm,
-    cardio,
-    dr_grey,
-    growth_chart,
-    load,
-    make_app,
-    small,
-)
+from tests.endpoints.app_launch import FHIR_BASE, App, authorize_params, callback, make_app
 from tests.endpoints.brands import FULL, publish
 from tests.endpoints.conftest import Post, Service
 from tests.endpoints.ehr import LAUNCH_URL, Begin, begin_answer, begin_launch, chart, ehr, visits
@@ -50,28 +37,20 @@ from tests.endpoints.test_token_authorization_code import (
 from tests.endpoints.test_token_refresh_token import Refresh, Start, refresh, start
 from tests.factories import make_client, phone_app, service, web_app
 from tests.proofs import Holder
-from tests.proxy.conftest import Caller, call
+from tests.proxy.conftest import Caller
 
 __all__ = [
     "_rsa_key",
-    "ana",
     "ask",
     "atlas",
     "auditor",
     "begin_answer",
     "begin_launch",
     "browser",
-    "call",
-    "calm",
-    "cardio",
     "chart",
-    "dr_grey",
     "ehr",
-    "growth_chart",
-    "load",
     "refresh",
     "signing_key",
-    "small",
     "start",
     "visits",
 ]

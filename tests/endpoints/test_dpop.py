@@ -39,15 +39,12 @@ from tests.endpoints.app_launch import (
     App,
     Launch,
     Pkce,
-    ana,
     authorize_params,
     callback,
-    calm,
     decide,
     launch,
     make_app,
     open_consent,
-    small,
     told_in,
 )
 from tests.endpoints.conftest import Post, Service
@@ -68,7 +65,7 @@ from tests.endpoints.test_token_client_credentials import TOKEN, statements
 from tests.factories import phone_app, weak_rsa, web_app
 from tests.proofs import ISSUER, TOKEN_URL, Holder
 
-__all__ = ["_rsa_key", "ana", "auditor", "browser", "calm", "signing_key", "small"]
+__all__ = ["_rsa_key", "auditor", "browser", "signing_key"]
 
 Ask = Callable[..., HttpResponse]
 BOUND = {"dpop_bound_access_tokens": True}

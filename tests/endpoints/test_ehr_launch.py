@@ -22,23 +22,15 @@ from smartauth.styling import smart_style_url
 from tests.endpoints.app_launch import (
     AUTHORIZE,
     App,
-    ana,
     answer_form,
     authorize_params,
     begin,
     callback,
-    calm,
-    cardio,
     decide,
-    dr_grey,
-    growth_chart,
     launch,
-    load,
     open_consent,
     page_number,
-    parent,
     sign_in,
-    small,
     told_in,
 )
 from tests.endpoints.conftest import Post, Service
@@ -55,28 +47,19 @@ from tests.endpoints.test_token_authorization_code import (
     verified,
 )
 from tests.factories import make_tenant
-from tests.proxy.conftest import Behind, Caller, call
+from tests.proxy.conftest import Behind, Caller
 
 __all__ = [
     "_rsa_key",
-    "ana",
     "ask",
     "auditor",
     "begin_answer",
     "begin_launch",
     "browser",
-    "call",
-    "calm",
-    "cardio",
     "chart",
     "clinic",
-    "dr_grey",
     "ehr",
-    "growth_chart",
-    "load",
-    "parent",
     "signing_key",
-    "small",
     "visits",
 ]
 

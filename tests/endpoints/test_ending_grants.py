@@ -10,18 +10,8 @@ from smartauth.audit.models import AuditRecord
 from smartauth.models import AccessToken, Authorization
 from smartauth.people.models import ProxyRelation, User
 from smartauth.tokens import introspect
-from tests.endpoints.app_launch import (
-    Behind,
-    ana,
-    calm,
-    growth_chart,
-    launch,
-    parent,
-    small,
-)
+from tests.endpoints.app_launch import Behind, launch
 from tests.endpoints.conftest import Post
-
-__all__ = ["ana", "calm", "growth_chart", "parent", "small"]
 
 
 def exchange(post: Post, launched: Any) -> dict[str, Any]:

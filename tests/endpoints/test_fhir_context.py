@@ -12,7 +12,7 @@ from clients.models import Client
 from clients.tenants import TenantInfo
 from smartauth.models import AccessToken, Authorization
 from smartauth.people.models import User
-from tests.endpoints.app_launch import App, ana, calm, launch, make_app, small
+from tests.endpoints.app_launch import App, launch, make_app
 from tests.endpoints.conftest import Post, Service
 from tests.endpoints.test_introspect import INTROSPECT, auditor
 from tests.endpoints.test_token_authorization_code import (
@@ -27,7 +27,7 @@ from tests.endpoints.test_token_authorization_code import (
 )
 from tests.factories import phone_app
 
-__all__ = ["_rsa_key", "ana", "ask", "auditor", "browser", "calm", "signing_key", "small"]
+__all__ = ["_rsa_key", "ask", "auditor", "browser", "signing_key"]
 
 pytestmark = [pytest.mark.usefixtures("small"), pytest.mark.requirement("CTX-18", "T-22")]
 

@@ -20,40 +20,13 @@ from smartauth.models import Launch
 from smartauth.people.models import FhirUser, User
 from smartauth.receipts.models import Receipt
 from smartauth.styling import smart_style_url
-from tests.endpoints.app_launch import (
-    FHIR_BASE,
-    App,
-    ana,
-    calm,
-    cardio,
-    dr_grey,
-    growth_chart,
-    launch,
-    load,
-    make_app,
-    make_person,
-    small,
-)
+from tests.endpoints.app_launch import FHIR_BASE, App, launch, make_app, make_person
 from tests.endpoints.conftest import Post, Service
 from tests.endpoints.ehr import LAUNCH, LAUNCH_URL, BeginAnswer, begin_answer, chart, clinic, ehr, launch_body
 from tests.endpoints.test_token_authorization_code import _rsa_key, basic, signing_key
 from tests.factories import make_tenant, phone_app, web_app
 
-__all__ = [
-    "_rsa_key",
-    "ana",
-    "begin_answer",
-    "calm",
-    "cardio",
-    "chart",
-    "clinic",
-    "dr_grey",
-    "ehr",
-    "growth_chart",
-    "load",
-    "signing_key",
-    "small",
-]
+__all__ = ["_rsa_key", "begin_answer", "chart", "clinic", "ehr", "signing_key"]
 
 pytestmark = pytest.mark.usefixtures("chart", "dr_grey")
 

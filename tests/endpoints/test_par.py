@@ -34,18 +34,13 @@ from tests.endpoints.app_launch import (
     App,
     Launch,
     Pkce,
-    ana,
     authorize_params,
     callback,
-    calm,
-    cardio,
     decide,
-    growth_chart,
     make_app,
     open_consent,
     page_refusal,
     sign_in,
-    small,
     told_in,
 )
 from tests.endpoints.conftest import Post, Service
@@ -64,18 +59,7 @@ from tests.endpoints.test_token_authorization_code import (
 )
 from tests.factories import make_tenant, phone_app, service, web_app
 
-__all__ = [
-    "_rsa_key",
-    "ana",
-    "ask",
-    "atlas",
-    "browser",
-    "calm",
-    "cardio",
-    "growth_chart",
-    "signing_key",
-    "small",
-]
+__all__ = ["_rsa_key", "ask", "atlas", "browser", "signing_key"]
 
 PAR = "/auth/sandbox/par"
 FORM = "application/x-www-form-urlencoded"

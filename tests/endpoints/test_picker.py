@@ -26,32 +26,21 @@ from tests.endpoints.app_launch import (
     App,
     Behind,
     Load,
-    ana,
     answer_form,
     assert_no_grant,
     begin,
     callback,
-    calm,
     decide,
-    dr_grey,
-    growth_chart,
-    load,
     make_app,
     make_person,
-    mallory,
     open_consent,
     page_number,
     page_refusal,
-    parent,
-    pocket,
     sign_in,
-    small,
     told_in,
 )
 from tests.factories import phone_app
 from tests.servers import free_port
-
-__all__ = ["ana", "calm", "dr_grey", "growth_chart", "load", "mallory", "parent", "pocket", "small"]
 
 pytestmark = pytest.mark.usefixtures("small")
 

@@ -20,14 +20,9 @@ from tests.endpoints.app_launch import (
     FHIR_BASE,
     REGISTERED,
     App,
-    ana,
     authorize_params,
-    calm,
-    dr_grey,
-    growth_chart,
     launch,
     make_app,
-    small,
     told_in,
 )
 from tests.endpoints.conftest import Post, Service
@@ -44,21 +39,9 @@ from tests.endpoints.test_token_authorization_code import (
 )
 from tests.endpoints.test_token_client_credentials import TOKEN
 from tests.factories import phone_app
-from tests.proxy.conftest import Behind, Caller, call, ids
+from tests.proxy.conftest import Behind, Caller, ids
 
-__all__ = [
-    "_rsa_key",
-    "ana",
-    "ask",
-    "auditor",
-    "browser",
-    "call",
-    "calm",
-    "dr_grey",
-    "growth_chart",
-    "signing_key",
-    "small",
-]
+__all__ = ["_rsa_key", "ask", "auditor", "browser", "signing_key"]
 
 pytestmark = pytest.mark.usefixtures("small")
 

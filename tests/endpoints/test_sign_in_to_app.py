@@ -29,28 +29,20 @@ from tests.endpoints.app_launch import (
     PASSWORD,
     App,
     Behind,
-    ana,
     answer_form,
     assert_no_grant,
     authorize_params,
     begin,
     callback,
-    calm,
     decide,
-    dr_grey,
-    growth_chart,
     launch,
     make_person,
     open_consent,
     page_number,
     page_refusal,
-    parent,
     sign_in,
-    small,
     told_in,
 )
-
-__all__ = ["ana", "calm", "dr_grey", "growth_chart", "parent", "small"]
 
 pytestmark = pytest.mark.usefixtures("small")
 

@@ -22,18 +22,12 @@ from tests.endpoints.app_launch import (
     FHIR_BASE,
     App,
     Pkce,
-    ana,
     authorize_params,
     callback,
-    calm,
-    cardio,
     decide,
-    dr_grey,
-    growth_chart,
     launch,
     make_app,
     open_consent,
-    small,
     told_in,
 )
 from tests.endpoints.conftest import Post
@@ -51,23 +45,9 @@ from tests.endpoints.test_token_authorization_code import (
 )
 from tests.endpoints.test_token_client_credentials import TOKEN
 from tests.factories import ASSERTION_TYPE, TOKEN_URL, claims_at, make_client, phone_app, service, signed
-from tests.proxy.conftest import Behind, Caller, call, ids, restored
+from tests.proxy.conftest import Behind, Caller, ids, restored
 
-__all__ = [
-    "_rsa_key",
-    "ana",
-    "ask",
-    "auditor",
-    "browser",
-    "call",
-    "calm",
-    "cardio",
-    "dr_grey",
-    "growth_chart",
-    "restored",
-    "signing_key",
-    "small",
-]
+__all__ = ["_rsa_key", "ask", "auditor", "browser", "restored", "signing_key"]
 
 pytestmark = pytest.mark.usefixtures("small")
 

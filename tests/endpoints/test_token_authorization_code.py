@@ -30,29 +30,14 @@ from smartauth.digests import digest
 from smartauth.models import AccessToken, Authorization, AuthorizationCode, RefreshToken, SigningKey
 from smartauth.people.models import FhirUser, ProxyRelation, User
 from smartauth.receipts.models import Receipt
-from tests.endpoints.app_launch import (
-    FHIR_BASE,
-    SCOPE,
-    App,
-    Launch,
-    Pkce,
-    ana,
-    calm,
-    cardio,
-    dr_grey,
-    growth_chart,
-    launch,
-    make_app,
-    parent,
-    small,
-)
+from tests.endpoints.app_launch import FHIR_BASE, SCOPE, App, Launch, Pkce, launch, make_app
 from tests.endpoints.conftest import Post, Service
 from tests.endpoints.test_introspect import INTROSPECT, auditor
 from tests.endpoints.test_token_client_credentials import TOKEN, rule_of, statements
 from tests.factories import make_tenant, phone_app, web_app
-from tests.proxy.conftest import Caller, call
+from tests.proxy.conftest import Caller
 
-__all__ = ["ana", "auditor", "call", "calm", "cardio", "dr_grey", "growth_chart", "parent", "small"]
+__all__ = ["auditor"]
 
 pytestmark = pytest.mark.usefixtures("small")
 

@@ -26,20 +26,7 @@ from smartauth.models import AccessToken, Authorization, RefreshToken
 from smartauth.people.models import User
 from smartauth.receipts.models import Receipt
 from tests.conftest import Configure
-from tests.endpoints.app_launch import (
-    FHIR_BASE,
-    SCOPE,
-    App,
-    ana,
-    calm,
-    cardio,
-    dr_grey,
-    growth_chart,
-    launch,
-    make_app,
-    parent,
-    small,
-)
+from tests.endpoints.app_launch import FHIR_BASE, SCOPE, App, launch, make_app
 from tests.endpoints.conftest import Post, Service
 from tests.endpoints.test_introspect import INTROSPECT, auditor
 from tests.endpoints.test_revoke import REVOKE
@@ -62,24 +49,9 @@ from tests.endpoints.test_token_authorization_code import (
 )
 from tests.endpoints.test_token_client_credentials import TOKEN, statements
 from tests.factories import make_tenant, phone_app
-from tests.proxy.conftest import Caller, call
+from tests.proxy.conftest import Caller
 
-__all__ = [
-    "_rsa_key",
-    "ana",
-    "ask",
-    "atlas",
-    "auditor",
-    "browser",
-    "call",
-    "calm",
-    "cardio",
-    "dr_grey",
-    "growth_chart",
-    "parent",
-    "signing_key",
-    "small",
-]
+__all__ = ["_rsa_key", "ask", "atlas", "auditor", "browser", "signing_key"]
 
 pytestmark = pytest.mark.usefixtures("small")
 

@@ -20,7 +20,7 @@ from smartauth.models import AccessToken, Authorization
 from smartauth.people.models import FhirUser, User
 from smartauth.receipts.models import Receipt
 from smartauth.sandbox.minting import mint
-from tests.endpoints.app_launch import FHIR_BASE, ana, calm, cardio, dr_grey, growth_chart, mallory, small
+from tests.endpoints.app_launch import FHIR_BASE
 from tests.endpoints.conftest import Post, Service
 from tests.endpoints.test_introspect import INTROSPECT, auditor
 from tests.endpoints.test_token_authorization_code import (
@@ -36,23 +36,7 @@ from tests.endpoints.test_token_client_credentials import rule_of, statements
 from tests.endpoints.test_token_refresh_token import Refresh, Start, refresh, start
 from tests.factories import make_tenant
 
-__all__ = [
-    "_rsa_key",
-    "ana",
-    "ask",
-    "atlas",
-    "auditor",
-    "browser",
-    "calm",
-    "cardio",
-    "dr_grey",
-    "growth_chart",
-    "mallory",
-    "refresh",
-    "signing_key",
-    "small",
-    "start",
-]
+__all__ = ["_rsa_key", "ask", "atlas", "auditor", "browser", "refresh", "signing_key", "start"]
 
 pytestmark = pytest.mark.usefixtures("small")
 
