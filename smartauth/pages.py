@@ -1,5 +1,6 @@
 """Pages that belong to no other part: the landing page, signing in, and error pages."""
 
+import logging
 from typing import Any
 from urllib.parse import urlencode
 
@@ -15,6 +16,8 @@ from smartauth.browser import PageRefused, error_page, too_many_page
 from smartauth.conf import config
 from smartauth.context import context_of
 from smartauth.errors import Refusal, TooManyRequests
+
+_log = logging.getLogger(__name__)
 
 AFTER_GUESSES = 300  # seconds; how long wrong passwords of one user count
 MINUTE = 60  # seconds; how long requests of one address count
@@ -107,6 +110,8 @@ def too_many(request: HttpRequest) -> HttpResponse:
 
 def server_error(request: HttpRequest) -> HttpResponse:
     """Answer after our own mistake: one fixed sentence; the traceback stays with us, under the number on the page."""
+    context = context_of(request)
+    _log.error("request %s at %s failed; its traceback stands beside this line", context.trace_id, request.path)
     advice = "Please try again; if it happens again, tell us the number."
     return render(request, "bare.html", {"title": "The server made a mistake", "advice": advice}, status=500)
 

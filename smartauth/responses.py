@@ -13,7 +13,14 @@ from django.views.decorators.csrf import csrf_exempt
 
 from smartauth import rates
 from smartauth.context import context_of
-from smartauth.cross_origin import EXPOSED_HEADERS, MayRead, allow_origin, preflight_response
+from smartauth.cross_origin import (
+    EXPOSED_HEADERS,
+    PREFLIGHT_AGE,
+    REQUEST_HEADERS,
+    MayRead,
+    allow_origin,
+    preflight_response,
+)
 from smartauth.errors import (
     BoundTokenRefused,
     ContentLengthRequired,
@@ -104,6 +111,9 @@ def public_json(
                 response = private(failure_response(request, error))
             response["Access-Control-Allow-Origin"] = "*"
             response["Access-Control-Allow-Methods"] = "GET, HEAD, OPTIONS"
+            if request.method == "OPTIONS":
+                response["Access-Control-Allow-Headers"] = REQUEST_HEADERS
+                response["Access-Control-Max-Age"] = PREFLIGHT_AGE
             response["Access-Control-Expose-Headers"] = EXPOSED_HEADERS
             return response
 

@@ -119,6 +119,7 @@ def check_claims(
         fix = "Set htu to the URL of the request as we publish it, without query and fragment."
         raise refuse("htu", "the proof is for another URL", expected=url, seen=shown(htu), fix=fix)
     made_at = _check_time(claims.get("iat"), now, window)
+    _check_period(claims, now, window)
     _check_token_hash(claims.get("ath"), token)
     return ProofClaims(jti, made_at, claims.get("nonce"))
 
@@ -137,6 +138,18 @@ def _check_time(iat: object, now: datetime, window: timedelta) -> datetime:
             "iat_future", "the proof is from the future", expected=f"at most {seconds} s", seen=seen, fix=FRESH
         )
     return made_at
+
+
+def _check_period(claims: dict[str, Any], now: datetime, window: timedelta) -> None:
+    """Hold a proof to what it says of its own time, though it need not say anything (RFC 7519 §4.1.4 and §4.1.5)."""
+    if "exp" in claims:
+        ends_at = numeric_date(claims["exp"])
+        if ends_at is None or ends_at <= now - window:
+            raise refuse("exp", "the proof has expired by its own words", seen=shown(claims["exp"]), fix=FRESH)
+    if "nbf" in claims:
+        begins_at = numeric_date(claims["nbf"])
+        if begins_at is None or begins_at > now + window:
+            raise refuse("nbf", "the proof does not count yet, by its own words", seen=shown(claims["nbf"]), fix=FRESH)
 
 
 def _check_token_hash(ath: object, token: str) -> None:

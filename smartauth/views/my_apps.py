@@ -24,7 +24,9 @@ from smartauth.errors import Refusal
 from smartauth.people.connected import ConnectedApp, connected_apps
 from smartauth.people.models import User
 from smartauth.people.rights import person_at
+from smartauth.policy.access import UNRESTRICTED
 from smartauth.records import PatientRecord, Person, RecordsUnavailable, records
+from smartauth.slugs import is_tenant_slug
 
 MOST_NAMES = 20  # records of others that are looked up for one page
 
@@ -42,7 +44,7 @@ class RecordNames:
         """Return a record as people know it, None where it cannot be read now or may not be read any more."""
         key = (tenant.slug, patient)
         if key not in self.asked and len(self.asked) < MOST_NAMES:
-            self.asked[key] = self._ask(person_at(self.user, tenant, client_id="", now=self.now), patient)
+            self.asked[key] = self._ask(_person(self, tenant), patient)
         return self.asked.get(key)
 
     def _ask(self, person: Person, patient: str) -> PatientRecord | None:
@@ -70,12 +72,12 @@ def stop_app(request: HttpRequest) -> HttpResponse:
     client_id, slug = request.POST.get("client", ""), request.POST.get("tenant", "")
     context = context_of(request)
     client = find_client(client_id)
-    if client is None:
-        refusal = Refusal("my-apps.unknown", "there is no such client", seen=client_id[:200])
+    if client is None or not is_tenant_slug(slug):
+        refusal = Refusal("my-apps.unknown", "there is no such client, or no such tenant", seen=client_id[:200])
         raise PageRefused(
             refusal, title="This app is not known here", advice="Nothing has changed. Go back and load the page again."
         )
-    context.client_id, context.tenant = client.client_id, slug[:32]
+    context.client_id, context.tenant = client.client_id, slug
     stopped = tokens.revoke_app(
         user=request.user.pk, client_id=client.client_id, tenant=slug, by="user", now=timezone.now(), context=context
     )
@@ -86,13 +88,18 @@ def stop_app(request: HttpRequest) -> HttpResponse:
     return redirect("my_apps")
 
 
+def _person(names: RecordNames, tenant: TenantInfo) -> Person:
+    """Return who they are at a tenant. No app asks here, so none confines what they see of their own."""
+    return person_at(names.user, tenant, client_id="", restrictions=UNRESTRICTED, now=names.now)
+
+
 def _tell(request: HttpRequest, sentence: str) -> None:
     messages.success(request, sentence, extra_tags="my-apps")  # Others leave messages, too, meant for other pages.
 
 
 def _shown(app: ConnectedApp, names: RecordNames) -> dict[str, object]:
     """Return an app with whose records they are, as the template shows them."""
-    own = person_at(names.user, app.tenant, client_id="", now=names.now).fhir_user
+    own = _person(names, app.tenant).fhir_user
     return {
         "app": app,
         "connections": [

@@ -326,6 +326,9 @@ FLAWS: list[tuple[str, dict[str, Any]]] = [
     ("dpop.iat", {"iat": "now"}),
     ("dpop.iat", {"iat": True}),
     ("dpop.iat", {"iat": -5}),
+    ("dpop.exp", {"exp": 1}),
+    ("dpop.exp", {"exp": "soon"}),
+    ("dpop.nbf", {"nbf": 253_402_300_000}),
 ]
 
 

@@ -78,7 +78,7 @@ def _authorization(change: Callable[[Cast, str, str], str | None]) -> Change:
         header = sent.headers.get("Authorization")
         if header is None:
             return None
-        name, _, secret = base64.b64decode(header.removeprefix("Basic ")).decode().partition(":")
+        name, _, secret = base64.b64decode(header.split(" ")[-1]).decode().partition(":")
         new = change(cast, name, secret)
         kept = {one: value for one, value in sent.headers.items() if one != "Authorization"}
         return replace(sent, headers=kept if new is None else kept | {"Authorization": new})

@@ -230,6 +230,7 @@ class TestStopping:
     def test_an_app_nobody_knows_is_refused(self, browser: Browser, start: Start) -> None:
         start()
         assert page_refusal(stop(browser, "nobody"), 400).rule == "my-apps.unknown"
+        assert page_refusal(stop(browser, tenant="sandbox\x00"), 400).rule == "my-apps.unknown"
 
     @pytest.mark.requirement("REVOKE-07")
     def test_another_site_cannot_stop_an_app(self, start: Start, ana: User) -> None:
