@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,7 +26,10 @@ from clients.tenants import TenantInfo
 from smartauth.audit.models import AuditRecord
 from smartauth.digests import digest
 from smartauth.models import AccessToken
+from smartauth.people.models import User
 from smartauth.receipts.models import Receipt
+from smartauth.sandbox.seed import seed
+from smartauth.sandbox.welcome import welcome
 from tests.conftest import Configure
 from tests.endpoints.conftest import Post, Service
 from tests.factories import make_client, web_app
@@ -282,6 +286,28 @@ def test_a_token_registers_as_many_clients_as_it_is_good_for(tenant: TenantInfo)
     assert timedelta(days=2) < row.expires_at - datetime.now(UTC) <= timedelta(days=3)
     assert [send("POST", REGISTER, app(), token).status_code for _ in range(3)] == [201, 201, 401]
     assert AuditRecord.objects.filter(rule="initial_access_token.added").count() == 1
+
+
+def test_the_sandbox_gives_out_one_token_that_stays(db: None, configure: Configure, tmp_path: Path) -> None:
+    configure(var=tmp_path)
+    (one, other) = (seed(upstream_url="http://127.0.0.1:9/", upstream_bearer="x") for _ in range(2))
+    assert one.initial_access_token == other.initial_access_token
+    assert one.initial_access_token in welcome(one)
+    answer = send("POST", REGISTER, app(), one.initial_access_token)
+    assert (answer.status_code, answer.json()["activations"][0]["active"]) == (201, True)
+    assert InitialAccessToken.objects.count() == 1
+
+
+def test_an_operator_withdraws_a_token_and_leaves_a_trace(initial: str) -> None:
+    browser = Browser()
+    browser.force_login(User.objects.create_superuser("admin", password="x"))
+    row = InitialAccessToken.objects.get()
+    page = browser.get("/admin/clients/initialaccesstoken/")
+    assert (page.status_code, "partners" in page.content.decode()) == (200, True)
+    assert browser.get("/admin/clients/initialaccesstoken/add/").status_code == 403
+    assert browser.post(f"/admin/clients/initialaccesstoken/{row.pk}/delete/", {"post": "yes"}).status_code == 302
+    assert send("POST", REGISTER, app(), initial).status_code == 401
+    assert AuditRecord.objects.filter(rule="initial_access_token.deleted").count() == 1
 
 
 @pytest.mark.parametrize("words", [("--tenant", "nowhere"), ("--days", "0"), ("--uses", "-1"), ("--label", "a\nb")])
