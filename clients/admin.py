@@ -12,7 +12,7 @@ from django.template.response import TemplateResponse
 
 from clients import lookalikes, switch_fields
 from clients.admin_forms import ActivationForm, BrandForm, ClientForm, TenantForm
-from clients.models import WITH_SECRET, Activation, AssertionId, Brand, Client, KeySet, Tenant
+from clients.models import WITH_SECRET, Activation, AssertionId, Brand, Client, InitialAccessToken, KeySet, Tenant
 from clients.tenants import parse_policy
 from clients.traced_admin import TracedAdmin, leave_trace
 from smartauth.digests import digest, new_secret
@@ -292,3 +292,22 @@ class AssertionIdAdmin(ReadOnlyAdmin):
         # The site asks here too before it deletes a client, whose ids may go along with it.
         match = request.resolver_match
         return match is not None and "assertionid" not in (match.url_name or "")
+
+
+@admin.register(InitialAccessToken)
+class InitialAccessTokenAdmin(ReadOnlyAdmin, TracedAdmin):
+    """Who may register clients by protocol. `create_initial_access_token` makes one; deleting it withdraws it."""
+
+    list_display = ("__str__", "at", "expires_at", "uses_left", "created_at")
+    search_fields = ("label",)
+    ordering = ("-created_at",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[InitialAccessToken]:
+        return super().get_queryset(request).prefetch_related("tenants")
+
+    @admin.display(description="tenants")
+    def at(self, row: InitialAccessToken) -> str:
+        return ", ".join(sorted(tenant.slug for tenant in row.tenants.all()))
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return admin.ModelAdmin.has_delete_permission(self, request, obj)

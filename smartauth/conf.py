@@ -56,6 +56,8 @@ class Config:
     callback_iss: bool = False
     # No app is told of an error before somebody signed in, even if the operator has verified it (RFC 9700 §4.11.2).
     errors_after_sign_in: bool = False
+    # Whether clients may register themselves, with an initial access token (RFC 7591 §3).
+    registration: bool = False
     # "before" stores the audit record of a read before it is answered; "buffered" within 200 ms of it.
     audit_reads: Literal["buffered", "before"] = "buffered"
 

@@ -74,7 +74,13 @@ def advertised(tenant: str) -> dict[str, str]:
         "introspection_endpoint": oauth(tenant, "introspect"),
         "revocation_endpoint": oauth(tenant, "revoke"),
         "management_endpoint": management(),
+        **({"registration_endpoint": registration()} if config().registration else {}),
     }
+
+
+def registration(client_id: str = "") -> str:
+    """Return where clients register (RFC 7591 §3), or where one manages its registration (RFC 7592 §2)."""
+    return f"{oauth(None, 'register')}{f'/{client_id}' if client_id else ''}"
 
 
 def management() -> str:

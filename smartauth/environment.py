@@ -43,9 +43,9 @@ class Environment:
             raise ImproperlyConfigured(f"{name} is {value!r}; it must be one of {', '.join(options)}.")
         return value
 
-    def flag(self, name: str) -> bool:
-        """Return True for "on", False for "off" and for nothing."""
-        return self.choice(name, ("on", "off"), "off") == "on"
+    def flag(self, name: str, *, default: bool = False) -> bool:
+        """Return True for "on", False for "off", and the default for nothing."""
+        return self.choice(name, ("on", "off"), "on" if default else "off") == "on"
 
     def number(self, name: str, default: int, *, most: int, what: str = "a number") -> int:
         """Return a whole number from 1 to `most`."""

@@ -43,13 +43,14 @@ _log = logging.getLogger(__name__)
 
 
 def oauth_json(
-    *methods: str, endpoint: str, origins: MayRead | None = None, status: int = 200
+    *methods: str, endpoint: str, origins: MayRead | None = None, status: int = 200, empty: int = 200
 ) -> Callable[[Callable[..., Json | None]], Callable[..., HttpResponse]]:
     """Make a view of a function that returns the members of a JSON answer, or None for an empty one.
 
     An OAuthError becomes the error answer of RFC 6749 §5.2 and leaves a receipt. Everything is `no-store`.
     A request that does not prove who it is is counted against its address; beyond its rate nothing is looked at.
     origins: whose pages may read the answers, errors included; None for no page.    status: of an answer with a body.
+    empty: of one without.
     """
 
     def decorate(view: Callable[..., Json | None]) -> Callable[..., HttpResponse]:
@@ -67,7 +68,7 @@ def oauth_json(
                 return error_response(request, error)
             except Exception as error:  # Ours, whatever it is: the caller gets a number, we get the traceback.
                 return failure_response(request, error)
-            return _empty(200) if body is None else json_response(body, status)
+            return _empty(empty) if body is None else json_response(body, status)
 
         @csrf_exempt
         @functools.wraps(view)

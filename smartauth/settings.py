@@ -118,6 +118,7 @@ SMARTAUTH = Config(
     rate_per_address=env.number("SMARTAUTH_RATE_PER_ADDRESS", SANDBOX_RATE if SANDBOX else 600, most=1_000_000),
     rate_per_client=env.number("SMARTAUTH_RATE_PER_CLIENT", SANDBOX_RATE if SANDBOX else 6_000, most=1_000_000),
     errors_after_sign_in=env.flag("SMARTAUTH_ERRORS_AFTER_SIGN_IN"),
+    registration=env.flag("SMARTAUTH_REGISTRATION", default=SANDBOX),
     # SMART 2.2 client-confidential-asymmetric: a client may count on these two.
     assertion_algorithms=env.choices(
         "SMARTAUTH_ASSERTION_ALGORITHMS", ASSERTION_ALGORITHMS, required=("RS384", "ES384")

@@ -17,6 +17,7 @@ from smartauth.views.my_apps import my_apps, stop_app
 from smartauth.views.par import par
 from smartauth.views.picker import picker
 from smartauth.views.refused import refused
+from smartauth.views.register import manage_registration, register
 from smartauth.views.revoke import revoke
 from smartauth.views.token import token
 from smartauth.views.userinfo import userinfo
@@ -54,6 +55,8 @@ urlpatterns = [
     path("", include(fhirproxy.urls)),
     path("auth/", include(oauth)),
     path("auth/launch", launch),
+    path("auth/register", register),
+    path("auth/register/<str:client_id>", manage_registration),
     path("auth/logout/confirm", confirm_logout, name="confirm_logout"),
     path("auth/consent/<uuid:pk>", consent, name="consent"),
     path("auth/consent/<uuid:pk>/patient", picker, name="picker"),

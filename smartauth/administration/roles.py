@@ -18,6 +18,7 @@ ROLES: dict[str, dict[str, dict[str, tuple[str, ...]]]] = {
     "Registry": {
         "clients": {
             "client": EDIT, "tenant": EDIT, "brand": EDIT, "activation": ALL, "keyset": END, "assertionid": LOOK,
+            "initialaccesstoken": END,
         },
         "fhirproxy": {"upstream": EDIT},
     },

@@ -12,13 +12,14 @@ from django.utils import timezone
 from joserfc.jwk import ECKey, KeySet
 
 from clients.brands import read_brand, set_brand
-from clients.models import Client, Tenant
+from clients.initial_tokens import make_initial_token
+from clients.models import Client, InitialAccessToken, Tenant
 from clients.registration import register_client
 from clients.tenants import find_tenant
 from fhirproxy.tenancy import set_upstream
 from smartauth import keys
 from smartauth.conf import config
-from smartauth.digests import new_secret
+from smartauth.digests import digest, new_secret
 from smartauth.people.models import FhirUser, User
 from smartauth.sandbox.running import write_private
 
@@ -56,6 +57,7 @@ class Seeded:
 
     users: tuple[SeededUser, ...]
     clients: tuple[SeededClient, ...]
+    initial_access_token: str
 
 
 def seed(*, upstream_url: str, upstream_bearer: str) -> Seeded:
@@ -70,7 +72,7 @@ def seed(*, upstream_url: str, upstream_bearer: str) -> Seeded:
         set_brand(tenant, read_brand(_brand()))
         users = tuple(_user(tenant, name, reference, secrets) for name, reference in PEOPLE.items())
     keys.make_missing(timezone.now())  # So that no newcomer waits for an RSA key.
-    return Seeded(users, tuple(_client(metadata, secrets) for metadata in _apps()))
+    return Seeded(users, tuple(_client(metadata, secrets) for metadata in _apps()), _initial_access_token(secrets))
 
 
 def _brand() -> dict[str, Any]:
@@ -159,6 +161,18 @@ def _client(metadata: dict[str, Any], secrets: Path) -> SeededClient:
             launch_urls=" ".join(metadata.get("launch_urls", ())),
         )
     return SeededClient(client_id, key_file, redirect_uris)
+
+
+def _initial_access_token(secrets: Path) -> str:
+    """Return the token whose clients are active at the sandbox tenant; it stays the same until the reset."""
+    file = secrets / "initial_access_token"
+    if not file.exists():
+        write_private(file, new_secret())
+    token = file.read_text()
+    if not InitialAccessToken.objects.filter(token_digest=digest(token)).exists():
+        where = find_tenant(TENANT)
+        make_initial_token(tenants=(where,) if where else (), label="Sandbox", token=token)
+    return token
 
 
 def _public_keys(key_file: Path) -> dict[str, Any]:

@@ -31,6 +31,9 @@ People (all synthetic), for the sign-in page:
 Open the sample app, connect, sign in as ana (a patient) or dr-grey (a clinician), and decide what it may see.
 How an EHR launches it is in docs/how-to/launch-from-an-ehr.md.
 
+To register an app of yours, see docs/how-to/register-by-protocol.md. It takes the initial access token
+  {seeded.initial_access_token}
+
 A backend service gets a token and reads patients. Paste this into another terminal, in this folder:
 
 TOKEN=$(curl -sS {endpoints.oauth(TENANT, "token")} \\

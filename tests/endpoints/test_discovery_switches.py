@@ -40,6 +40,7 @@ Documents = dict[str, dict[str, Any]]
 SWITCHES: list[tuple[str, dict[str, frozenset[str]], Any, Any]] = [
     ("dpop_algorithms", {"dpop_signing_alg_values_supported": DISCOVERY}, ("ES256", "RS256"), ("ES256",)),
     ("dpop_algorithms", {"dpop_signing_alg_values_supported": DISCOVERY}, ("ES256",), ()),
+    ("registration", {"registration_endpoint": DISCOVERY, "register": frozenset({"security"})}, False, True),
     (
         "callback_iss",
         {"authorization_response_iss_parameter_supported": OPENID},
@@ -262,7 +263,7 @@ def test_capabilities_are_words_of_smart_and_make_whole_sets(client: Any, tenant
 @pytest.mark.requirement("DISC-16", "DISC-20", "META-03")
 def test_what_is_not_built_is_not_told(client: Any, tenant: TenantInfo) -> None:
     told = documents(client)
-    absent = {"registration_endpoint", "associated_endpoints", "smart_app_state_endpoint"}
+    absent = {"associated_endpoints", "smart_app_state_endpoint"}
     for document in told.values():
         assert absent.isdisjoint(document)
     assert {"context-standalone-encounter", "smart-app-state"}.isdisjoint(told["smart"]["capabilities"])

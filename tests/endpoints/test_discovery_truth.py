@@ -491,6 +491,7 @@ ENDPOINTS: dict[str, tuple[str, set[int]]] = {
     "pushed_authorization_request_endpoint": ("POST", {400, 401}),
     "management_endpoint": ("GET", {200, 302}),
     "end_session_endpoint": ("GET", {303}),
+    "registration_endpoint": ("POST", {401}),
 }
 
 

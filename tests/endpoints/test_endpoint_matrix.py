@@ -58,6 +58,8 @@ ENDPOINTS = [
         )
     ),
     Endpoint("/auth/launch", frozenset({"POST"}), "nobody", "private"),
+    Endpoint("/auth/register", frozenset({"POST"}), "nobody", "private"),
+    Endpoint("/auth/register/c-1", frozenset({"GET", "PUT", "DELETE"}), "nobody", "private"),
 ]
 
 

@@ -145,6 +145,7 @@ ENDS = {
         "clients_activation",
         "clients_keyset",
         "clients_assertionid",
+        "clients_initialaccesstoken",
         "clients_brand",
     }
     | {"fhirproxy_upstream"},

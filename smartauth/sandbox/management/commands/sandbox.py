@@ -144,5 +144,6 @@ def _write_summary(var: Path, seeded: Seeded) -> None:
             }
             for client in seeded.clients
         ],
+        "initial_access_token": seeded.initial_access_token,
     }
     running.write_private(var / "sandbox.json", json.dumps(summary, indent=2) + "\n")
