@@ -18,7 +18,7 @@ from django.db import connection, transaction
 from django.db.models import Q
 
 from clients.jwks_fetch import TOTAL_TIMEOUT, fetch_jwks
-from clients.jwks_rules import Jwk, PublicKey, UnusableJwks, import_public_key, read_jwks, shown
+from clients.jwks_rules import Jwk, PublicKey, UnusableJwks, decode_jwks, import_public_key, read_jwks, shown
 from clients.models import KeySet
 from smartauth.alarms import raise_alarm
 from smartauth.marks import MarkedCache
@@ -155,7 +155,7 @@ def _forget(jwks_uri: str) -> None:
 def _fetch(jwks_uri: str, now: datetime) -> Copy:
     try:
         fetched = fetch_jwks(jwks_uri)
-        entries = read_jwks(_decode(fetched.body))
+        entries = read_jwks(decode_jwks(fetched.body))
     except UnusableJwks as problem:
         _store_problem(jwks_uri, problem, now)
         if problem.rule == "jwks.private_key":  # The owner learns it from the receipt; an operator should not wait.
@@ -165,15 +165,6 @@ def _fetch(jwks_uri: str, now: datetime) -> Copy:
     _store(jwks_uri, copy)
     _forget(jwks_uri)
     return copy
-
-
-def _decode(body: bytes) -> object:
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
-        raise UnusableJwks(
-            "jwks.not_json", "the JWKS URL does not answer with JSON", fix="Serve the key set as application/json."
-        ) from None
 
 
 # A slower worker must not put an older copy over a newer one.
