@@ -162,17 +162,19 @@ def _fetch(jwks_uri: str, now: datetime) -> Copy:
             raise_alarm("private-key-published", jwks_uri=shown(jwks_uri))
         raise
     copy = Copy(entries, now, now + fetched.lifetime)
-    _store(jwks_uri, copy)
+    _store(jwks_uri, copy, fetched.certificate_ends_at)
     _forget(jwks_uri)
     return copy
 
 
 # A slower worker must not put an older copy over a newer one.
 STORE = """
-    INSERT INTO clients_keyset (jwks_uri, document, fetched_at, expires_at, attempted_at, last_problem)
-    VALUES (%(uri)s, %(document)s::jsonb, %(fetched_at)s, %(expires_at)s, %(fetched_at)s, '')
+    INSERT INTO clients_keyset
+        (jwks_uri, document, fetched_at, expires_at, attempted_at, last_problem, certificate_ends_at)
+    VALUES (%(uri)s, %(document)s::jsonb, %(fetched_at)s, %(expires_at)s, %(fetched_at)s, '', %(certificate_ends_at)s)
     ON CONFLICT (jwks_uri) DO UPDATE SET document = excluded.document, fetched_at = excluded.fetched_at,
-        expires_at = excluded.expires_at, attempted_at = excluded.attempted_at, last_problem = ''
+        expires_at = excluded.expires_at, attempted_at = excluded.attempted_at, last_problem = '',
+        certificate_ends_at = excluded.certificate_ends_at
     WHERE clients_keyset.fetched_at IS NULL OR clients_keyset.fetched_at <= excluded.fetched_at
 """
 STORE_PROBLEM = """
@@ -181,7 +183,7 @@ STORE_PROBLEM = """
 """
 
 
-def _store(jwks_uri: str, copy: Copy) -> None:
+def _store(jwks_uri: str, copy: Copy, certificate_ends_at: datetime | None) -> None:
     document = json.dumps({"keys": copy.entries})
     with connection.cursor() as cursor:
         cursor.execute(
@@ -191,6 +193,7 @@ def _store(jwks_uri: str, copy: Copy) -> None:
                 "document": document,
                 "fetched_at": copy.fetched_at,
                 "expires_at": copy.expires_at,
+                "certificate_ends_at": certificate_ends_at,
             },
         )
 
