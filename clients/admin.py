@@ -12,7 +12,17 @@ from django.template.response import TemplateResponse
 
 from clients import lookalikes, switch_fields
 from clients.admin_forms import ActivationForm, BrandForm, ClientForm, TenantForm
-from clients.models import WITH_SECRET, Activation, AssertionId, Brand, Client, InitialAccessToken, KeySet, Tenant
+from clients.models import (
+    WITH_SECRET,
+    Activation,
+    AssertionId,
+    Brand,
+    Client,
+    InitialAccessToken,
+    KeyFinding,
+    KeySet,
+    Tenant,
+)
 from clients.tenants import parse_policy
 from clients.traced_admin import TracedAdmin, leave_trace
 from smartauth.digests import digest, new_secret
@@ -277,6 +287,22 @@ class KeySetAdmin(ReadOnlyAdmin, TracedAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return admin.ModelAdmin.has_delete_permission(self, request, obj)
+
+
+@admin.register(KeyFinding)
+class KeyFindingAdmin(ReadOnlyAdmin):
+    """What the watch over key sets found. It resolves its findings itself, once they are mended."""
+
+    list_display = ("client", "kind", "first_seen_at", "last_seen_at", "resolved_at", "details")
+    list_select_related = ("client",)
+    list_filter = (("resolved_at", admin.EmptyFieldListFilter), "kind", ("client", admin.RelatedOnlyFieldListFilter))
+    search_fields = ("client__client_id",)
+    ordering = ("-last_seen_at",)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        # The site asks here too before it deletes a client, whose findings go along with it.
+        match = request.resolver_match
+        return match is not None and "keyfinding" not in (match.url_name or "")
 
 
 @admin.register(AssertionId)

@@ -10,7 +10,7 @@ import ipaddress
 import re
 import socket
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from urllib.parse import SplitResult, urlsplit
@@ -41,10 +41,16 @@ NOT_PUBLIC = tuple(
 
 @dataclass(frozen=True, slots=True)
 class FetchedJwks:
-    """A body as received and how long it may be used again; zero means for this once only."""
+    """A body as received and how long it may be used again; zero means for this once only.
+
+    headers: of the answer, names in lower case.    certificate_ends_at: when the host's own certificate expires, from
+    the handshake; None without TLS.
+    """
 
     body: bytes
     lifetime: timedelta
+    headers: tuple[tuple[str, str], ...] = ()
+    certificate_ends_at: datetime | None = None
 
 
 @dataclass(slots=True)
@@ -75,6 +81,7 @@ def fetch_jwks(url: str) -> FetchedJwks:
         except pycurl.error as error:
             raise _problem(int(error.args[0]), url, answer) from None
         status = int(curl.getinfo(pycurl.RESPONSE_CODE))
+        certificate_ends_at = _certificate_end(curl.getinfo(pycurl.INFO_CERTINFO))
     finally:
         curl.close()
         for one in answer.sockets:
@@ -93,7 +100,7 @@ def fetch_jwks(url: str) -> FetchedJwks:
             seen=f"{status} from {url}",
             fix="Serve the key set publicly, without authentication.",
         )
-    return FetchedJwks(bytes(answer.body), lifetime(answer.headers))
+    return FetchedJwks(bytes(answer.body), lifetime(answer.headers), tuple(answer.headers), certificate_ends_at)
 
 
 def require_fetchable(url: str) -> SplitResult:
@@ -199,6 +206,16 @@ def _prepare(curl: pycurl.Curl, url: str, parts: SplitResult, answer: _Answer) -
     curl.setopt(pycurl.HTTPHEADER, ["Accept: application/json"])
     curl.setopt(pycurl.USERAGENT, "smartauth-jwks")
     curl.setopt(pycurl.TIMEOUT_MS, TOTAL_TIMEOUT)
+    curl.setopt(pycurl.OPT_CERTINFO, 1)
+
+
+def _certificate_end(chain: list[tuple[tuple[str, str], ...]]) -> datetime | None:
+    """Return the end of the first certificate of a chain as libcurl tells it: the one of the host itself."""
+    for name, value in chain[0] if chain else ():
+        if name == "Expire date":
+            with contextlib.suppress(ValueError):
+                return datetime.strptime(value, "%b %d %H:%M:%S %Y GMT").replace(tzinfo=UTC)
+    return None
 
 
 def _may_connect(address: IPAddress, parts: SplitResult) -> bool:

@@ -38,6 +38,16 @@ class UnusableJwks(ValueError):
         self.rule, self.reason, self.seen, self.fix, self.officer = rule, reason, seen, fix, officer
 
 
+def decode_jwks(body: bytes) -> object:
+    """Return the JSON value a JWKS URL answered with. Raises UnusableJwks, rule "jwks.not_json"."""
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        raise UnusableJwks(
+            "jwks.not_json", "the JWKS URL does not answer with JSON", fix="Serve the key set as application/json."
+        ) from None
+
+
 def read_jwks(document: object) -> tuple[Jwk, ...]:
     """Return the RSA and EC entries of a published JWK Set that carry a `kid`, reduced to the members we use.
 
@@ -47,11 +57,15 @@ def read_jwks(document: object) -> tuple[Jwk, ...]:
     entries = _entries(document)
     for entry in entries:
         _refuse_private(entry)
-    return tuple(
+    usable = tuple(
         {name: entry[name] for name in MEMBERS if name in entry}
         for entry in entries
-        if entry.get("kty") in PARTS and _is_kid(entry.get("kid"))
+        if isinstance(entry.get("kty"), str) and entry["kty"] in PARTS and is_kid(entry.get("kid"))
     )
+    for entry in usable:
+        if not _is_storable(entry):
+            raise _malformed(entry, "it has a text or a number that cannot be kept")
+    return usable
 
 
 def import_public_key(jwk: Mapping[str, Any]) -> PublicKey:
@@ -95,7 +109,7 @@ def require_registrable(document: object) -> None:
             raise _malformed(entry, "it has no kty")
         if entry["kty"] == "oct":
             raise _private_key("a symmetric key (oct)", entry)
-        if not _is_kid(entry.get("kid")):
+        if not is_kid(entry.get("kid")):
             raise UnusableJwks("jwks.kid_missing", "a key has no kid", fix="Give each key a kid of its own.")
         if entry["kty"] in PARTS:
             import_public_key(entry)
@@ -158,5 +172,16 @@ def _malformed(entry: Mapping[str, Any], why: str) -> UnusableJwks:
     )
 
 
-def _is_kid(value: object) -> bool:
+def _is_storable(entry: Jwk) -> bool:
+    """Return False for what PostgreSQL does not take as JSON: NUL, lone surrogates, and numbers that are none."""
+    try:
+        text = json.dumps(entry, allow_nan=False, ensure_ascii=False)
+        text.encode()
+    except ValueError:
+        return False
+    return r"\u0000" not in text
+
+
+def is_kid(value: object) -> bool:
+    """Return True for a text an assertion could name a key by."""
     return isinstance(value, str) and KID.fullmatch(value) is not None

@@ -18,7 +18,7 @@ from django.db import connection, transaction
 from django.db.models import Q
 
 from clients.jwks_fetch import TOTAL_TIMEOUT, fetch_jwks
-from clients.jwks_rules import Jwk, PublicKey, UnusableJwks, import_public_key, read_jwks, shown
+from clients.jwks_rules import Jwk, PublicKey, UnusableJwks, decode_jwks, import_public_key, read_jwks, shown
 from clients.models import KeySet
 from smartauth.alarms import raise_alarm
 from smartauth.marks import MarkedCache
@@ -155,33 +155,26 @@ def _forget(jwks_uri: str) -> None:
 def _fetch(jwks_uri: str, now: datetime) -> Copy:
     try:
         fetched = fetch_jwks(jwks_uri)
-        entries = read_jwks(_decode(fetched.body))
+        entries = read_jwks(decode_jwks(fetched.body))
     except UnusableJwks as problem:
         _store_problem(jwks_uri, problem, now)
         if problem.rule == "jwks.private_key":  # The owner learns it from the receipt; an operator should not wait.
             raise_alarm("private-key-published", jwks_uri=shown(jwks_uri))
         raise
     copy = Copy(entries, now, now + fetched.lifetime)
-    _store(jwks_uri, copy)
+    _store(jwks_uri, copy, fetched.certificate_ends_at)
     _forget(jwks_uri)
     return copy
 
 
-def _decode(body: bytes) -> object:
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
-        raise UnusableJwks(
-            "jwks.not_json", "the JWKS URL does not answer with JSON", fix="Serve the key set as application/json."
-        ) from None
-
-
 # A slower worker must not put an older copy over a newer one.
 STORE = """
-    INSERT INTO clients_keyset (jwks_uri, document, fetched_at, expires_at, attempted_at, last_problem)
-    VALUES (%(uri)s, %(document)s::jsonb, %(fetched_at)s, %(expires_at)s, %(fetched_at)s, '')
+    INSERT INTO clients_keyset
+        (jwks_uri, document, fetched_at, expires_at, attempted_at, last_problem, certificate_ends_at)
+    VALUES (%(uri)s, %(document)s::jsonb, %(fetched_at)s, %(expires_at)s, %(fetched_at)s, '', %(certificate_ends_at)s)
     ON CONFLICT (jwks_uri) DO UPDATE SET document = excluded.document, fetched_at = excluded.fetched_at,
-        expires_at = excluded.expires_at, attempted_at = excluded.attempted_at, last_problem = ''
+        expires_at = excluded.expires_at, attempted_at = excluded.attempted_at, last_problem = '',
+        certificate_ends_at = excluded.certificate_ends_at
     WHERE clients_keyset.fetched_at IS NULL OR clients_keyset.fetched_at <= excluded.fetched_at
 """
 STORE_PROBLEM = """
@@ -190,7 +183,7 @@ STORE_PROBLEM = """
 """
 
 
-def _store(jwks_uri: str, copy: Copy) -> None:
+def _store(jwks_uri: str, copy: Copy, certificate_ends_at: datetime | None) -> None:
     document = json.dumps({"keys": copy.entries})
     with connection.cursor() as cursor:
         cursor.execute(
@@ -200,6 +193,7 @@ def _store(jwks_uri: str, copy: Copy) -> None:
                 "document": document,
                 "fetched_at": copy.fetched_at,
                 "expires_at": copy.expires_at,
+                "certificate_ends_at": certificate_ends_at,
             },
         )
 

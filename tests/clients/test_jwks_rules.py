@@ -37,6 +37,17 @@ def test_a_document_that_is_no_key_set_is_refused_everywhere(document, rule):
     assert refused_rule(require_registrable, document) == rule
 
 
+@pytest.mark.parametrize("kty", [None, 1, [], ["EC"], {"EC": 1}])
+def test_a_kty_that_is_no_text_is_skipped_like_an_unknown_one(kty, ec: KeyPair):
+    assert [entry["kid"] for entry in read_jwks({"keys": [{**ec.public_jwk, "kty": kty}, ec.public_jwk]})] == ["ec-1"]
+
+
+@pytest.mark.parametrize("value", ["\0", "sig\0", "\ud800", float("nan"), float("inf"), ["\0"], {"\0": 1}])
+@pytest.mark.parametrize("member", ["use", "alg", "key_ops", "n"])
+def test_what_the_database_would_not_keep_is_refused_as_malformed(member, value, ec: KeyPair):
+    assert refused_rule(read_jwks, {"keys": [{**ec.public_jwk, member: value}]}) == "jwks.key_malformed"
+
+
 @pytest.mark.requirement("KEYS-06")
 def test_a_hundred_entries_are_read(ec: KeyPair):
     assert len(read_jwks({"keys": [ec.public_jwk] * 100})) == 100
