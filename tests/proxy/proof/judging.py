@@ -76,7 +76,11 @@ def _require_own_names(judge: Judge, tree: Any) -> None:
     for entry in tree.get("entry", []) if is_result else ():
         if "resource" not in entry:  # A deletion that a history tells of.
             continue
-        resource, (number, *_) = entry["resource"], MARKER.findall(json.dumps(entry["resource"].get("meta", {})))
+        resource = entry["resource"]
+        found = MARKER.findall(json.dumps(resource.get("meta", {})))
+        if not found and resource["resourceType"] in OURS:  # Wrapped by a server that lies: what is in it is judged.
+            continue
+        number = found[0]
         key = judge.shelf.version_of(f"mRk{number}Z").key
         assert key == f"{resource['resourceType']}/{resource['id']}", (judge.token, key, resource["id"])
         assert entry["fullUrl"] == f"{PUBLIC}/{key}", (judge.token, key, entry["fullUrl"])
