@@ -71,7 +71,8 @@ def _step(source: str, step: str, find: Find) -> tuple[Hop, str]:
         raise bad_request("search.chain_type", f"{found['name']} does not lead to resources of the type in a chain")
     reached = kind or targets[0]
     # A type that goes without saying is not said: some servers do not expect it there.
-    return Hop(found["name"], reached), found["name"] if len(targets) == 1 else f"{found['name']}:{reached}"
+    is_plain = len(targets) == 1 and targets != ["*"]
+    return Hop(found["name"], reached), found["name"] if is_plain else f"{found['name']}:{reached}"
 
 
 def parse_has(resource_type: str, name: str, find: Find) -> Path:

@@ -31,6 +31,8 @@ SENT = [
      "Patient?_has%3AObservation%3Apatient%3Acode=x"),
     ("system/*.rs",   SERVICE, "Observation?has-member:Observation.subject:Patient.name=x",
      "Observation?has-member%3AObservation.subject%3APatient.name=x"),
+    ("patient/*.rs",  ANA,     "Task?subject:Patient.name=x",  # It can lead to any type.
+     "Task?patient=Patient%2Fana&subject%3APatient.name=x"),
     ("patient/*.rs",  ANA,     "Observation?code:in=http://loinc.org/vs/LL1-9",
      "Observation?patient=Patient%2Fana&code%3Ain=http%3A%2F%2Floinc.org%2Fvs%2FLL1-9"),
     ("patient/*.rs",  ANA,     "Observation?code:not-in=urn:oid:2.16.840.1.113883.1.11.1",
