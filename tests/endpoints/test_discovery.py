@@ -30,6 +30,7 @@ CORE = {
     "introspection_endpoint": "http://127.0.0.1:8000/auth/sandbox/introspect",
     "revocation_endpoint": "http://127.0.0.1:8000/auth/sandbox/revoke",
     "management_endpoint": "http://127.0.0.1:8000/account/apps",
+    "registration_endpoint": "http://127.0.0.1:8000/auth/register",
     "pushed_authorization_request_endpoint": "http://127.0.0.1:8000/auth/sandbox/par",
     "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials"],
     "response_types_supported": ["code"],

@@ -425,7 +425,7 @@ def test_a_name_that_stands_twice_in_a_proof_condemns_it(get: Callable[..., Any]
 
 
 def test_members_that_nobody_knows_are_ignored(get: Callable[..., Any], holder: Holder) -> None:
-    proof = holder.proof(header={"kid": "mine", "x": {"y": 1}}, exp=5, sub="anything", ath="of no token")
+    proof = holder.proof(header={"kid": "mine", "x": {"y": 1}}, sub="anything", aud=7, ath="of no token")
     assert body_of(get(proof))["token_type"] == "DPoP"
 
 
