@@ -6,7 +6,7 @@ is judged again. Source: Bulk Data Access IG, "Security Considerations"; SMART 2
 
 from dataclasses import dataclass
 
-from fhirproxy.policy.authority import Authority, Grant, union, within
+from fhirproxy.policy.authority import Authority, Grant, reaches_all, union, within
 from fhirproxy.policy.bodies import Json, Resource, write_json
 from fhirproxy.policy.bulk_requests import BulkExport, ExportLevel
 from fhirproxy.policy.parameters import SearchQuery
@@ -62,7 +62,7 @@ class JobPlan:
 
     def is_full(self, resource_type: str) -> bool:
         """Return True when nothing but the type confines what is seen of it."""
-        return any(grant.is_full for grant in self.grants_for(resource_type))
+        return reaches_all(self.grants_for(resource_type), resource_type)
 
 
 def decide_export(wanted: BulkExport, authority: Authority, restrictions: Restrictions) -> ExportPlan | Deny:

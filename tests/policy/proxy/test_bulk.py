@@ -177,6 +177,13 @@ def test_who_may_look_at_a_job(
         assert plan.is_full(types[0]) == (restrictions is UNRESTRICTED)
 
 
+def test_a_deleted_bundle_is_not_told_of_since_it_may_have_been_hidden() -> None:
+    authority = authority_for("system/*.rs", restrictions=UNRESTRICTED)
+    plan = decide_job(JobScope("system", "", ("Bundle", "Goal")), authority, UNRESTRICTED)
+    assert plan is not None
+    assert (plan.is_full("Bundle"), plan.is_full("Goal")) == (False, True)
+
+
 def test_elements_by_type() -> None:
     names = ("Observation.value", "status")
     assert elements_of("Goal", ("Observation.value",)) == frozenset()
