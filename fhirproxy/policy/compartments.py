@@ -88,20 +88,20 @@ def _shows_what_it_may(unchecked: Unchecked, grants: tuple[Grant, ...], letters:
         inside = entry.get("resource") if isinstance(entry, dict) else None
         if inside is None:
             continue
-        kind, name = (inside.get("resourceType"), inside.get("id")) if isinstance(inside, dict) else (None, None)
+        found = _in_document(inside)
         # One level: a document within a document is not looked through.
-        if (
-            not isinstance(inside, dict)
-            or not isinstance(kind, str)
-            or not r4.is_resource_type(kind)
-            or kind == "Bundle"
-        ):
-            return False
-        # In a document a resource need not have an id; without one it is nobody's own record.
-        found = Unchecked(inside, kind, name if isinstance(name, str) else "")
-        if check(found, grants, letters, bases) is None:
+        if found is None or found.type == "Bundle" or check(found, grants, letters, bases) is None:
             return False
     return True
+
+
+def _in_document(tree: object) -> Unchecked | None:
+    """Return what stands in a document. It need not have an id there; without one it is nobody's own record."""
+    kind = tree.get("resourceType") if isinstance(tree, dict) else None
+    if not isinstance(tree, dict) or not isinstance(kind, str) or not r4.is_resource_type(kind):
+        return None
+    resource_id = tree.get("id")
+    return Unchecked(tree, kind, resource_id if isinstance(resource_id, str) else "")
 
 
 def admits(grant: Grant, unchecked: Unchecked, bases: Bases, known: Known, rules: MembershipRules = STRICT) -> bool:
