@@ -11,8 +11,12 @@ from fhirproxy.policy.shaping import Shaped, written_by_us
 
 
 def may_hear_of_deletions(plan: JobPlan) -> bool:
-    """Return True when nothing but the type confines what is seen of each type of the job."""
-    return all(plan.is_full(name) for name in plan.scope.types)
+    """Return True when nothing but the type confines what is seen of each type of the job that may be told of.
+
+    A Bundle is never told of, so it is no reason to keep silent about the others.
+    """
+    told = [name for name in plan.scope.types if name != "Bundle"]
+    return bool(told) and all(plan.is_full(name) for name in told)
 
 
 def read_deletions(line: bytes, plan: JobPlan, bases: Bases) -> Shaped | None:
