@@ -12,6 +12,7 @@ from django.template.response import TemplateResponse
 
 from clients import lookalikes, switch_fields
 from clients.admin_forms import ActivationForm, BrandForm, ClientForm, TenantForm
+from clients.metadata import STATEMENTS
 from clients.models import (
     WITH_SECRET,
     Activation,
@@ -89,6 +90,8 @@ class ClientAdmin(TracedAdmin):
             {
                 "classes": ("collapse",),
                 "fields": (
+                    "kind",
+                    *STATEMENTS,
                     "client_uri",
                     "logo_uri",
                     "tos_uri",

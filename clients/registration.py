@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db import IntegrityError, transaction
 
-from clients.metadata import ClientMetadata, InvalidClientMetadata
+from clients.metadata import STATEMENTS, ClientMetadata, InvalidClientMetadata
 from clients.models import WITH_SECRET, Activation, AuthMethod, Client
 from clients.tenants import TenantInfo
 from smartauth.digests import digest, new_secret
@@ -24,6 +24,7 @@ SAME_NAME = (
     "logo_uri",
     "tos_uri",
     "policy_uri",
+    *STATEMENTS,
     "software_id",
     "software_version",
     "require_pushed_authorization_requests",
@@ -107,6 +108,36 @@ def apply_metadata(client: Client, metadata: ClientMetadata) -> None:
         setattr(client, name, list(getattr(metadata, name)))
     for name in URL_LISTS:
         setattr(client, name, " ".join(getattr(metadata, name)))
+
+
+def rewrite_client(client: Client, metadata: ClientMetadata) -> str | None:
+    """Write validated metadata over a locked client and save it; what the operator restricted stays.
+
+    Return a secret in clear where the client needs one from now on and has none. One it needs no longer goes.
+    """
+    restrictions = client.restrictions
+    apply_metadata(client, metadata)
+    client.restrictions = restrictions
+    secret = None
+    if client.token_endpoint_auth_method not in WITH_SECRET:
+        forget_secrets(client)
+    elif not client.client_secret:
+        secret = new_secret()
+        client.client_secret = digest(secret)
+    client.save()
+    return secret
+
+
+def forget_secrets(client: Client) -> None:
+    """Take every secret off a client; the caller saves it."""
+    client.client_secret = client.previous_client_secret = ""
+    client.client_secret_expires_at = client.previous_client_secret_expires_at = None
+
+
+def describe_metadata(client: Client) -> dict[str, Any]:
+    """Return what `client` could be registered with again: its metadata without ids, secrets and restrictions."""
+    own = {"client_id", "client_id_issued_at", "client_secret", "client_secret_expires_at", "restrictions"}
+    return {name: value for name, value in describe_client(client).items() if name not in own}
 
 
 def describe_client(client: Client, secret: str | None = None) -> dict[str, Any]:

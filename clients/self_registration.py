@@ -9,14 +9,16 @@ from urllib.parse import urlsplit
 
 from django.db import transaction
 
+from clients.acting import BY_PROTOCOL
 from clients.compact_jws import MalformedJwt, parse_compact_jws
 from clients.initial_tokens import take_initial_token
+from clients.lifecycle import take_step
 from clients.metadata import PAGES, ClientMetadata, InvalidClientMetadata
-from clients.models import WITH_SECRET, Activation, AuthMethod, Client
+from clients.models import Activation, Client
 from clients.registered import CLIENT_ID
-from clients.registration import apply_metadata, describe_client, register_client
+from clients.registration import describe_client, register_client, rewrite_client
 from clients.tenants import find_tenant
-from clients.widening import widened
+from clients.widening import require_no_less_proof, widened
 from smartauth import endpoints, rates
 from smartauth.audit.recording import AuditEvent, record_now
 from smartauth.conf import config
@@ -27,8 +29,6 @@ from smartauth.policy.scopes import NamedScope, parse_scope, split_scope
 
 Json = dict[str, Any]
 NEVER_SENT = ("registration_access_token", "registration_client_uri", "client_secret_expires_at", "client_id_issued_at")
-# How much a method proves. A client may come to prove more, never less.
-STRENGTH = {AuthMethod.NONE: 0, AuthMethod.BASIC: 1, AuthMethod.POST: 1, AuthMethod.PRIVATE_KEY_JWT: 2}
 STOPPED = (Client.Status.SUSPENDED, Client.Status.DECLINED)
 
 
@@ -121,31 +121,20 @@ def replace(client: Client, metadata: Json, *, context: RequestContext) -> Json:
     _refuse_statement(metadata)
     _refuse_foreign_pages(metadata, client)
     checked = ClientMetadata.from_json(_with_fewer_scopes(metadata, client.scope), operator=False)
-    _require_no_less_proof(client, checked)
+    require_no_less_proof(client, checked)
     more = widened(client, checked)
-    restrictions = client.restrictions
-    apply_metadata(client, checked)
-    client.restrictions = restrictions
-    secret = _renewed_secret(client)
-    if more and client.status == Client.Status.APPROVED and not config().is_sandbox:
-        client.status, client.is_operator_verified = Client.Status.SUBMITTED, False
     token = new_secret()
     client.registration_access_token = digest(token)
-    client.save()
+    secret = rewrite_client(client, checked)
+    if more and client.status == Client.Status.APPROVED and not config().is_sandbox:
+        client = take_step(client.client_id, "reviewed_again", by=BY_PROTOCOL, context=context, reason=", ".join(more))
     _record(context, client, "updated", widened=", ".join(more), status=client.status)
     return _described(client, token, secret)
 
 
 def retire(client: Client, *, context: RequestContext) -> None:
-    """End a locked client for good; its id is never given again. Its tokens are the caller's to end.
-
-    Source: RFC 7592 §2.3.
-    """
-    client.status = Client.Status.RETIRED
-    client.registration_access_token = ""
-    client.save(update_fields=["status", "registration_access_token", "updated"])
-    client.activations.update(is_active=False)
-    _record(context, client, "retired")
+    """End a locked client and its tokens for good; its id is never given again.  Source: RFC 7592 §2.3."""
+    take_step(client.client_id, "retired", by=BY_PROTOCOL, context=context)
 
 
 def _refuse_statement(metadata: Json) -> None:
@@ -220,28 +209,6 @@ def _require_own_members(metadata: Json, client: Client) -> None:
     known = (client.client_secret, client.previous_client_secret)
     if secret is not None and not (isinstance(secret, str) and digest(secret) in known):
         raise InvalidClientMetadata("client_secret", "it is not the present one, and clients choose none")
-
-
-def _require_no_less_proof(client: Client, checked: ClientMetadata) -> None:
-    before, after = AuthMethod(client.token_endpoint_auth_method), AuthMethod(checked.token_endpoint_auth_method)
-    if STRENGTH[after] < STRENGTH[before]:
-        raise InvalidClientMetadata(
-            "token_endpoint_auth_method",
-            "a client never comes to prove less than before",
-            seen=after.value,
-            fix=f"Send {before.value}, or register another client.",
-        )
-
-
-def _renewed_secret(client: Client) -> str | None:
-    """Give the client a secret where it needs one from now on, and take away what it needs no longer."""
-    if client.token_endpoint_auth_method not in WITH_SECRET:
-        client.client_secret = client.previous_client_secret = ""
-    elif not client.client_secret:
-        secret = new_secret()
-        client.client_secret = digest(secret)
-        return secret
-    return None
 
 
 def _described(client: Client, token: str, secret: str | None = None) -> Json:

@@ -7,7 +7,6 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from clients import self_registration
-from smartauth import tokens
 from smartauth.conf import config
 from smartauth.context import context_of
 from smartauth.errors import InvalidToken, NotFound, Refusal
@@ -40,7 +39,6 @@ def manage_registration(request: HttpRequest, client_id: str) -> dict[str, Any] 
         if request.method == "PUT":
             return self_registration.replace(client, metadata, context=context)
         self_registration.retire(client, context=context)
-        tokens.revoke_all(client_id=client.client_id, by="client", now=timezone.now(), context=context)
     return None
 
 
