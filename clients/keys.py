@@ -48,13 +48,15 @@ def check_signature(case: Case) -> None:
     if case.key is None or not holds(case.assertion, case.key, case.alg):
         length = _signature_length(case)
         fix = "Check that the private key belongs to the published key of that kid."
+        if case.copy is not None and case.copy.fetched_at is not None:
+            fix += " Give a new key a new kid: one that replaced another under its kid is not seen until the copy ends."
         if length.endswith("DER"):
             fix = "Sign with R and S one after the other (IEEE P1363), not as DER, or let a JWT library sign."
         raise refuse(
             "signature",
             "the signature does not verify with the published key",
             expected=f"a signature by the private key of kid {shown(case.kid)}",
-            seen=f"alg {case.alg}{length}",
+            seen=f"alg {case.alg}{length}{f'; {description(case.copy, case.now)}' if case.copy else ''}",
             fix=fix,
         )
 
@@ -182,7 +184,7 @@ KEY_CHECKS = (
         "jwks.set",
         "The key set can be had",
         check_key_set,
-        ("assertion.kid",),
+        ("client.auth_method", "assertion.kid"),
         lambda case: description(case.copy, case.now) if case.copy else "",
     ),
     Check(
