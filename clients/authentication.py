@@ -20,6 +20,7 @@ from smartauth import rates
 from smartauth.context import RequestContext
 from smartauth.digests import digest
 from smartauth.errors import InvalidClient, InvalidRequest, Refusal
+from smartauth.storable import looks_like_secret
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 MAX_SECRET = 1_024
@@ -238,7 +239,7 @@ def require_approved(client: RegisteredClient | None, claimed: str, *, basic: bo
     """Return the client that was found for the `client_id` claimed, if it may act at all. Raises InvalidClient."""
     if client is None:
         refusal = Refusal(
-            "client.unknown", "no client has this client_id", seen=shown(claimed), fix="Check the client_id."
+            "client.unknown", "no client has this client_id", seen=repeatable_id(claimed), fix="Check the client_id."
         )
         raise InvalidClient(refusal, basic=basic)
     if client.status == Client.Status.SUSPENDED:
@@ -275,5 +276,10 @@ def require_method(client: RegisteredClient, tried: AuthMethod) -> None:
 
 def claim_client(context: RequestContext, client_id: str) -> None:
     """Note who is claimed, so that a refusal reaches the owner's receipts. Nothing that cannot be an id is noted."""
-    if CLIENT_ID.fullmatch(client_id):
+    if CLIENT_ID.fullmatch(client_id) and (not looks_like_secret(client_id) or find_client(client_id) is not None):
         context.client_id = client_id
+
+
+def repeatable_id(claimed: str) -> str:
+    """Return the client_id that nobody has as a refusal may repeat it: a secret may have been sent in its place."""
+    return "what looks like a client_secret, not repeated here" if looks_like_secret(claimed) else shown(claimed)

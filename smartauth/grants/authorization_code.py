@@ -17,6 +17,7 @@ from smartauth.forms import require_param
 from smartauth.grants.standing import require_tenant, still_allowed
 from smartauth.id_tokens import sign_id_token
 from smartauth.policy import pkce
+from smartauth.storable import repeatable_url
 from smartauth.tokens import Issued, TakenCode
 
 
@@ -98,7 +99,7 @@ def _require_good(taken: TakenCode, client: RegisteredClient, params: dict[str, 
                 "code.redirect_uri",
                 "redirect_uri is not the one of the authorization request",
                 expected=taken.redirect_uri,
-                seen=redirect_uri,
+                seen=repeatable_url(redirect_uri),
                 fix="Send the same redirect_uri, character for character.",
             )
         )

@@ -199,7 +199,7 @@ CLOCKS = [
     (412, 712,           412,     "Your clock is 412 s ahead of ours."),
     (3600, 3900,         3600,    f"Your clock is 3600 s ahead of ours. +1 h to the minute {ZONE}"),
     (-100, 200,          -100,    f"By your clock it was signed 100 s ago: {OLD_OR_BEHIND}"),
-    (-19803, -19503,     -19803,  f"By your clock it was signed 19803 s ago: {OLD_OR_BEHIND} -5.5 h to the minute {ZONE}"),
+    (-7204, -6904,       -7204,   f"By your clock it was signed 7204 s ago: {OLD_OR_BEHIND} -2 h to the minute {ZONE}"),
     (None, 300,          None,    "There is no iat to compare the clocks by."),
     (None, 712,          None,    "There is no iat. If signed for five minutes, your clock is 412 s ahead of ours."),
 ]  # fmt: skip
