@@ -3,13 +3,11 @@
 Source: SMART 2.2 client-confidential-asymmetric, "Registering a client (communicating public keys)"; RFC 9111 §4.2.
 """
 
-import threading
 import time
-from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import pytest
-from django.db import connection, transaction
+from django.db import transaction
 
 from clients import key_sets, keys
 from clients.jwks_fetch import MAX_BYTES
@@ -19,6 +17,7 @@ from clients.models import KeySet
 from clients.registered import RegisteredClient, find_client
 from smartauth.errors import InvalidClient, Refusal
 from smartauth.marks.poller import poller
+from tests.clients.at_once import at_once
 from tests.clients.jwks_host import JwksHost, Page
 from tests.factories import NOW, make_client, mark, service, weak_rsa
 
@@ -207,24 +206,6 @@ def test_no_host_is_waited_for_inside_a_transaction(jwks_host, ec: KeyPair):
     with pytest.raises(RuntimeError), transaction.atomic():
         find_verification_key(client, "ec-1", "ES384", now=NOW)
     assert jwks_host.visits == 0
-
-
-def at_once(count: int, ask: Callable[[int], None]) -> None:
-    """Run `ask` with 0, 1, … in threads of their own; what one raises fails the test as an unhandled exception."""
-    barrier = threading.Barrier(count)
-
-    def run(number: int) -> None:
-        barrier.wait()
-        try:
-            ask(number)
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=run, args=(number,)) for number in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
 
 
 @pytest.mark.requirement("KEYS-04")
