@@ -7,9 +7,10 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from clients import key_sets
 from clients.key_pairs import KeyPair
 from clients.key_watching import watch
-from clients.keys import find_verification_key, try_jwks_uri
+from clients.keys import find_verification_key
 from clients.models import Client, KeyFinding, KeySet, KeyUse
 from clients.registered import RegisteredClient, find_client
 from smartauth.errors import InvalidClient
@@ -53,7 +54,7 @@ AHEAD = [
 @pytest.mark.parametrize(("seconds", "used"), AHEAD)
 def test_a_copy_from_the_future_is_not_fresh_until_then(client, jwks_host, rsa: KeyPair, ec: KeyPair, seconds, used):
     jwks_host.publish(ec.public_jwk, cache_control="max-age=600")
-    try_jwks_uri(jwks_host.url, now=after(seconds))
+    key_sets.fetch(jwks_host.url, now=after(seconds))
     jwks_host.publish(ec.public_jwk, rsa.public_jwk, cache_control="max-age=600")
     assert verify(client) == ""
     assert jwks_host.visits == (1 if used else 2)
@@ -66,7 +67,7 @@ def test_a_copy_from_the_future_is_not_fresh_until_then(client, jwks_host, rsa: 
 @pytest.mark.requirement("KEYS-08")
 def test_a_withdrawn_key_does_not_live_on_in_a_copy_from_the_future(client, jwks_host, rsa: KeyPair, ec: KeyPair):
     jwks_host.publish(ec.public_jwk, cache_control="max-age=600")
-    try_jwks_uri(jwks_host.url, now=after(86_400))
+    key_sets.fetch(jwks_host.url, now=after(86_400))
     jwks_host.publish(rsa.public_jwk, cache_control="max-age=600")
     assert verify(client) == "jwks.kid_unknown"
 
@@ -87,7 +88,7 @@ def test_a_host_that_fails_rests_after_the_clock_was_set_right_too(client, jwks_
 
 def test_a_forced_fetch_from_the_future_does_not_stand_in_the_way_of_a_new_key(client, jwks_host, rsa, ec: KeyPair):
     jwks_host.publish(rsa.public_jwk, cache_control="max-age=600")
-    try_jwks_uri(jwks_host.url, now=NOW)
+    key_sets.fetch(jwks_host.url, now=NOW)
     KeySet.objects.update(forced_at=after(3_600))
     jwks_host.publish(rsa.public_jwk, ec.public_jwk, cache_control="max-age=600")
     assert verify(client, now=after(1)) == ""
@@ -96,7 +97,7 @@ def test_a_forced_fetch_from_the_future_does_not_stand_in_the_way_of_a_new_key(c
 
 def test_the_watch_fetches_what_a_wrong_clock_kept(client, jwks_host, ec: KeyPair):
     jwks_host.publish(ec.public_jwk, cache_control="max-age=600")
-    try_jwks_uri(jwks_host.url, now=after(7_200))
+    key_sets.fetch(jwks_host.url, now=after(7_200))
     assert watch(lambda: NOW, pause=0).fetched == 1
     assert KeySet.objects.get().fetched_at == NOW
     assert watch(lambda: after(90), pause=0).fetched == 0

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import pytest
 from django.db import transaction
 
-from clients import key_sets, keys
+from clients import key_sets
 from clients.jwks_fetch import MAX_BYTES
 from clients.key_pairs import KeyPair, load_private_key
 from clients.keys import find_verification_key
@@ -192,9 +192,9 @@ def test_a_duplicate_kid_of_another_type_does_not_confuse(client, jwks_host, rsa
 
 def test_an_older_answer_does_not_replace_a_newer_one(client, jwks_host, rsa: KeyPair, ec: KeyPair):
     jwks_host.publish(ec.public_jwk)
-    keys.try_jwks_uri(jwks_host.url, now=after(10))
+    key_sets.fetch(jwks_host.url, now=after(10))
     jwks_host.publish(rsa.public_jwk)
-    keys.try_jwks_uri(jwks_host.url, now=NOW)
+    key_sets.fetch(jwks_host.url, now=NOW)
     assert [key["kid"] for key in KeySet.objects.get().document["keys"]] == ["ec-1"]
 
 
