@@ -11,8 +11,8 @@ from django.db import InterfaceError, OperationalError, connection
 _log = logging.getLogger(__name__)
 
 
-def go_on(do_round: Callable[[], None], *, every: float, stop: threading.Event) -> None:
-    """Call `do_round` now and then at moments `every` seconds apart, until `stop` is set.
+def go_on(do_round: Callable[[threading.Event], None], *, every: float, stop: threading.Event) -> None:
+    """Call `do_round`, with `stop`, now and then at moments `every` seconds apart, until `stop` is set.
 
     The moments are counted from the first one, so rounds do not drift; one that passes while a round still runs is left
     out. While the database is away a round fails and the next one tries again.
@@ -20,7 +20,7 @@ def go_on(do_round: Callable[[], None], *, every: float, stop: threading.Event) 
     began = time.monotonic()
     while not stop.is_set():
         try:
-            do_round()
+            do_round(stop)
         except (OperationalError, InterfaceError) as error:
             # The text of the error may name hosts and users of the database.
             _log.warning("no round over key sets: the database does not answer (%s)", type(error).__name__)

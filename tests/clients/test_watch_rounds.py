@@ -49,7 +49,7 @@ def test_the_next_round_is_at_the_next_multiple_of_the_interval(elapsed, every, 
 def test_rounds_do_not_drift_and_a_long_one_costs_only_the_moments_it_covers():
     stop, starts = threading.Event(), []
 
-    def do_round() -> None:
+    def do_round(_: threading.Event) -> None:
         starts.append(time.monotonic())
         time.sleep(0.35 if len(starts) == 2 else 0.05)
         if len(starts) == 5:
@@ -63,7 +63,7 @@ def test_rounds_do_not_drift_and_a_long_one_costs_only_the_moments_it_covers():
 def test_stopping_does_not_wait_for_the_next_round():
     stop, began = threading.Event(), time.monotonic()
     threading.Timer(0.1, stop.set).start()
-    go_on(lambda: None, every=3_600, stop=stop)
+    go_on(lambda _: None, every=3_600, stop=stop)
     assert time.monotonic() - began < 5
 
 
@@ -83,7 +83,7 @@ def test_a_round_that_is_stopped_looks_at_no_further_key_set(jwks_host: JwksHost
 def test_without_a_database_rounds_fail_and_the_next_one_is_tried(caplog):
     stop, rounds = threading.Event(), []
 
-    def do_round() -> None:
+    def do_round(_: threading.Event) -> None:
         rounds.append(len(rounds))
         if len(rounds) == 3:
             stop.set()
