@@ -9,7 +9,7 @@ from datetime import datetime
 from functools import lru_cache
 
 from clients.jwks_rules import Jwk, PublicKey, UnusableJwks, read_jwks, shown
-from clients.key_sets import Copy, find_copy
+from clients.key_sets import Copy, fetch, find_copy
 from clients.registered import RegisteredClient
 from smartauth.errors import InvalidClient, Refusal
 
@@ -30,6 +30,11 @@ def find_verification_key(client: RegisteredClient, kid: str, alg: str, *, now: 
         raise InvalidClient(
             Refusal(problem.rule, problem.reason, seen=problem.seen, fix=problem.fix, officer=problem.officer)
         ) from problem
+
+
+def try_jwks_uri(jwks_uri: str, *, now: datetime) -> int:
+    """Fetch a key set now, keep it for everyone, and return how many keys it has. Raises UnusableJwks."""
+    return len(fetch(jwks_uri, now=now).entries)
 
 
 def _choose(copy: Copy, kid: str, alg: str, now: datetime) -> PublicKey:

@@ -21,7 +21,7 @@ def register(request: HttpRequest) -> dict[str, Any]:
     """Register a client for the holder of an initial access token.  Source: RFC 7591 §3."""
     _require_registration()
     token = _require_bearer(request)
-    return self_registration.register(
+    return registration_trials.register(
         json_object(request), initial_token=token, context=context_of(request), now=timezone.now()
     )
 
@@ -39,7 +39,8 @@ def manage_registration(request: HttpRequest, client_id: str) -> dict[str, Any] 
         if request.method == "GET":
             return self_registration.read(client, token)
         if request.method == "PUT":
-            return self_registration.replace(client, metadata, context=context, problems=problems)
+            answer = self_registration.replace(client, metadata, context=context)
+            return registration_trials.with_told(answer, problems, context=context)
         self_registration.retire(client, context=context)
         tokens.revoke_all(client_id=client.client_id, by="client", now=timezone.now(), context=context)
     return None

@@ -1,24 +1,28 @@
-"""Doing the same in several threads, each with a database connection of its own."""
+"""Doing several things at the same moment, each on a database connection of its own."""
 
-import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from typing import TypeVar
 
 from django.db import connection
 
+T = TypeVar("T")
 
-def at_once(count: int, ask: Callable[[int], None]) -> None:
-    """Run `ask` with 0, 1, … in threads of their own; what one raises fails the test as an unhandled exception."""
-    barrier = threading.Barrier(count)
 
-    def run(number: int) -> None:
-        barrier.wait()
+def at_once(*calls: Callable[[], T]) -> list[T | Exception]:
+    """Make all calls at once; return what each returned or raised, in order."""
+    barrier = Barrier(len(calls))
+
+    def make(call: Callable[[], T]) -> T | Exception:
         try:
-            ask(number)
+            connection.ensure_connection()
+            barrier.wait(10)
+            return call()
+        except Exception as error:
+            return error
         finally:
             connection.close()
 
-    threads = [threading.Thread(target=run, args=(number,)) for number in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(len(calls)) as pool:
+        return list(pool.map(make, calls))

@@ -3,13 +3,15 @@
 Source: SMART 2.2 client-confidential-asymmetric, "Registering a client (communicating public keys)"; RFC 9111 §4.2.
 """
 
+import threading
 import time
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 
-from clients import key_sets
+from clients import key_sets, keys
 from clients.jwks_fetch import MAX_BYTES
 from clients.key_pairs import KeyPair, load_private_key
 from clients.keys import find_verification_key
@@ -17,7 +19,6 @@ from clients.models import KeySet
 from clients.registered import RegisteredClient, find_client
 from smartauth.errors import InvalidClient, Refusal
 from smartauth.marks.poller import poller
-from tests.clients.at_once import at_once
 from tests.clients.jwks_host import JwksHost, Page
 from tests.factories import NOW, make_client, mark, service, weak_rsa
 
@@ -192,9 +193,9 @@ def test_a_duplicate_kid_of_another_type_does_not_confuse(client, jwks_host, rsa
 
 def test_an_older_answer_does_not_replace_a_newer_one(client, jwks_host, rsa: KeyPair, ec: KeyPair):
     jwks_host.publish(ec.public_jwk)
-    key_sets.fetch(jwks_host.url, now=after(10))
+    keys.try_jwks_uri(jwks_host.url, now=after(10))
     jwks_host.publish(rsa.public_jwk)
-    key_sets.fetch(jwks_host.url, now=NOW)
+    keys.try_jwks_uri(jwks_host.url, now=NOW)
     assert [key["kid"] for key in KeySet.objects.get().document["keys"]] == ["ec-1"]
 
 
@@ -206,6 +207,24 @@ def test_no_host_is_waited_for_inside_a_transaction(jwks_host, ec: KeyPair):
     with pytest.raises(RuntimeError), transaction.atomic():
         find_verification_key(client, "ec-1", "ES384", now=NOW)
     assert jwks_host.visits == 0
+
+
+def at_once(count: int, ask: Callable[[int], None]) -> None:
+    """Run `ask` with 0, 1, … in threads of their own; what one raises fails the test as an unhandled exception."""
+    barrier = threading.Barrier(count)
+
+    def run(number: int) -> None:
+        barrier.wait()
+        try:
+            ask(number)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
 
 
 @pytest.mark.requirement("KEYS-04")

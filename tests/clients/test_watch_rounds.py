@@ -164,7 +164,8 @@ def test_two_watches_at_once_fetch_once_and_find_and_tell_once(jwks_host: JwksHo
     make_client(service(jwks_uri=jwks_host.url))
     jwks_host.page = page
     for minute in range(3):
-        at_once(2, lambda _, minute=minute: watch(lambda: after(minute * 400), pause=0))
+        rounds = at_once(*[lambda minute=minute: watch(lambda: after(minute * 400), pause=0)] * 2)
+        assert all(isinstance(one, Round) for one in rounds)
         alarms._raised.clear()
         assert jwks_host.visits == minute + 1
     watch(lambda: after(2_000), pause=0)
@@ -178,14 +179,12 @@ def test_a_watch_says_nothing_of_a_set_another_one_is_just_fetching(jwks_host: J
     make_client(service(jwks_uri=jwks_host.url))
     jwks_host.publish(ec.public_jwk)
     jwks_host.page.delay = 1.0
-    rounds: dict[int, Round] = {}
 
-    def look(number: int) -> None:
-        time.sleep(number * 0.4)  # The second comes while the host still thinks.
-        rounds[number] = watch(lambda: NOW, pause=0)
+    def look(wait: float) -> int:
+        time.sleep(wait)  # The second comes while the host still thinks.
+        return watch(lambda: NOW, pause=0).fetched
 
-    at_once(2, look)
-    assert (rounds[0].fetched, rounds[1].fetched) == (1, 0)
+    assert at_once(lambda: look(0), lambda: look(0.4)) == [1, 0]
     assert not KeyFinding.objects.exists()
     key_sets._copies.clear()
 
@@ -196,13 +195,15 @@ def test_a_watch_that_ends_late_does_not_resolve_what_another_found_about_a_new_
     make_client(service(client_id="new", jwks_uri=f"{jwks_host.url}?new"), status=Client.Status.SUBMITTED)
     jwks_host.page.delay = 1.0
 
-    def look(number: int) -> None:
-        if number == 1:
-            time.sleep(0.3)
-            Client.objects.update(status=Client.Status.APPROVED)
-            jwks_host.page = Page({"keys": []})
-        watch(lambda: NOW, pause=0)
+    def early() -> Round:
+        return watch(lambda: NOW, pause=0)
 
-    at_once(2, look)
+    def late() -> Round:
+        time.sleep(0.3)
+        Client.objects.update(status=Client.Status.APPROVED)
+        jwks_host.page = Page({"keys": []})
+        return watch(lambda: NOW, pause=0)
+
+    assert [type(one) for one in at_once(early, late)] == [Round, Round]
     assert KeyFinding.objects.filter(client__client_id="new", resolved_at=None).count() == 1
     key_sets._copies.clear()
