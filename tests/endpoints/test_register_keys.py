@@ -185,3 +185,21 @@ def test_no_registration_waits_for_a_host_inside_a_transaction(jwks_host: JwksHo
     assert update(told.json(), with_keys(f"{jwks_host.url}?new")).status_code == 200
     assert jwks_host.visits == 2
     assert not connection.in_atomic_block
+
+
+# Keys by value
+
+
+@pytest.mark.requirement("REG-08")
+def test_keys_by_value_change_by_the_owner_only_and_each_change_is_recorded(ec: KeyPair, rsa: KeyPair, initial: str):
+    def with_value(pair: KeyPair) -> dict[str, Any]:
+        return app(token_endpoint_auth_method="private_key_jwt", jwks=pair.jwks)
+
+    told = send("POST", REGISTER, with_value(ec), initial).json()
+    assert told["jwks"] == ec.jwks
+    for token in ("wrong", initial, ""):
+        assert update(told, with_value(rsa), token=token).status_code == 401
+    assert Client.objects.get().client_jwks == ec.jwks
+    assert update(told, with_value(rsa)).json()["jwks"] == rsa.jwks
+    records = AuditRecord.objects.filter(client_id=told["client_id"], action="register").order_by("id")
+    assert list(records.values_list("rule", flat=True)) == ["client.registered", "client.updated"]
