@@ -78,6 +78,7 @@ def test_a_round_that_is_stopped_looks_at_no_further_key_set(jwks_host: JwksHost
     assert time.monotonic() - began < 10
     assert done.fetched == jwks_host.visits == 2
     assert KeyFinding.objects.count() == 2
+    assert not KeyWatchRound.objects.exists()
 
 
 def test_without_a_database_rounds_fail_and_the_next_one_is_tried(caplog):
@@ -93,6 +94,21 @@ def test_without_a_database_rounds_fail_and_the_next_one_is_tried(caplog):
     go_on(do_round, every=0.01, stop=stop)
     assert len(rounds) == 3
     assert caplog.messages == ["no round over key sets: the database does not answer (OperationalError)"] * 2
+
+
+def test_a_fault_of_ours_ends_one_round_and_not_the_watch(caplog):
+    stop, rounds = threading.Event(), []
+
+    def do_round(_: threading.Event) -> None:
+        rounds.append(len(rounds))
+        if len(rounds) == 2:
+            stop.set()
+        raise KeyError("nobody thought of this")
+
+    go_on(do_round, every=0.01, stop=stop)
+    assert len(rounds) == 2
+    assert caplog.messages == ["no round over key sets"] * 2
+    assert all(record.exc_info for record in caplog.records)
 
 
 @pytest.mark.django_db
