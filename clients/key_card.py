@@ -12,7 +12,7 @@ from django.utils import timezone
 from clients.jwks_report import KeyReport, Problem, report_keys, rotation_in_words
 from clients.jwks_rules import Jwk
 from clients.key_finding_words import WORDS, details_in_words, in_words
-from clients.key_sets import FORCED_EVERY, SKEW, Copy
+from clients.key_sets import CLOCKS_DIFFER, FORCED_EVERY, Copy
 from clients.key_watch import Kind
 from clients.models import AuthMethod, Client, KeyFinding, KeySet, KeyUse, KeyWatchRound
 from smartauth.conf import config
@@ -165,7 +165,7 @@ def _finding(row: KeyFinding) -> CardFinding:
 def _copy_in_words(row: KeySet, now: datetime) -> str:
     if row.document is None or row.fetched_at is None:
         return "The key set has not been read yet."
-    if row.fetched_at > now + SKEW:
+    if row.fetched_at > now + CLOCKS_DIFFER:
         return "The copy seems to be from the future and is not used."
     age = f"The copy is {in_words(now - row.fetched_at)} old"
     return f"{age}." if _is_usable(row, now) else f"{age} and may not be used any more."

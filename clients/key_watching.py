@@ -132,7 +132,9 @@ def _note_seen(row: KeySet, now: datetime) -> None:
 
 def _uses(client: Client, now: datetime) -> dict[str, datetime]:
     """Return when each key of a client was used last; a use that a wrong clock dated ahead says nothing."""
-    lately = KeyUse.objects.filter(client=client, used_at__gt=now - USES_COUNT_FOR, used_at__lte=now + key_sets.SKEW)
+    lately = KeyUse.objects.filter(
+        client=client, used_at__gt=now - USES_COUNT_FOR, used_at__lte=now + key_sets.CLOCKS_DIFFER
+    )
     return dict(lately.values_list("kid").annotate(Max("used_at")))
 
 

@@ -11,13 +11,20 @@ from django.db import InterfaceError, OperationalError, connection
 _log = logging.getLogger(__name__)
 
 
-def go_on(do_round: Callable[[threading.Event], None], *, every: float, stop: threading.Event) -> None:
+def go_on(
+    do_round: Callable[[threading.Event], None],
+    *,
+    every: float,
+    stop: threading.Event,
+    clock: Callable[[], float] = time.monotonic,
+) -> None:
     """Call `do_round`, with `stop`, now and then at moments `every` seconds apart, until `stop` is set.
 
     The moments are counted from the first one, so rounds do not drift; one that passes while a round still runs is left
-    out. A round that fails, as all do while the database is away, is logged, and the next one tries again.
+    out. `clock` counts seconds. A round that fails, as all do while the database is away, is logged, and the next one
+    tries again.
     """
-    began = time.monotonic()
+    began = clock()
     while not stop.is_set():
         try:
             do_round(stop)
@@ -28,7 +35,7 @@ def go_on(do_round: Callable[[threading.Event], None], *, every: float, stop: th
         except Exception:
             # A watch that ended would be missed only when a partner calls; one that goes on fails loudly each time.
             _log.exception("no round over key sets")
-        stop.wait(seconds_to_next(time.monotonic() - began, every))
+        stop.wait(seconds_to_next(clock() - began, every))
 
 
 def seconds_to_next(elapsed: float, every: float) -> float:

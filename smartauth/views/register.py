@@ -7,7 +7,6 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from clients import registration_trials, self_registration
-from smartauth import tokens
 from smartauth.conf import config
 from smartauth.context import context_of
 from smartauth.errors import InvalidToken, NotFound, Refusal
@@ -21,7 +20,7 @@ def register(request: HttpRequest) -> dict[str, Any]:
     """Register a client for the holder of an initial access token.  Source: RFC 7591 §3."""
     _require_registration()
     token = _require_bearer(request)
-    return registration_trials.register(
+    return self_registration.register(
         json_object(request), initial_token=token, context=context_of(request), now=timezone.now()
     )
 
@@ -39,10 +38,8 @@ def manage_registration(request: HttpRequest, client_id: str) -> dict[str, Any] 
         if request.method == "GET":
             return self_registration.read(client, token)
         if request.method == "PUT":
-            answer = self_registration.replace(client, metadata, context=context)
-            return registration_trials.with_told(answer, problems, context=context)
+            return self_registration.replace(client, metadata, context=context, problems=problems)
         self_registration.retire(client, context=context)
-        tokens.revoke_all(client_id=client.client_id, by="client", now=timezone.now(), context=context)
     return None
 
 

@@ -91,7 +91,7 @@ def test_a_host_that_fails_for_a_moment_locks_nobody_out(jwks_host: JwksHost, ec
     [
         (Page(status=503), "unreachable", "jwks.status", 5),
         (Page(b"<html>"), "unreadable", "jwks.not_json", 5),
-        (Page(status=302, headers=(("Location", "/elsewhere"),)), "unreachable", "jwks.redirect", 5),
+        (Page({"keys": []}, headers=(("Cache-Control", "max-age=60"),)), "empty", "jwks.no_usable_key", 30),
         ("only the other key", "key-in-use-vanished", "jwks.kid_unknown", 30),
     ],
 )

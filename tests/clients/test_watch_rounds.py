@@ -16,7 +16,7 @@ from clients.key_watching import Round, watch
 from clients.models import Client, KeyFinding, KeySet, KeyWatchRound
 from clients.watch_loop import go_on, seconds_to_next
 from smartauth import alarms
-from tests.clients.at_once import at_once
+from tests.clients.at_once import each_at_once
 from tests.clients.jwks_host import JwksHost, Page
 from tests.factories import NOW, make_client, service
 
@@ -46,18 +46,29 @@ def test_the_next_round_is_at_the_next_multiple_of_the_interval(elapsed, every, 
     assert seconds_to_next(elapsed, every) == pytest.approx(seconds)
 
 
+class Ticking(threading.Event):
+    """A stop that is a clock as well: waiting for it takes no time, and is what moves the clock."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0.0
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.now += timeout or 0
+        return self.is_set()
+
+
 def test_rounds_do_not_drift_and_a_long_one_costs_only_the_moments_it_covers():
-    stop, starts = threading.Event(), []
+    stop, starts = Ticking(), []
 
     def do_round(_: threading.Event) -> None:
-        starts.append(time.monotonic())
-        time.sleep(0.35 if len(starts) == 2 else 0.05)
+        starts.append(stop.now)
+        stop.now += 15 if len(starts) == 2 else 1
         if len(starts) == 5:
             stop.set()
 
-    go_on(do_round, every=0.2, stop=stop)
-    moments = [round((one - starts[0]) / 0.2, 1) for one in starts]
-    assert moments == pytest.approx([0, 1, 3, 4, 5], abs=0.3)
+    go_on(do_round, every=10, stop=stop, clock=lambda: stop.now)
+    assert starts == [0, 10, 30, 40, 50]
 
 
 def test_stopping_does_not_wait_for_the_next_round():
@@ -67,15 +78,19 @@ def test_stopping_does_not_wait_for_the_next_round():
     assert time.monotonic() - began < 5
 
 
+class StoppedInThePause(threading.Event):
+    """A stop that comes while the watch waits between two hosts."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.set()
+        return True
+
+
 @pytest.mark.django_db
 def test_a_round_that_is_stopped_looks_at_no_further_key_set(jwks_host: JwksHost):
     for number in range(3):
         make_client(service(client_id=f"loader-{number}", jwks_uri=f"{jwks_host.url}?{number}"))
-    stop = threading.Event()
-    threading.Timer(0.1, stop.set).start()
-    began = time.monotonic()
-    done = watch(lambda: NOW, pause=60, stop=stop)
-    assert time.monotonic() - began < 10
+    done = watch(lambda: NOW, pause=60, stop=StoppedInThePause())
     assert done.fetched == jwks_host.visits == 2
     assert KeyFinding.objects.count() == 2
     assert not KeyWatchRound.objects.exists()
@@ -180,8 +195,7 @@ def test_two_watches_at_once_fetch_once_and_find_and_tell_once(jwks_host: JwksHo
     make_client(service(jwks_uri=jwks_host.url))
     jwks_host.page = page
     for minute in range(3):
-        rounds = at_once(*[lambda minute=minute: watch(lambda: after(minute * 400), pause=0)] * 2)
-        assert all(isinstance(one, Round) for one in rounds)
+        each_at_once(2, lambda _, minute=minute: watch(lambda: after(minute * 400), pause=0))
         alarms._raised.clear()
         assert jwks_host.visits == minute + 1
     watch(lambda: after(2_000), pause=0)
@@ -195,12 +209,14 @@ def test_a_watch_says_nothing_of_a_set_another_one_is_just_fetching(jwks_host: J
     make_client(service(jwks_uri=jwks_host.url))
     jwks_host.publish(ec.public_jwk)
     jwks_host.page.delay = 1.0
+    rounds: dict[int, Round] = {}
 
-    def look(wait: float) -> int:
-        time.sleep(wait)  # The second comes while the host still thinks.
-        return watch(lambda: NOW, pause=0).fetched
+    def look(number: int) -> None:
+        time.sleep(number * 0.4)  # The second comes while the host still thinks.
+        rounds[number] = watch(lambda: NOW, pause=0)
 
-    assert at_once(lambda: look(0), lambda: look(0.4)) == [1, 0]
+    each_at_once(2, look)
+    assert (rounds[0].fetched, rounds[1].fetched) == (1, 0)
     assert not KeyFinding.objects.exists()
     key_sets._copies.clear()
 
@@ -211,15 +227,13 @@ def test_a_watch_that_ends_late_does_not_resolve_what_another_found_about_a_new_
     make_client(service(client_id="new", jwks_uri=f"{jwks_host.url}?new"), status=Client.Status.SUBMITTED)
     jwks_host.page.delay = 1.0
 
-    def early() -> Round:
-        return watch(lambda: NOW, pause=0)
+    def look(number: int) -> None:
+        if number == 1:
+            time.sleep(0.3)
+            Client.objects.update(status=Client.Status.APPROVED)
+            jwks_host.page = Page({"keys": []})
+        watch(lambda: NOW, pause=0)
 
-    def late() -> Round:
-        time.sleep(0.3)
-        Client.objects.update(status=Client.Status.APPROVED)
-        jwks_host.page = Page({"keys": []})
-        return watch(lambda: NOW, pause=0)
-
-    assert [type(one) for one in at_once(early, late)] == [Round, Round]
+    each_at_once(2, look)
     assert KeyFinding.objects.filter(client__client_id="new", resolved_at=None).count() == 1
     key_sets._copies.clear()

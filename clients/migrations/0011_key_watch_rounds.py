@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("clients", "0009_key_watch"),
+        ("clients", "0010_life_cycle"),
     ]
 
     operations = [
