@@ -27,6 +27,7 @@ from clients.visible import visible
 from smartauth.conf import config
 from smartauth.errors import InvalidClient, InvalidRequest, Refusal
 
+NOTHING = CompactJws("", {}, {})
 FORM = ("assertion.form", "It is one signed JWT in compact form")
 # The way of a request through `authentication.py` and, at its end, the grant.
 LADDER: tuple[Check, ...] = (
@@ -73,11 +74,12 @@ def diagnose(assertion: str, client: RegisteredClient, *, audiences: frozenset[s
         read = read_assertion(assertion)
         _require_own(read, client)
     except InvalidClient as error:
-        unread = _finding(*FORM, error.refusal)
-        rest = tuple(_not_reached(check, FORM[1]) for check in LADDER)
-        return Diagnosis(client.client_id, now, (unread, *rest), keys=_keys(client, None, now))
+        unread = Case.under(config(), NOTHING, client, audiences, now)
+        findings = _run(unread, {check.name: FORM[1] for check in LADDER if not check.name.startswith("client.")})
+        keys = _keys(client, None, now)
+        return Diagnosis(client.client_id, now, (_finding(*FORM, error.refusal), *findings), keys=keys)
     case = Case.under(config(), read, client, audiences, now)
-    findings = _run(case)
+    findings = _run(case, {})
     return Diagnosis(
         client.client_id,
         now,
@@ -110,11 +112,14 @@ def _require_own(read: CompactJws, client: RegisteredClient) -> None:
     )
 
 
-def _run(case: Case) -> list[Finding]:
+def _run(case: Case, missing: dict[str, str]) -> list[Finding]:
+    """Make every check that can be made. missing: names of those that cannot, with the title of what they lack.
+
+    What fails, and what depends on it, is added to `missing`.
+    """
     findings: list[Finding] = []
-    missing: dict[str, str] = {}  # checks that failed or could not be made, with the title of the first cause
     for check in LADDER:
-        cause = next((missing[name] for name in check.needs if name in missing), None)
+        cause = next((missing[name] for name in (check.name, *check.needs) if name in missing), None)
         if cause is not None:
             missing[check.name] = cause
             findings.append(_not_reached(check, cause))
