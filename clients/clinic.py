@@ -26,6 +26,7 @@ from clients.registered import RegisteredClient, require_active_at
 from clients.visible import visible
 from smartauth.conf import config
 from smartauth.errors import InvalidClient, InvalidRequest, Refusal
+from smartauth.storable import storable
 
 NOTHING = CompactJws("", {}, {})
 FORM = ("assertion.form", "It is one signed JWT in compact form")
@@ -56,6 +57,7 @@ LADDER: tuple[Check, ...] = (
 # Where the signature may be by a key of the client that nobody was told of.
 ANOTHER_KEY = frozenset({"assertion.signature", "jwks.kid_unknown"})
 MAX_TRIED = 20
+LONGEST = 2_000  # characters of a text
 BROUGHT_KEYS = ("jwk", "x5c", "x5u")
 
 
@@ -106,7 +108,7 @@ def _require_own(read: CompactJws, client: RegisteredClient) -> None:
             "clinic.not_yours",
             "this assertion is not from your client",
             expected=f"{client.client_id} in iss and sub",
-            seen=" and ".join(dict.fromkeys(shown(one) for one in named)),
+            seen=storable(" and ".join(dict.fromkeys(shown(one) for one in named)), LONGEST),
             fix="Set iss and sub to the client_id, or choose the client that signed it.",
         )
     )
@@ -130,12 +132,13 @@ def _run(case: Case, missing: dict[str, str]) -> list[Finding]:
             missing[check.name] = check.title
             findings.append(_with_another_key(_finding(check.name, check.title, error.refusal), case))
         else:
-            findings.append(Finding(check.name, check.title, "passed", seen=check.show(case)))
+            findings.append(Finding(check.name, check.title, "passed", seen=storable(check.show(case), LONGEST)))
     return findings
 
 
 def _finding(name: str, title: str, refusal: Refusal) -> Finding:
-    return Finding(name, title, "failed", refusal.rule, refusal.reason, refusal.expected, refusal.seen, refusal.fix)
+    texts = (storable(one, LONGEST) for one in (refusal.reason, refusal.expected, refusal.seen, refusal.fix))
+    return Finding(name, title, "failed", refusal.rule, *texts)
 
 
 def _not_reached(check: Check, cause: str) -> Finding:

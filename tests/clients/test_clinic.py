@@ -192,6 +192,14 @@ def test_the_json_of_a_diagnosis_is_plain_and_has_no_signature(client: Registere
     }
 
 
+@pytest.mark.parametrize("name", ["kid", "typ", "jku", "crit", "alg", "iss", "aud", "jti", "exp", "note"])
+def test_a_key_or_a_token_in_the_wrong_place_is_not_shown(name: str, client: RegisteredClient, ec: KeyPair) -> None:
+    token = signed(ec, claims_at())
+    for text, piece in ((token, token.rpartition(".")[2]), (ec.private_pem.decode(), "PRIVATE")):
+        wrong = unsigned(HEADER | {name: text}, claims_at(**{name: text}))
+        assert piece[:40] not in json.dumps(examine(wrong, client).as_json())
+
+
 def test_a_diagnosis_does_not_change(client: RegisteredClient, ec: KeyPair) -> None:
     with pytest.raises(FrozenInstanceError):
         examine(signed(ec, claims_at()), client).client_id = "other"  # type: ignore[misc]

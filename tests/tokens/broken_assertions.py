@@ -4,11 +4,13 @@ Source: RFC 7523 §3; RFC 7515 §3.1 and §4; RFC 7517 §5; SMART 2.2 client-con
 """
 
 import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from joserfc import jwe
 from joserfc.jwk import OctKey
 
@@ -122,6 +124,14 @@ def other_key_of_the_set(partner: Partner) -> str:
     return partner.sign(pair=other, kid="ec-1")
 
 
+def signature_in_der(partner: Partner) -> str:
+    """Sign as libraries for cryptography do where JWS wants R and S alone.  RFC 7518 §3.4."""
+    rest, _, segment = partner.sign().rpartition(".")
+    raw = urlsafe_b64decode(segment + "==")
+    der = encode_dss_signature(int.from_bytes(raw[:48]), int.from_bytes(raw[48:]))
+    return f"{rest}.{urlsafe_b64encode(der).decode().rstrip('=')}"
+
+
 def same_kid_twice(partner: Partner) -> str:
     return partner.publish(partner.ec.public_jwk, generate_key_pair("ES384", kid="ec-1").public_jwk)
 
@@ -212,6 +222,7 @@ CAUSES: dict[str, tuple[str, Break]] = {
     "a key that is none": ("jwks.key_malformed", published({"x": "AQAB"})),
     "signed with another key": ("assertion.signature", another_key),
     "signed with another key of the set": ("assertion.signature", other_key_of_the_set),
+    "a signature in DER": ("assertion.signature", signature_in_der),
     "no keys in the set": ("jwks.no_usable_key", lambda partner: partner.publish()),
     "101 keys": ("jwks.too_many_keys", lambda partner: partner.publish(*[partner.ec.public_jwk] * 101)),
     "a private key published": ("jwks.private_key", lambda partner: partner.publish(private_jwk(partner.ec))),

@@ -196,6 +196,7 @@ WORDS = [
     ("one key without a set",     "a single key without keys around it"),
     ("HTML",                      "a page of HTML"),
     ("behind a login",            "401 from "),
+    ("a signature in DER",        "not as DER"),
     ("no keys in the set",        "published: none"),
 ]  # fmt: skip
 
