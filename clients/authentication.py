@@ -15,7 +15,7 @@ from clients.assertions import parse_assertion, verify_assertion
 from clients.guesses import note_wrong_secret, require_patience
 from clients.jwks_rules import shown
 from clients.models import AuthMethod, Client
-from clients.registered import CLIENT_ID, RegisteredClient, find_client
+from clients.registered import CLIENT_ID, RegisteredClient, StoredSecret, find_client
 from smartauth import rates
 from smartauth.context import RequestContext
 from smartauth.digests import digest
@@ -25,7 +25,7 @@ from smartauth.storable import looks_like_secret
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 MAX_SECRET = 1_024
 # What an unknown client's secret is compared with; nothing has this digest.
-NO_DIGEST = "0" * 64
+NO_SECRET = StoredSecret("none", "0" * 64)
 # The only first words of an Authorization header that are repeated: any other may be the credential itself.
 KNOWN_SCHEMES = frozenset({"bearer", "digest", "dpop", "negotiate"})
 
@@ -110,19 +110,21 @@ def _by_secret(
     # Many clients skip the form-encoding of RFC 6749 §2.3.1. Ids have no character it would change, so at most one of
     # the two readings can name a client.
     client = next((found for one in readings if (found := find_client(one.client_id))), None)
-    secret_is_right = _matches(client, readings)
-    if not secret_is_right:
+    matched = _match(client, readings)
+    if matched is None:  # One that was right once is no guess: an old program must not lock out those with the new one.
         note_wrong_secret(claimed, context=context, now=now)
     approved = require_approved(client, claimed, basic=basic)
     require_method(approved, method)
     if not any(one.secret for one in readings):
-        fix = "Use the secret shown at registration."
+        fix = "Use the secret that was shown last."
         raise InvalidClient(Refusal("client.secret_empty", "the client_secret is empty", fix=fix), basic=basic)
-    if not secret_is_right:
+    if matched is None:
         raise InvalidClient(
-            Refusal("client.secret", "the client_secret is wrong", fix="Use the secret shown at registration."),
+            Refusal("client.secret", "the client_secret is wrong", fix="Use the secret that was shown last."),
             basic=basic,
         )
+    if (ended_at := matched.ended_at(now)) is not None:
+        raise InvalidClient(_expired(matched.name, ended_at), basic=basic)
     if params.get("client_id", approved.client_id) != approved.client_id:
         raise InvalidClient(
             Refusal(
@@ -188,15 +190,31 @@ def _read_basic(authorization: str) -> tuple[_Credentials, ...]:
     )
 
 
-def _matches(client: RegisteredClient | None, readings: tuple[_Credentials, ...]) -> bool:
-    """Compare every reading with two digests, always: how long it takes says nothing about who exists."""
-    stored = (*(client.secret_digests if client else ()), NO_DIGEST, NO_DIGEST)[:2]
-    found = False
+def _match(client: RegisteredClient | None, readings: tuple[_Credentials, ...]) -> StoredSecret | None:
+    """Return the secret that was shown, expired or not, or None.
+
+    Every reading is compared with two digests, always: how long it takes says nothing about who exists.
+    """
+    stored = (*(client.secrets if client else ()), NO_SECRET, NO_SECRET)[:2]
+    found = None
     for reading in readings:
         presented = digest(reading.secret)
         for one in stored:
-            found |= hmac.compare_digest(presented, one) and reading.secret != ""
-    return found and client is not None
+            if hmac.compare_digest(presented, one.digest) and reading.secret != "":
+                found = one
+    return found if client is not None else None
+
+
+def _expired(name: str, ended_at: datetime) -> Refusal:
+    return Refusal(
+        "client.secret_expired",
+        "the client_secret was right once and has expired",
+        expected="a secret that has not expired",
+        seen=f"the {name} secret, expired at {ended_at.isoformat(timespec='seconds')}",
+        fix="Use the secret that took its place."
+        if name == "previous"
+        else "Make a new secret in the developer portal, or ask the operator for one.",
+    )
 
 
 def _by_assertion(

@@ -26,6 +26,8 @@ from smartauth.policy.scopes import parse_scope, split_scope
 
 GRANT_TYPES = ("authorization_code", "refresh_token", "client_credentials")
 ID_TOKEN_ALGORITHMS = ("RS256", "ES256")
+# What the people who make an app say of it, and people read who are asked for consent.
+STATEMENTS = ("publisher", "purpose", "intended_users", "funding", "data_sharing", "data_deletion")
 PAGES = ("client_uri", "logo_uri", "tos_uri", "policy_uri")
 # Control characters, and those that change the direction of what follows: a name must look like what it is.
 UNSHOWABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
@@ -78,6 +80,12 @@ class ClientMetadata:
     logo_uri: str = ""
     tos_uri: str = ""
     policy_uri: str = ""
+    publisher: str = ""
+    purpose: str = ""
+    intended_users: str = ""
+    funding: str = ""
+    data_sharing: str = ""
+    data_deletion: str = ""
     contacts: tuple[str, ...] = ()
     software_id: str = ""
     software_version: str = ""
@@ -163,8 +171,9 @@ def _check_choices(metadata: ClientMetadata) -> None:
         raise InvalidClientMetadata(
             "client_id", "it must be 1 to 255 letters, digits and -._~ only", seen=shown(metadata.client_id)
         )
-    if UNSHOWABLE.search(metadata.client_name):
-        raise InvalidClientMetadata("client_name", "it has a character that hides or turns around what is shown")
+    for member in ("client_name", *STATEMENTS):
+        if UNSHOWABLE.search(getattr(metadata, member)):
+            raise InvalidClientMetadata(member, "it has a character that hides or turns around what is shown")
     for member, value, allowed in (
         ("token_endpoint_auth_method", metadata.token_endpoint_auth_method, tuple(AuthMethod.values)),
         ("application_type", metadata.application_type, tuple(Client.ApplicationType.values)),

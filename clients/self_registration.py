@@ -9,14 +9,17 @@ from urllib.parse import urlsplit
 
 from django.db import transaction
 
+from clients.acting import BY_PROTOCOL
 from clients.compact_jws import MalformedJwt, parse_compact_jws
-from clients.initial_tokens import take_initial_token
+from clients.initial_tokens import require_initial_token, take_initial_token
+from clients.lifecycle import take_step
 from clients.metadata import PAGES, ClientMetadata, InvalidClientMetadata
-from clients.models import WITH_SECRET, Activation, AuthMethod, Client
+from clients.models import Activation, Client
 from clients.registered import CLIENT_ID
-from clients.registration import apply_metadata, describe_client, register_client
+from clients.registration import describe_client, register_client, rewrite_client
+from clients.registration_trials import Problems, noted, told, try_keys
 from clients.tenants import find_tenant
-from clients.widening import widened
+from clients.widening import require_no_less_proof, widened
 from smartauth import endpoints, rates
 from smartauth.audit.recording import AuditEvent, record_now
 from smartauth.conf import config
@@ -27,8 +30,6 @@ from smartauth.policy.scopes import NamedScope, parse_scope, split_scope
 
 Json = dict[str, Any]
 NEVER_SENT = ("registration_access_token", "registration_client_uri", "client_secret_expires_at", "client_id_issued_at")
-# How much a method proves. A client may come to prove more, never less.
-STRENGTH = {AuthMethod.NONE: 0, AuthMethod.BASIC: 1, AuthMethod.POST: 1, AuthMethod.PRIVATE_KEY_JWT: 2}
 STOPPED = (Client.Status.SUSPENDED, Client.Status.DECLINED)
 
 
@@ -54,13 +55,18 @@ def register(metadata: Json, *, initial_token: str, context: RequestContext, now
     """Register a client by protocol and return the answer: what is stored, and the secrets this once.
 
     In the sandbox it may act at once at the tenants of the token; elsewhere it waits for an operator, and so does its
-    activation there.  Raises InvalidToken, InvalidClientMetadata, TooManyRequests.
+    activation there. A key set by URL is tried first, so this must not be called inside a transaction.
+    Raises InvalidToken, InvalidClientMetadata, TooManyRequests.
     """
+    initial = require_initial_token(initial_token, now=now)
+    who = f"initial access token {initial.pk}"
+    rates.admit_client(context, who)
+    _refuse_statement(metadata)
+    _refuse_foreign_pages(metadata, None)
+    jwks_uri = ClientMetadata.from_json(_with_fewer_scopes(metadata), operator=False).jwks_uri
+    problems = try_keys(jwks_uri, who=who, context=context, now=now)
     with transaction.atomic():
         initial = take_initial_token(initial_token, now=now)
-        rates.admit_client(context, f"initial access token {initial.pk}")
-        _refuse_statement(metadata)
-        _refuse_foreign_pages(metadata, None)
         at_once = config().is_sandbox
         found = [find_tenant(slug) for slug in initial.tenants.order_by("slug").values_list("slug", flat=True)]
         tenants = [tenant for tenant in found if tenant is not None]
@@ -74,8 +80,9 @@ def register(metadata: Json, *, initial_token: str, context: RequestContext, now
         client, token = registered.client, new_secret()
         client.registration_access_token = digest(token)
         client.save(update_fields=["registration_access_token"])
-        _record(context, client, "registered", initial_access_token=initial.pk, status=client.status)
-    return _described(client, token, registered.secret)
+        facts = {"initial_access_token": initial.pk, "status": client.status} | noted(problems)
+        _record(context, client, "registered", **facts)
+    return _described(client, token, registered.secret) | told(problems)
 
 
 def require_client(client_id: str, token: str, *, context: RequestContext) -> Client:
@@ -104,11 +111,12 @@ def read(client: Client, token: str) -> Json:
     return _described(client, token)
 
 
-def replace(client: Client, metadata: Json, *, context: RequestContext) -> Json:
+def replace(client: Client, metadata: Json, *, context: RequestContext, problems: Problems = ()) -> Json:
     """Replace all metadata of a locked client and its registration access token, and return the answer.
 
     What widens an approved client sends it back to the operator, except in the sandbox. What the operator restricted
-    stays.  Raises InvalidClientMetadata, and UpdateForbidden for a client the operator stopped.
+    stays.    problems: of its new key set, for the answer to tell.
+    Raises InvalidClientMetadata, and UpdateForbidden for a client the operator stopped.
     Source: RFC 7592 §2.2.
     """
     if client.status in STOPPED:
@@ -121,31 +129,21 @@ def replace(client: Client, metadata: Json, *, context: RequestContext) -> Json:
     _refuse_statement(metadata)
     _refuse_foreign_pages(metadata, client)
     checked = ClientMetadata.from_json(_with_fewer_scopes(metadata, client.scope), operator=False)
-    _require_no_less_proof(client, checked)
+    require_no_less_proof(client, checked)
     more = widened(client, checked)
-    restrictions = client.restrictions
-    apply_metadata(client, checked)
-    client.restrictions = restrictions
-    secret = _renewed_secret(client)
-    if more and client.status == Client.Status.APPROVED and not config().is_sandbox:
-        client.status, client.is_operator_verified = Client.Status.SUBMITTED, False
     token = new_secret()
     client.registration_access_token = digest(token)
-    client.save()
-    _record(context, client, "updated", widened=", ".join(more), status=client.status)
-    return _described(client, token, secret)
+    secret = rewrite_client(client, checked)
+    if more and client.status == Client.Status.APPROVED and not config().is_sandbox:
+        client = take_step(client.client_id, "reviewed_again", by=BY_PROTOCOL, context=context, reason=", ".join(more))
+    facts = {"widened": ", ".join(more), "status": client.status} | noted(problems)
+    _record(context, client, "updated", **facts)
+    return _described(client, token, secret) | told(problems)
 
 
 def retire(client: Client, *, context: RequestContext) -> None:
-    """End a locked client for good; its id is never given again. Its tokens are the caller's to end.
-
-    Source: RFC 7592 §2.3.
-    """
-    client.status = Client.Status.RETIRED
-    client.registration_access_token = ""
-    client.save(update_fields=["status", "registration_access_token", "updated"])
-    client.activations.update(is_active=False)
-    _record(context, client, "retired")
+    """End a locked client and its tokens for good; its id is never given again.  Source: RFC 7592 §2.3."""
+    take_step(client.client_id, "retired", by=BY_PROTOCOL, context=context)
 
 
 def _refuse_statement(metadata: Json) -> None:
@@ -220,28 +218,6 @@ def _require_own_members(metadata: Json, client: Client) -> None:
     known = (client.client_secret, client.previous_client_secret)
     if secret is not None and not (isinstance(secret, str) and digest(secret) in known):
         raise InvalidClientMetadata("client_secret", "it is not the present one, and clients choose none")
-
-
-def _require_no_less_proof(client: Client, checked: ClientMetadata) -> None:
-    before, after = AuthMethod(client.token_endpoint_auth_method), AuthMethod(checked.token_endpoint_auth_method)
-    if STRENGTH[after] < STRENGTH[before]:
-        raise InvalidClientMetadata(
-            "token_endpoint_auth_method",
-            "a client never comes to prove less than before",
-            seen=after.value,
-            fix=f"Send {before.value}, or register another client.",
-        )
-
-
-def _renewed_secret(client: Client) -> str | None:
-    """Give the client a secret where it needs one from now on, and take away what it needs no longer."""
-    if client.token_endpoint_auth_method not in WITH_SECRET:
-        client.client_secret = client.previous_client_secret = ""
-    elif not client.client_secret:
-        secret = new_secret()
-        client.client_secret = digest(secret)
-        return secret
-    return None
 
 
 def _described(client: Client, token: str, secret: str | None = None) -> Json:

@@ -99,6 +99,12 @@ class ClientMetadataSerializer(serializers.Serializer[dict[str, Any]]):
     require_pushed_authorization_requests = Switch()
     dpop_bound_access_tokens = Switch()
     # Ours, beyond the standards.
+    publisher = Text()
+    purpose = Text(max_length=1_000)
+    intended_users = Text()
+    funding = Text(max_length=1_000)
+    data_sharing = Text(max_length=1_000)
+    data_deletion = Text(max_length=1_000)
     smart_version = Text()
     require_dpop_nonce = Switch()
     launch_urls = TextList()

@@ -3,6 +3,7 @@
 from django.contrib import admin
 from django.urls import include, path, register_converter
 
+import clients.portal.urls
 import fhirproxy.urls
 import wellknown.urls
 from smartauth import pages, probes
@@ -62,6 +63,7 @@ urlpatterns = [
     path("auth/consent/<uuid:pk>/patient", picker, name="picker"),
     path("auth/refused/<uuid:pk>", refused, name="refused"),
     path("auth/<tenant:tenant>/", include(oauth)),
+    path("", include(clients.portal.urls)),
     path("account/login/", pages.sign_in, name="account_login"),
     path("account/reauthenticate/", pages.sign_in_again, name="account_reauthenticate"),
     path("account/logout/", pages.sign_out, name="account_logout"),

@@ -22,6 +22,8 @@ ROLES: dict[str, dict[str, dict[str, tuple[str, ...]]]] = {
         },
         "fhirproxy": {"upstream": EDIT},
     },
+    # Not of the administration: may use the partner portal.
+    "Partner": {"clients": {"client": ("own",)}},
     "Keys": {"smartauth": {"signingkey": ("view", "change")}},
     "People": {
         "people": {"user": EDIT, "fhiruser": ALL, "proxyrelation": ALL},
@@ -41,6 +43,8 @@ ROLES: dict[str, dict[str, dict[str, tuple[str, ...]]]] = {
         "people": {"user": LOOK},
     },
 }  # fmt: skip
+
+OUTSIDE = frozenset({"Partner"})  # Roles of people who never enter the administration.
 
 
 def keep() -> None:

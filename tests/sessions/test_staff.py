@@ -139,6 +139,7 @@ class TestSecondFactor:
 
 
 ENDS = {
+    "Partner": set(),
     "Registry": {
         "clients_client",
         "clients_tenant",

@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
 
 from clients.tenants import find_tenant
-from smartauth.administration.roles import ROLES
+from smartauth.administration.roles import OUTSIDE, ROLES
 from smartauth.people.models import FHIR_USER, FhirUser, User
 
 
@@ -26,7 +26,11 @@ class Command(BaseCommand):
         parser.add_argument("--fhir-user", help="for example Patient/ana or Practitioner/dr-grey")
         parser.add_argument("--staff", action="store_true", help="may use the administration, all of it")
         parser.add_argument(
-            "--role", action="append", default=[], choices=sorted(ROLES), help="may use that part of it"
+            "--role",
+            action="append",
+            default=[],
+            choices=sorted(ROLES),
+            help="may use that part of it, or the partner portal",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -44,7 +48,9 @@ class Command(BaseCommand):
             raise CommandError(f"There is a user {username!r} already.")
         password = sys.stdin.readline().rstrip("\n")
         user = User(
-            username=username, is_staff=bool(options["staff"] or options["role"]), is_superuser=options["staff"]
+            username=username,
+            is_staff=options["staff"] or bool(set(options["role"]) - OUTSIDE),
+            is_superuser=options["staff"],
         )
         try:
             user.full_clean(exclude=["password"])

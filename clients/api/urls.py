@@ -1,0 +1,5 @@
+"""The JSON interface of the partner portal."""
+
+from django.urls import URLPattern
+
+urlpatterns: list[URLPattern] = []

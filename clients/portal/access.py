@@ -1,0 +1,65 @@
+"""Who may use the partner portal, and which clients are theirs."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlencode
+
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+
+from clients.models import Client, Draft
+from smartauth.browser import PageRefused, browser_page
+from smartauth.conf import config
+from smartauth.errors import Refusal
+
+RIGHT = "clients.own_client"
+View = Callable[..., HttpResponse]
+
+
+def may_use_portal(user: Any) -> bool:
+    """Return True for somebody who may register apps: in the sandbox everybody who is signed in."""
+    return bool(user.is_authenticated and (config().is_sandbox or user.has_perm(RIGHT)))
+
+
+def portal_page(*methods: str, endpoint: str = "developers") -> Callable[[View], View]:
+    """Make a page of the portal of a view: whoever is not signed in does so first, and comes back."""
+
+    def decorate(view: View) -> View:
+        @functools.wraps(view)
+        def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            if not request.user.is_authenticated:
+                where = urlencode({"next": request.get_full_path()})
+                return HttpResponseRedirect(f"{reverse('account_login')}?{where}")
+            if not may_use_portal(request.user):
+                raise PageRefused(
+                    Refusal("portal.right", "the user may not register apps"),
+                    title="You may not register apps here",
+                    advice="Ask the operator of this server for an account that may.",
+                    status=403,
+                )
+            return view(request, *args, **kwargs)
+
+        return browser_page(*methods, endpoint=endpoint)(guarded)
+
+    return decorate
+
+
+def find_own_client(user: Any, client_id: str) -> Client | None:
+    """Return a client of the user, or None: that it is somebody else's and that there is none look the same."""
+    return Client.objects.filter(user=user, client_id=client_id).first()
+
+
+def find_own_draft(user: Any, pk: int) -> Draft | None:
+    """Return a draft of the user, or None."""
+    return Draft.objects.filter(owner=user, pk=pk).select_related("client").first()
+
+
+def not_yours(what: str) -> PageRefused:
+    """Return the page for an app or a draft that is not there, or is somebody else's."""
+    return PageRefused(
+        Refusal("portal.not_yours", f"the user has no such {what}"),
+        title=f"You have no such {what}",
+        advice="It may have been deleted, or belong to another account. Your apps are on the front page of the portal.",
+        status=404,
+    )
