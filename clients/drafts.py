@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from clients.acting import BY_ITSELF, NotPossible, owner
@@ -67,11 +68,16 @@ def revise(client: Client, user: int) -> Draft:
         raise NotPossible(
             "draft.status", f"a client that is {client.status} is not changed", seen=client.status, fix=fix
         )
-    wanted = [*client.activations.filter(tenant__is_active=True).values_list("tenant__slug", flat=True)]
+    # A hospital that switched it off is asked again only where its owner says so.
+    places = client.activations.filter(Q(is_active=True) | Q(decided_at=None), tenant__is_active=True)
+    wanted = [*places.values_list("tenant__slug", flat=True)]
     answers = {name: value for name, value in describe_metadata(client).items() if name in MEMBERS}
     draft, _ = Draft.objects.get_or_create(
         client=client, defaults={"owner_id": user, "kind": kind_of(client), "answers": answers | {TENANTS: wanted}}
     )
+    if draft.owner_id != user:  # The client has come to somebody else.
+        draft.owner_id = user
+        draft.save(update_fields=["owner"])
     return draft
 
 
@@ -79,7 +85,7 @@ def save_answers(draft: Draft, answers: Mapping[str, Any], *, whole: bool = Fals
     """Keep answers, those given or all (`whole`), and return what is wrong with the draft now.
 
     Members nobody knows are left out. A private key is never kept: that it was sent is a finding.
-    Raises NotPossible for what cannot be stored at all.
+    Raises NotPossible for what cannot be stored at all, and for a draft that is gone.
     """
     given = {name: value for name, value in answers.items() if name in MEMBERS}
     if not is_storable(given) or len(str(given)) > LONGEST_ANSWERS:
@@ -87,8 +93,10 @@ def save_answers(draft: Draft, answers: Mapping[str, Any], *, whole: bool = Fals
     kept, had_private_key = without_private_keys(given)
     if had_private_key:
         kept["jwks"] = None
-    draft.answers = kept if whole else {**draft.answers, **kept}
-    draft.save(update_fields=["answers", "changed_at"])
+    with transaction.atomic():
+        stored = _locked(draft.pk)  # Another window may have saved another step.
+        draft.answers = kept if whole else {**stored.answers, **kept}
+        draft.save(update_fields=["answers", "changed_at"])
     found = problems_of(draft)
     if had_private_key:
         found = (PRIVATE_KEY_SENT, *(one for one in found if one.member not in ("jwks", "jwks_uri")))
@@ -105,7 +113,8 @@ PRIVATE_KEY_SENT = Finding(
 
 def problems_of(draft: Draft) -> tuple[Finding, ...]:
     """Return what keeps a draft from being submitted."""
-    found = list(find_problems(draft.kind, draft.answers))
+    present = draft.client.scope if draft.client else ""
+    found = list(find_problems(draft.kind, draft.answers, present=present))
     wanted = draft.answers.get(TENANTS, [])
     known = isinstance(wanted, list) and all(isinstance(one, str) and find_tenant(one) for one in wanted)
     if not known:
@@ -123,7 +132,10 @@ def submit(draft: Draft, *, user: int, context: RequestContext) -> Submitted:
     """
     by = owner(user)
     with transaction.atomic():
+        if draft.client_id is not None:
+            Client.objects.select_for_update().get(pk=draft.client_id)  # Before the draft: see `changes.py`.
         draft = _locked(draft.pk)
+        _require_own(draft, user)
         found = problems_of(draft)
         if found:
             raise Unfinished(found)
@@ -149,6 +161,12 @@ def _locked(pk: int) -> Draft:
     if draft is None:
         raise NotPossible("draft.gone", "the draft was submitted or deleted", fix="Look among your apps.")
     return draft
+
+
+def _require_own(draft: Draft, user: int) -> None:
+    """Raise NotPossible for a client that came to somebody else while its former owner was writing."""
+    if draft.client is not None and draft.client.user_id != user:
+        raise NotPossible("draft.not_yours", "the client belongs to somebody else by now", fix="Ask the operator.")
 
 
 def _register(draft: Draft, metadata: dict[str, Any], user: int, context: RequestContext) -> Submitted:

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from django.db import transaction
 
 from clients.acting import BY_PROTOCOL
+from clients.changes import withdraw_waiting
 from clients.compact_jws import MalformedJwt, parse_compact_jws
 from clients.initial_tokens import take_initial_token
 from clients.lifecycle import take_step
@@ -126,6 +127,7 @@ def replace(client: Client, metadata: Json, *, context: RequestContext) -> Json:
     token = new_secret()
     client.registration_access_token = digest(token)
     secret = rewrite_client(client, checked)
+    withdraw_waiting(client, by=BY_PROTOCOL, context=context)  # All of the metadata is said anew.
     if more and client.status == Client.Status.APPROVED and not config().is_sandbox:
         client = take_step(client.client_id, "reviewed_again", by=BY_PROTOCOL, context=context, reason=", ".join(more))
     _record(context, client, "updated", widened=", ".join(more), status=client.status)
