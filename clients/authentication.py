@@ -20,6 +20,7 @@ from smartauth import rates
 from smartauth.context import RequestContext
 from smartauth.digests import digest
 from smartauth.errors import InvalidClient, InvalidRequest, Refusal
+from smartauth.storable import looks_like_secret
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 MAX_SECRET = 1_024
@@ -91,8 +92,8 @@ def authenticate_client(
 def _by_name(params: Mapping[str, str], context: RequestContext) -> RegisteredClient:
     client_id = _require_named(params)
     claim_client(context, client_id)
-    client = _require_approved(find_client(client_id), client_id)
-    _require_method(client, AuthMethod.NONE)
+    client = require_approved(find_client(client_id), client_id)
+    require_method(client, AuthMethod.NONE)
     return client
 
 
@@ -112,10 +113,11 @@ def _by_secret(
     matched = _match(client, readings)
     if matched is None:  # One that was right once is no guess: an old program must not lock out those with the new one.
         note_wrong_secret(claimed, context=context, now=now)
-    approved = _require_approved(client, claimed, basic=basic)
-    _require_method(approved, method)
+    approved = require_approved(client, claimed, basic=basic)
+    require_method(approved, method)
     if not any(one.secret for one in readings):
-        raise InvalidClient(Refusal("client.secret_empty", "the client_secret is empty"), basic=basic)
+        fix = "Use the secret that was shown last."
+        raise InvalidClient(Refusal("client.secret_empty", "the client_secret is empty", fix=fix), basic=basic)
     if matched is None:
         raise InvalidClient(
             Refusal("client.secret", "the client_secret is wrong", fix="Use the secret that was shown last."),
@@ -245,28 +247,38 @@ def _by_assertion(
                 fix="Leave client_id out of the body, or send the same one.",
             )
         )
-    client = _require_approved(find_client(claimed), claimed)
-    _require_method(client, AuthMethod.PRIVATE_KEY_JWT)
+    client = require_approved(find_client(claimed), claimed)
+    require_method(client, AuthMethod.PRIVATE_KEY_JWT)
     verify_assertion(assertion, client, audiences=audiences(client), now=now)
     return client
 
 
-def _require_approved(client: RegisteredClient | None, claimed: str, *, basic: bool = False) -> RegisteredClient:
+def require_approved(client: RegisteredClient | None, claimed: str, *, basic: bool = False) -> RegisteredClient:
+    """Return the client that was found for the `client_id` claimed, if it may act at all. Raises InvalidClient."""
     if client is None:
         refusal = Refusal(
-            "client.unknown", "no client has this client_id", seen=shown(claimed), fix="Check the client_id."
+            "client.unknown", "no client has this client_id", seen=repeatable_id(claimed), fix="Check the client_id."
         )
         raise InvalidClient(refusal, basic=basic)
     if client.status == Client.Status.SUSPENDED:
-        refusal = Refusal("client.suspended", "the client is suspended", fix="Ask the operator why.")
+        refusal = Refusal(
+            "client.suspended", "the client is suspended", "approved", client.status, fix="Ask the operator why."
+        )
         raise InvalidClient(refusal, basic=basic)
     if not client.is_approved:
-        refusal = Refusal("client.not_approved", "the client is not approved", expected="approved", seen=client.status)
+        refusal = Refusal(
+            "client.not_approved",
+            "the client is not approved",
+            expected="approved",
+            seen=client.status,
+            fix="Submit the registration and wait for the operator's approval, or ask the operator.",
+        )
         raise InvalidClient(refusal, basic=basic)
     return client
 
 
-def _require_method(client: RegisteredClient, tried: AuthMethod) -> None:
+def require_method(client: RegisteredClient, tried: AuthMethod) -> None:
+    """Raise InvalidClient unless the client is registered for the method it tried."""
     if client.token_endpoint_auth_method != tried:
         raise InvalidClient(
             Refusal(
@@ -282,5 +294,10 @@ def _require_method(client: RegisteredClient, tried: AuthMethod) -> None:
 
 def claim_client(context: RequestContext, client_id: str) -> None:
     """Note who is claimed, so that a refusal reaches the owner's receipts. Nothing that cannot be an id is noted."""
-    if CLIENT_ID.fullmatch(client_id):
+    if CLIENT_ID.fullmatch(client_id) and (not looks_like_secret(client_id) or find_client(client_id) is not None):
         context.client_id = client_id
+
+
+def repeatable_id(claimed: str) -> str:
+    """Return the client_id that nobody has as a refusal may repeat it: a secret may have been sent in its place."""
+    return "what looks like a client_secret, not repeated here" if looks_like_secret(claimed) else shown(claimed)
