@@ -11,6 +11,7 @@ from django.utils import timezone
 from clients.acting import BY_ITSELF, Actor, NotPossible, read_reason, require_role
 from clients.client_secrets import OWNERS_LIFETIME
 from clients.differences import Difference, differences, merged
+from clients.inline_keys import remind_of_new_keys
 from clients.lifecycle import note_event
 from clients.metadata import ClientMetadata
 from clients.models import ChangeRequest, Client, ClientEvent
@@ -49,6 +50,7 @@ def request_change(
         if not wide or config().is_sandbox:
             secret = rewrite_client(client, wanted, secret_expires_at=timezone.now() + OWNERS_LIFETIME)
             note_event(client, "changed", by=by, context=context, reason=_named(before, client, wide))
+            remind_of_new_keys(client, before.get("jwks"), context=context)
             if wide:
                 reason = "The sandbox approves by itself; elsewhere the hospital decides."
                 note_event(client, "change_approved", by=BY_ITSELF, context=context, reason=reason)
@@ -78,10 +80,11 @@ def decide_change(
             fix = "Load the page again: somebody else was faster, or it was withdrawn."
             raise NotPossible("change.decided", "the change waits no more", seen=request.state, fix=fix)
         if approve:
-            wanted = _wanted_now(client, request)
+            keys, wanted = client.client_jwks, _wanted_now(client, request)
             require_no_less_proof(client, wanted)
             # A secret the client would need now is the owner's to make: it is shown to nobody else.
             rewrite_client(client, wanted)
+            remind_of_new_keys(client, keys, context=context)
         request.state = State.APPROVED if approve else State.DECLINED
         request.decided_at, request.reason = timezone.now(), reason
         request.save(update_fields=["state", "decided_at", "reason"])

@@ -16,7 +16,9 @@ from clients.activations import activate, request_activation
 from clients.app_kinds import KINDS, kind_of
 from clients.changes import request_change
 from clients.client_secrets import OWNERS_LIFETIME
+from clients.differences import merged
 from clients.findings import STEPS, TENANTS, Finding, as_metadata, find_problems, without_private_keys
+from clients.inline_keys import remind_of_new_keys
 from clients.lifecycle import note_event, take_step
 from clients.metadata import ClientMetadata
 from clients.models import ChangeRequest, Client, Draft
@@ -72,9 +74,8 @@ def revise(client: Client, user: int) -> Draft:
     places = client.activations.filter(Q(is_active=True) | Q(decided_at=None), tenant__is_active=True)
     wanted = [*places.values_list("tenant__slug", flat=True)]
     answers = {name: value for name, value in describe_metadata(client).items() if name in MEMBERS}
-    draft, _ = Draft.objects.get_or_create(
-        client=client, defaults={"owner_id": user, "kind": kind_of(client), "answers": answers | {TENANTS: wanted}}
-    )
+    begun = {"kind": kind_of(client), "answers": answers | {TENANTS: wanted}, "before": answers}
+    draft, _ = Draft.objects.get_or_create(client=client, defaults={"owner_id": user, **begun})
     if draft.owner_id != user:  # The client has come to somebody else.
         draft.owner_id = user
         draft.save(update_fields=["owner"])
@@ -140,7 +141,7 @@ def submit(draft: Draft, *, user: int, context: RequestContext) -> Submitted:
         if found:
             raise Unfinished(found)
         tenants = [tenant for slug in draft.answers[TENANTS] if (tenant := find_tenant(slug))]
-        metadata = as_metadata(draft.kind, draft.answers)
+        metadata = _metadata(draft)
         if draft.client is None:
             done = _register(draft, metadata, user, context)
         elif draft.client.status == Status.APPROVED:
@@ -163,6 +164,14 @@ def _locked(pk: int) -> Draft:
     return draft
 
 
+def _metadata(draft: Draft) -> dict[str, Any]:
+    """Return what was answered: for a client that exists, what it is by now with what the draft changes."""
+    answers = as_metadata(draft.kind, draft.answers)
+    if draft.client is None:
+        return answers
+    return merged(describe_metadata(draft.client), as_metadata(draft.kind, draft.before), answers)
+
+
 def _require_own(draft: Draft, user: int) -> None:
     """Raise NotPossible for a client that came to somebody else while its former owner was writing."""
     if draft.client is not None and draft.client.user_id != user:
@@ -178,17 +187,21 @@ def _register(draft: Draft, metadata: dict[str, Any], user: int, context: Reques
     client.registration_source = Client.RegistrationSource.MANUAL
     client.save(update_fields=["kind", "registration_source"])
     note_event(client, "submitted", by=owner(user), context=context)
+    remind_of_new_keys(client, None, context=context)
     return Submitted(client, registered.secret)
 
 
 def _submit_again(draft: Draft, metadata: dict[str, Any], user: int, context: RequestContext) -> Submitted:
     client = Client.objects.select_for_update().get(pk=draft.client_id)
+    keys = client.client_jwks
     secret = rewrite_client(
         client,
         ClientMetadata.from_json(metadata, operator=False),
         secret_expires_at=timezone.now() + OWNERS_LIFETIME,
     )
-    return Submitted(take_step(client.client_id, "submitted", by=owner(user), context=context), secret)
+    client = take_step(client.client_id, "submitted", by=owner(user), context=context)
+    remind_of_new_keys(client, keys, context=context)
+    return Submitted(client, secret)
 
 
 def _approve_by_itself(client: Client, tenants: list[TenantInfo], context: RequestContext) -> Client:

@@ -273,6 +273,32 @@ def test_only_the_difference_is_put_in_force(now: Any, before: Any, wanted: Any,
 class TestDrafts:
     """Changes being filled in while the client moves on."""
 
+    ANSWERS: dict[str, Any] = {"publisher": "B", "purpose": "B", "contacts": ["b@example.org"]}
+
+    def test_what_the_client_became_meanwhile_is_not_undone(self, kim: User, ec: KeyPair, rsa: KeyPair) -> None:
+        tenant = make_tenant()
+        client = make_client(service(jwks=ec.jwks, scope="system/Patient.rs system/Group.rs"), owner=kim.pk).client
+        draft = drafts.revise(client, kim.pk)
+        Client.objects.update(client_jwks=rsa.jwks, scope="system/Patient.rs", software_version="7")
+        answers = self.ANSWERS | {"client_name": "Another", "tenants": [tenant.slug]}
+        assert drafts.save_answers(draft, answers) == ()
+        done = drafts.submit(draft, user=kim.pk, context=new_context())
+        assert done.change is not None
+        decide(done.change)
+        row = Client.objects.get()
+        assert (row.name, row.scope, row.software_version) == ("Another", "system/Patient.rs", "7")
+        assert row.client_jwks == rsa.jwks
+
+    def test_what_its_kind_does_not_ask_for_stays(self, kim: User, client: Client) -> None:
+        tenant = make_tenant()
+        Client.objects.update(launch_urls="https://cardio.example.org/launch", kind="patient")
+        draft = drafts.revise(Client.objects.get(), kim.pk)
+        assert drafts.save_answers(draft, self.ANSWERS | {"client_name": "Chart", "tenants": [tenant.slug]}) == ()
+        done = drafts.submit(draft, user=kim.pk, context=new_context())
+        assert done.change is not None
+        decide(done.change)
+        assert Client.objects.get().launch_urls == "https://cardio.example.org/launch"
+
     def test_a_draft_of_a_client_that_came_to_somebody_else_is_not_submitted(self, client: Client, kim: User) -> None:
         make_tenant()
         draft = drafts.revise(client, kim.pk)
