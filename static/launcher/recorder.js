@@ -43,6 +43,7 @@ function show({ steps, report, is_full: isFull }) {
   const fresh = steps.slice(known);
   known = steps.length;
   find("steps").append(...fresh.map(stepOf));
+  find("steps").scrollTop = find("steps").scrollHeight;
   find("report").replaceChildren(...report.map(markOf));
   const refused = fresh.filter(({ is_refused: isRefused }) => isRefused);
   const last = (refused.at(-1) ?? fresh.at(-1));

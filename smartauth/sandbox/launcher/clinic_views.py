@@ -50,5 +50,7 @@ def callback(request: HttpRequest) -> HttpResponse:
 
 
 def _page(request: HttpRequest, title: str, lines: list[dict[str, object]], run: str = "") -> HttpResponse:
-    response = render(request, "launcher/clinic.html", {"title": title, "lines": lines, "run": run})
-    return framing.framed_by_us(response) if request.headers.get("Sec-Fetch-Dest") == "iframe" else response
+    is_framed = request.headers.get("Sec-Fetch-Dest") == "iframe"
+    facts = {"title": title, "lines": lines, "run": run, "is_framed": is_framed}
+    response = render(request, "launcher/clinic.html", facts)
+    return framing.framed_by_us(response) if facts["is_framed"] else response

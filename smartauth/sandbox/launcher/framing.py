@@ -40,9 +40,12 @@ def lead(request: HttpRequest, response: HttpResponseBase, arrived: Arrived, run
     """Return the answer to a browser: out of the frame for our own pages, back into it with the app's answer."""
     if not (is_framed(run) and arrived.is_by_browser):
         return response
+    is_in_frame = request.headers.get("Sec-Fetch-Dest") == "iframe"
+    if arrived.part == "authorize" and not is_in_frame:
+        return _leave(response, run)
     location = response.get("Location", "")
     is_answer = bool(location) and noting.leads_to_app(location, run.client_id)
-    if request.headers.get("Sec-Fetch-Dest") == "iframe":
+    if is_in_frame:
         return response if is_answer else _break_out(request, location)
     if not is_answer:
         return response
@@ -70,6 +73,13 @@ def framed_by_us(response: HttpResponse) -> HttpResponse:
     """Let pages of this server frame a page that is an app's, or a way out of the frame, and decides nothing."""
     response["X-Frame-Options"] = "SAMEORIGIN"
     response["Content-Security-Policy"] = page_policy_text().replace("frame-ancestors 'none'", "frame-ancestors 'self'")
+    return response
+
+
+def _leave(response: HttpResponseBase, run: Run) -> HttpResponseBase:
+    """Take note that the app was opened in a window of its own after all: what it keeps is there, not in the frame."""
+    run.choices["place"] = "window"
+    run.save(update_fields=["choices"])
     return response
 
 

@@ -104,7 +104,8 @@ def _redirected(location: str, arrived: Arrived) -> tuple[str, bool]:
     if path.startswith("/auth/refused/"):
         return "refused, to be told once somebody is signed in", True
     if path.startswith("/auth/"):
-        return ("signed in" if arrived.part == "sign-in" else "goes on"), False
+        words = {"sign-in": "signed in", "authorize": "accepted", "picker": "chosen"}
+        return words.get(arrived.part, "goes on"), False
     if "error" in query:
         error = query["error"]
         return f"refused: {error if NAME.fullmatch(error) else 'an error'}", True

@@ -118,7 +118,7 @@ def _code(seen: Sequence[Seen], kind: str, fault: str) -> Mark:
     theirs = [one for one in exchanged if one.is_refused and not one.fault]
     if theirs:
         return mark("bad", f"{len(theirs)} of {len(exchanged)} were refused: {_rules(theirs)}.")
-    return mark("good", "It was good." if not exchanged[0].fault else "It was spoilt on purpose.")
+    return mark("good", "It was spoilt on purpose." if all(one.is_refused for one in exchanged) else "It was good.")
 
 
 def _unused(seen: Sequence[Seen], kind: str, fault: str) -> Mark:

@@ -83,15 +83,14 @@ def known_by(shown: Iterable[str]) -> Run | None:
 
 
 def watched(client_id: str, *, browser: str, now: datetime) -> Run | None:
-    """Return the launch a client may mean that shows nothing to know it by: its latest.
+    """Return the launch a client means that shows nothing to know it by: its latest that begins by itself.
 
-    browser: the launch is of this browser, or of any for "".
+    browser: whose launches, "" for anybody's. In a known browser it may also be one from an EHR that lost its handle.
     """
-    begins_itself = Q(kind__in=[kind.id for kind in KINDS.values() if not kind.from_ehr])
-    just_begun = Q(begun_at__gt=now - EHR_PATIENCE)
-    runs: QuerySet[Run] = Run.objects.filter(begins_itself | just_begun, client_id=client_id, watched_until__gt=now)
+    meant = Q(kind__in=[kind.id for kind in KINDS.values() if not kind.from_ehr])
     if browser:
-        runs = runs.filter(browser=digest(browser))
+        meant = (meant | Q(begun_at__gt=now - EHR_PATIENCE)) & Q(browser=digest(browser))
+    runs: QuerySet[Run] = Run.objects.filter(meant, client_id=client_id, watched_until__gt=now)
     return runs.order_by("-begun_at").first()
 
 

@@ -75,6 +75,8 @@ def after(request: HttpRequest, response: HttpResponseBase, arrived: Arrived, ru
     elif run.fault == faults.FHIR_FAILS and arrived.part == "fhir" and response.status_code < 400:
         spoilt.fault = run.fault
         _fail(request, response)
+    elif run.fault == faults.EXPIRED_TOKEN and arrived.part == "fhir" and response.status_code == 401:
+        spoilt.fault = run.fault  # This is what it was made for.
 
 
 def _follow_habit(request: HttpRequest, arrived: Arrived, run: Run, spoilt: Spoilt) -> None:

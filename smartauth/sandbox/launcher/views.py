@@ -61,7 +61,7 @@ def run(request: HttpRequest, pk: UUID) -> HttpResponse:
     if framing.is_framed(found):
         answer = framing.answer_url(found, request.GET.get(framing.RETURN, ""))
         is_untouched = not found.steps.exclude(part="ehr").exists()
-        facts["framed"] = answer or (opened if is_untouched else "")
+        facts |= {"framed": answer or (opened if is_untouched else ""), "is_untouched": is_untouched}
     response = render(request, "launcher/run.html", facts | {"client": client, "told": told(found)})
     response["Content-Security-Policy"] = framing.frame_policy(client, opened)
     return response
@@ -96,7 +96,7 @@ def _form_from_link(request: HttpRequest, known: Known, now: datetime) -> HttpRe
         return _form(request, forget(*read(good, known)), {}, known, now)
     given = {name: values[-1] for name, values in request.GET.lists()}
     found, wrong = read(given, known)
-    ignored = {name: f"{given.get(name, '')[:80]}: {problem}" for name, problem in wrong.items()}
+    ignored = {name: f"{given[name][:80]}: {problem}" if name else problem for name, problem in wrong.items()}
     return _form(request, forget(found, wrong), {}, known, now, ignored=ignored)
 
 

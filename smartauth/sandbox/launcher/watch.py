@@ -16,8 +16,7 @@ from django.utils import timezone
 from smartauth.context import context_of
 from smartauth.sandbox.launcher import arriving, framing, noting, runs, spoiling
 from smartauth.sandbox.launcher.arriving import Arrived
-from smartauth.sandbox.launcher.browsers import COOKIE
-from smartauth.sandbox.launcher.kinds import KINDS
+from smartauth.sandbox.launcher.browsers import browser_of
 from smartauth.sandbox.launcher.recorder import Entry, keep
 from smartauth.sandbox.launcher.spoiling import Spoilt
 from smartauth.sandbox.models import Run
@@ -33,39 +32,35 @@ def watch(get_response: GetResponse) -> GetResponse:
         if not runs.anything_watched():
             return get_response(request)
         arrived = arriving.read(request)
-        found = _find(request, arrived) if arrived else None
-        if arrived is None or found is None:
+        run = _find(request, arrived) if arrived else None
+        if arrived is None or run is None:
             return get_response(request)
-        return _attend(request, get_response, arrived, *found)
+        return _attend(request, get_response, arrived, run)
 
     return middleware
 
 
-def _find(request: HttpRequest, arrived: Arrived) -> tuple[Run, bool] | None:
-    """Return the launch a request belongs to, and whether that is certain enough to spoil it."""
+def _find(request: HttpRequest, arrived: Arrived) -> Run | None:
+    """Return the launch a request belongs to."""
     try:
         run = runs.known_by(arrived.shown)
-        if run is not None:
-            return run, True
-        browser = request.COOKIES.get(COOKIE, "") if arrived.is_by_browser else ""
-        run = runs.watched(arrived.client_id, browser=browser, now=timezone.now()) if arrived.client_id else None
-        return (run, not KINDS[run.kind].from_ehr) if run else None
+        is_of_another = bool(arrived.params.get("launch"))  # begun by another EHR
+        if run is not None or is_of_another or not arrived.client_id:
+            return run
+        browser = browser_of(request) if arrived.is_by_browser else ""
+        return runs.watched(arrived.client_id, browser=browser, now=timezone.now())
     except Error:
         _log.exception("the launcher could not look up a launch")
         return None
 
 
-def _attend(
-    request: HttpRequest, get_response: GetResponse, arrived: Arrived, run: Run, is_certain: bool
-) -> HttpResponseBase:
+def _attend(request: HttpRequest, get_response: GetResponse, arrived: Arrived, run: Run) -> HttpResponseBase:
+    if request.method == "OPTIONS":
+        return get_response(request)  # It is the browser that asks, not the app.
     at, began = timezone.now(), time.monotonic()
-    is_preflight = request.method == "OPTIONS"
-    spoilt = spoiling.before(request, arrived, run) if is_certain and not is_preflight else Spoilt()
+    spoilt = spoiling.before(request, arrived, run)
     response = spoilt.answer or get_response(request)
-    if is_preflight:
-        return response
-    if is_certain:
-        spoiling.after(request, response, arrived, run, spoilt)
+    spoiling.after(request, response, arrived, run, spoilt)
     try:
         runs.know(run, noting.answers_of(response, arrived))
         _note(request, response, arrived, run, spoilt, at=at, took=int((time.monotonic() - began) * 1000))
