@@ -96,6 +96,7 @@ def test_secrets_may_come_from_files(tmp_path: Path) -> None:
     assert "SMARTAUTH_SECRET_KEY_FILE cannot be read" in missing.stderr
 
 
+@pytest.mark.requirement("LAUNCH-10")
 def test_nothing_of_the_sandbox_is_imported_in_production(tmp_path: Path) -> None:
     environment = {**GOOD, "SMARTAUTH_VAR": str(tmp_path), "DJANGO_SETTINGS_MODULE": "smartauth.settings"}
     program = """

@@ -19,6 +19,7 @@ from smartauth.sealing import Unsealable, decrypt, encrypt
 
 KEPT_FOR = timedelta(hours=12)
 MOST_RUNS = 200  # of everybody together; the oldest go first
+MOST_SHOWN = 8  # to the browser that began them
 MOST_HANDLES = 200  # of one run
 EHR_WATCH = timedelta(hours=2)  # An app that an EHR launched is known by its handle, however long somebody tries it.
 EHR_PATIENCE = timedelta(minutes=15)  # An app that has lost its handle comes soon, or begins something else.
@@ -66,6 +67,11 @@ def opened_url(run: Run) -> str:
 def find(pk: UUID, browser: str) -> Run | None:
     """Return a launch to whoever began it, in the browser it was begun in, and to nobody else."""
     return Run.objects.filter(pk=pk, browser=digest(browser)).first() if browser else None
+
+
+def of_browser(browser: str) -> list[Run]:
+    """Return the latest launches that a browser began, newest first."""
+    return list(Run.objects.filter(browser=digest(browser)).order_by("-begun_at")[:MOST_SHOWN]) if browser else []
 
 
 def know(run: Run, shown: Iterable[str]) -> None:

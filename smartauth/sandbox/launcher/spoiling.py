@@ -55,7 +55,8 @@ def before(request: HttpRequest, arrived: Arrived, run: Run) -> Spoilt:
     _follow_habit(request, arrived, run, spoilt)
     match run.fault, arrived.part:
         case faults.WRONG_AUD, "authorize" | "par":
-            spoilt.fault = run.fault if rewriting.change(request, {"aud": OTHER_SERVER}) else ""
+            is_made = rewriting.change(request, {"aud": OTHER_SERVER, "resource": OTHER_SERVER})
+            spoilt.fault = run.fault if is_made else ""
         case faults.WRONG_AUD, "token" if arrived.params.get("grant_type") == "client_credentials":
             spoilt.fault, spoilt.answer = run.fault, _assertion_refused(request, arrived)
         case faults.EXPIRED_CODE, "token" if arrived.params.get("code"):

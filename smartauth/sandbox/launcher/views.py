@@ -125,6 +125,8 @@ def _form(
         "faults": FAULTS.values(),
         "habits": HABITS.values(),
         "own_style": smart_style_url(),
+        "begun": [(run, KINDS[run.kind], FAULTS.get(run.fault)) for run in runs.of_browser(browser_of(request))],
+        "base_url": config().base_url,
         "link": f"{config().base_url}{reverse('launcher')}?{found.as_query()}" if request.GET else "",
         "fhir_base": endpoints.fhir_base(TENANT),
     }
