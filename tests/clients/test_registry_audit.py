@@ -52,6 +52,7 @@ def test_actions_are_recorded_for_each_row_they_changed_and_no_other(browser):
     assert records() == [("client.suspended", "growth-chart", "")]
 
 
+@pytest.mark.requirement("REG-08")
 def test_forms_are_recorded_with_the_names_of_what_changed(browser, ec: KeyPair):
     browser.post("/admin/clients/client/add/", client_form())
     assert records() == [("client.added", "growth-chart", "")]
