@@ -4,6 +4,7 @@ from clients.models.clients import WITH_SECRET, AppKind, AuthMethod, Client
 from clients.models.initial_tokens import InitialAccessToken
 from clients.models.keys import AssertionId, KeyFinding, KeySet, KeyUse
 from clients.models.life_cycle import ChangeRequest, ClientEvent, Draft
+from clients.models.reviews import Review
 from clients.models.tenants import Activation, Brand, Tenant
 
 __all__ = [
@@ -21,5 +22,6 @@ __all__ = [
     "KeyFinding",
     "KeySet",
     "KeyUse",
+    "Review",
     "Tenant",
 ]
