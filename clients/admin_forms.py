@@ -9,7 +9,7 @@ from clients import switch_fields
 from clients.brand_details import stored
 from clients.brands import read_brand
 from clients.metadata import GRANT_TYPES, ClientMetadata, InvalidClientMetadata
-from clients.models import Activation, AuthMethod, Brand, Client, Tenant
+from clients.models import AuthMethod, Brand, Client, Tenant
 from clients.registration import SAME_NAME, URL_LISTS, new_client_id
 from smartauth import slugs
 from smartauth.errors import InvalidScope
@@ -28,6 +28,16 @@ class WordsField(forms.CharField):
 
     def to_python(self, value: Any) -> str:
         return " ".join((super().to_python(value) or "").split())
+
+
+def require_readable(text: str) -> str:
+    """Return scope text. Raises ValidationError, naming the scope that cannot be read."""
+    for scope in split_scope(text):
+        try:
+            parse_scope(scope)
+        except InvalidScope as error:
+            raise ValidationError(f"{scope}: {error.refusal.reason}.") from error
+    return text
 
 
 class ClientForm(forms.ModelForm):
@@ -90,25 +100,6 @@ class ClientForm(forms.ModelForm):
             **{name: cleaned[name] for name in SAME_NAME},
             **{name: cleaned[name].split() for name in URL_LISTS},
         }
-
-
-class ActivationForm(forms.ModelForm):
-    """What a tenant lets a client do; each scope must be one we can read, or it would grant nothing unseen."""
-
-    allowed_scope = WordsField(required=False, help_text="One scope a line. Empty: all the client is registered for.")
-
-    class Meta:
-        model = Activation
-        fields = "__all__"
-
-    def clean_allowed_scope(self) -> str:
-        text: str = self.cleaned_data["allowed_scope"]
-        for scope in split_scope(text):
-            try:
-                parse_scope(scope)
-            except InvalidScope as error:
-                raise ValidationError(f"{scope}: {error.refusal.reason}.") from error
-        return text
 
 
 class BrandForm(forms.ModelForm):

@@ -62,6 +62,11 @@ class Neighbours:
                     by_host.setdefault(host, []).append(one)
         return cls({k: tuple(v) for k, v in by_look.items()}, {k: tuple(v) for k, v in by_host.items()})
 
+    def name_warning(self, pk: int, name: str) -> str:
+        """Return why the name of the client `pk` may mislead, "" when nothing speaks against it."""
+        alike = [one.name for one in self.by_look.get(lookalikes.skeleton(name), ()) if one.pk != pk]
+        return lookalikes.warning(name, alike) if name else ""
+
 
 def hosts_of(urls: Iterable[str]) -> frozenset[str]:
     """Return the hosts of web URLs; loopback and private-use schemes belong to nobody."""
@@ -161,8 +166,7 @@ def _is_same(client: Client, other: Neighbour) -> bool:
 
 
 def _name(client: Client, name: str, neighbours: Neighbours) -> Iterator[Hint]:
-    alike = [one.name for one in neighbours.by_look.get(lookalikes.skeleton(name), ()) if one.pk != client.pk]
-    why = lookalikes.warning(name, alike) if name else ""
+    why = neighbours.name_warning(client.pk, name)
     if why:
         yield Hint("name.lookalike", "Its name may mislead", f"It {why}.", is_grave=True)
 

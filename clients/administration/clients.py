@@ -4,26 +4,44 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import admin, messages
+from django.contrib.admin.views.main import ChangeList
 from django.db import transaction
 from django.db.models import QuerySet
 from django.forms import ModelForm
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
+from django.urls import URLPattern, reverse
 
-from clients import lookalikes
-from clients.admin_forms import ActivationForm, ClientForm
+from clients.acting import operator
+from clients.admin_forms import ClientForm
+from clients.administration.at_tenant import at_tenant
+from clients.administration.client_page import client_page
+from clients.administration.queue import queue
+from clients.administration.review import review
+from clients.administration.steps import step
+from clients.lifecycle import take_step
 from clients.metadata import STATEMENTS
-from clients.models import WITH_SECRET, Activation, Client
+from clients.models import WITH_SECRET, Client
+from clients.risk_hints import Neighbours
 from clients.traced_admin import TracedAdmin, leave_trace
+from smartauth.administration.pages import routes
+from smartauth.context import context_of
 from smartauth.digests import digest, new_secret
 
 
-class ActivationInline(admin.TabularInline):
-    model = Activation
-    form = ActivationForm
-    extra = 0
-    fields = ("tenant", "is_active", "allowed_scope", "activated_at")
-    readonly_fields = ("activated_at",)
+class ClientList(ChangeList):
+    """The list, whose rows lead to everything known about a client and not to the form of its members."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        """Read every name once, and not anew for each row."""
+        super().get_results(request)
+        neighbours = Neighbours.load()
+        for client in self.result_list:
+            client.name_warning = neighbours.name_warning(client.pk, client.name)
+
+    def url_for_result(self, result: Client) -> str:
+        """Return the page of a client."""
+        return reverse("admin:clients_client_page", args=[result.pk])
 
 
 # Registered by the toolkit, whose settings name this class for its swapped application model.
@@ -33,16 +51,16 @@ class ClientAdmin(TracedAdmin):
     form = ClientForm
     view_on_site = False  # The toolkit names a page of its own, which is not mounted here.
     list_display = (
-        *("client_id", "name", "name_check", "status", "token_endpoint_auth_method"),
+        *("shown_name", "client_id", "status", "publisher", "name_check", "token_endpoint_auth_method"),
         *("grants", "active_at", "created"),
     )
-    list_filter = ("status", "token_endpoint_auth_method", "application_type", "is_operator_verified")
-    search_fields = ("client_id", "name", "software_id")
+    list_filter = ("status", "kind", "token_endpoint_auth_method", "application_type", "is_operator_verified")
+    search_fields = ("client_id", "name", "publisher", "software_id", "user__username")
+    search_help_text = "A client id, a name, a publisher, or the user name of an owner"
     ordering = ("client_id",)
-    readonly_fields = ("name_check", "registration_source", "created", "updated")
+    readonly_fields = ("name_check", "status", "registration_source", "created", "updated")
     raw_id_fields = ("user",)
-    inlines = (ActivationInline,)
-    actions = ("approve", "suspend", "activate_everywhere", "issue_new_secret")
+    actions = ("issue_new_secret",)
     fieldsets = (
         (None, {"fields": ("client_id", "name", "name_check", "status", "is_operator_verified", "user")}),
         (
@@ -95,6 +113,19 @@ class ClientAdmin(TracedAdmin):
         ),
     )
 
+    def get_urls(self) -> list[URLPattern]:
+        pages = (
+            ("review/", queue, "clients_review_queue"),
+            ("<int:pk>/", client_page, "clients_client_page"),
+            ("<int:pk>/review/", review, "clients_client_review"),
+            ("<int:pk>/at/<tenant:slug>/", at_tenant, "clients_client_at"),
+            ("<int:pk>/step/<slug:name>/", step, "clients_client_step"),
+        )
+        return [*routes(self.admin_site, pages), *super().get_urls()]
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return ClientList
+
     def get_queryset(self, request: HttpRequest) -> QuerySet[Client]:
         return super().get_queryset(request).prefetch_related("activations__tenant")
 
@@ -108,8 +139,13 @@ class ClientAdmin(TracedAdmin):
         elif not obj.client_secret:
             obj.secret_in_clear = new_secret()
             obj.client_secret = digest(obj.secret_in_clear)
+        if not change:
+            obj.status = Client.Status.SUBMITTED
         with transaction.atomic():
             super().save_model(request, obj, form, change)
+            if not change:  # Whoever adds it vouches for it; the step says so where its owner reads it.
+                by = operator(request.user.pk)
+                obj.status = take_step(obj.client_id, "approved", by=by, context=context_of(request)).status
             if hasattr(obj, "secret_in_clear"):
                 leave_trace(request, "secret_issued", obj)
 
@@ -119,11 +155,23 @@ class ClientAdmin(TracedAdmin):
     def response_change(self, request: HttpRequest, obj: Any) -> HttpResponse:
         return self._secret_of(request, obj) or super().response_change(request, obj)
 
-    @admin.display(description="name")
+    def response_post_save_change(self, request: HttpRequest, obj: Any) -> HttpResponse:
+        return HttpResponseRedirect(reverse("admin:clients_client_page", args=[obj.pk]))
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        # A client_id is never given again (SMART 2.2 app-launch, "Register App with EHR"), so its row stays: retire it.
+        return False
+
+    @admin.display(description="look at the name")
     def name_check(self, client: Client) -> str:
         """Say when people may take the name for that of another app."""
-        others = Client.objects.exclude(pk=client.pk).values_list("name", flat=True)
-        return lookalikes.warning(client.name, others) if client.name else ""
+        if not hasattr(client, "name_warning"):
+            client.name_warning = Neighbours.load().name_warning(client.pk, client.name)
+        return str(client.name_warning)
+
+    @admin.display(description="name", ordering="name")
+    def shown_name(self, client: Client) -> str:
+        return client.name or client.client_id
 
     @admin.display(description="grant types")
     def grants(self, client: Client) -> str:
@@ -132,23 +180,6 @@ class ClientAdmin(TracedAdmin):
     @admin.display(description="active at")
     def active_at(self, client: Client) -> str:
         return ", ".join(sorted(one.tenant.slug for one in client.activations.all() if one.is_active))
-
-    @admin.action(description="Approve the selected clients", permissions=["change"])
-    def approve(self, request: HttpRequest, queryset: QuerySet[Client]) -> None:
-        self._set_status(request, queryset, Client.Status.APPROVED)
-
-    @admin.action(description="Suspend the selected clients at once", permissions=["change"])
-    def suspend(self, request: HttpRequest, queryset: QuerySet[Client]) -> None:
-        self._set_status(request, queryset, Client.Status.SUSPENDED)
-
-    @admin.action(description="Activate the selected clients at every tenant that knows them", permissions=["change"])
-    def activate_everywhere(self, request: HttpRequest, queryset: QuerySet[Client]) -> None:
-        with transaction.atomic():
-            rows = Activation.objects.select_for_update().filter(client__in=queryset, is_active=False)
-            waiting = list(rows.select_related("client", "tenant"))
-            rows.filter(pk__in=[row.pk for row in waiting]).update(is_active=True)
-            leave_trace(request, "activated", *waiting)
-        self.message_user(request, f"{len(waiting)} activations are active now.", messages.SUCCESS)
 
     @admin.action(description="Issue a new secret; the present one stays good beside it", permissions=["change"])
     def issue_new_secret(self, request: HttpRequest, queryset: QuerySet[Client]) -> HttpResponse | None:
@@ -164,16 +195,6 @@ class ClientAdmin(TracedAdmin):
             self.message_user(request, "None of the selected clients authenticates with a secret.", messages.WARNING)
             return None
         return self._show_once(request, issued)
-
-    def _set_status(self, request: HttpRequest, queryset: QuerySet[Client], status: Client.Status) -> None:
-        with transaction.atomic():
-            changed = list(queryset.exclude(status=status))
-            Client.objects.filter(pk__in=[client.pk for client in changed]).update(status=status)
-            leave_trace(request, status.value, *changed)
-        for client in changed:
-            if status == Client.Status.APPROVED and (why := self.name_check(client)):
-                self.message_user(request, f"The name of {client.client_id} {why}.", messages.WARNING)
-        self.message_user(request, f"{len(changed)} clients are {status.label.lower()} now.", messages.SUCCESS)
 
     def _secret_of(self, request: HttpRequest, client: Client) -> HttpResponse | None:
         secret = getattr(client, "secret_in_clear", "")
