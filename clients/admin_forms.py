@@ -40,6 +40,13 @@ def require_readable(text: str) -> str:
     return text
 
 
+class SeenField(forms.CharField):
+    """When the row was last changed, as the page showed it: sent along, and no change itself."""
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        return False
+
+
 class ClientForm(forms.ModelForm):
     """Every member is judged together by `ClientMetadata`, so that no edit makes a client registration would refuse."""
 
@@ -52,6 +59,12 @@ class ClientForm(forms.ModelForm):
     post_logout_redirect_uris = WordsField(required=False, help_text="Complete URLs, one a line.")
     launch_urls = WordsField(required=False, help_text="Complete URLs, one a line.")
     allowed_origins = WordsField(required=False, help_text="scheme://host[:port], one a line.")
+    seen = SeenField(required=False, widget=forms.HiddenInput, label="")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.instance.pk:
+            self.initial["seen"] = self.instance.updated.isoformat()
 
     class Meta:
         model = Client
@@ -73,6 +86,12 @@ class ClientForm(forms.ModelForm):
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
+        seen = cleaned.pop("seen", "")
+        if seen and seen != self.initial.get("seen"):
+            raise ValidationError(
+                "Somebody changed this client since you opened the page, so nothing was saved. What you typed is still "
+                "here: open the client in another window, compare, and enter it again there."
+            )
         if self.errors:
             return cleaned
         try:

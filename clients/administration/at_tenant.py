@@ -8,11 +8,13 @@ from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
+from django.utils import timezone
 
 from clients.acting import NotPossible, operator
 from clients.admin_forms import WordsField, require_readable
 from clients.administration.facts import scopes_in_words
 from clients.models import Activation, Client, Tenant
+from clients.probes import probe
 from clients.switching import switch, version_of
 from clients.tenants import find_tenant
 from smartauth.administration.pages import Trail, confirmation, goes_back, is_confirmed, page, staff_page
@@ -143,7 +145,9 @@ def _show(
     status: int = 200,
 ) -> HttpResponse:
     ticked = set(form["keep"].value() or ())
+    info = find_tenant(tenant.slug)
     facts = {
+        "probe": probe(client.client_id, info, now=timezone.now()) if info else None,
         "client": client,
         "tenant": tenant,
         "activation": activation,

@@ -62,7 +62,7 @@ def client_page(request: HttpRequest, pk: int) -> HttpResponse:
         "may_edit": request.user.has_perm("clients.change_client"),
         "may_switch": request.user.has_perm("clients.change_activation"),
         **_keys(request, client),
-        **_secrets(client),
+        "has_secret": client.token_endpoint_auth_method in WITH_SECRET,
         "refusals": Receipt.objects.filter(client_id=client.client_id).order_by("-at")[:MOST_REFUSALS],
     }
     trail = (("Clients", reverse("admin:clients_client_changelist")),)
@@ -94,11 +94,4 @@ def _keys(request: HttpRequest, client: Client) -> dict[str, Any]:
         "copy": copy,
         "keys": document.get("keys", []),
         "findings": client.key_findings.order_by("resolved_at", "-last_seen_at")[:MOST_REFUSALS],
-    }
-
-
-def _secrets(client: Client) -> dict[str, Any]:
-    return {
-        "has_secret": client.token_endpoint_auth_method in WITH_SECRET,
-        "has_previous_secret": bool(client.previous_client_secret),
     }

@@ -1,23 +1,23 @@
 """Clients in the admin site: found, looked at, and their members edited under the rules of registration."""
 
-from collections.abc import Sequence
 from typing import Any
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
 from django.db import transaction
 from django.db.models import QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
 from django.urls import URLPattern, reverse
 
+from clients import client_secrets
 from clients.acting import operator
 from clients.admin_forms import ClientForm
 from clients.administration.at_tenant import at_tenant
 from clients.administration.client_page import client_page
 from clients.administration.queue import queue
 from clients.administration.review import review
+from clients.administration.secrets import secret, show_once
 from clients.administration.steps import step
 from clients.lifecycle import take_step
 from clients.metadata import STATEMENTS
@@ -26,7 +26,6 @@ from clients.risk_hints import Neighbours
 from clients.traced_admin import TracedAdmin, leave_trace
 from smartauth.administration.pages import routes
 from smartauth.context import context_of
-from smartauth.digests import digest, new_secret
 
 
 class ClientList(ChangeList):
@@ -60,9 +59,8 @@ class ClientAdmin(TracedAdmin):
     ordering = ("client_id",)
     readonly_fields = ("name_check", "status", "registration_source", "created", "updated")
     raw_id_fields = ("user",)
-    actions = ("issue_new_secret",)
     fieldsets = (
-        (None, {"fields": ("client_id", "name", "name_check", "status", "is_operator_verified", "user")}),
+        (None, {"fields": ("client_id", "name", "name_check", "status", "is_operator_verified", "user", "seen")}),
         (
             "How it authenticates",
             {
@@ -119,6 +117,7 @@ class ClientAdmin(TracedAdmin):
             ("<int:pk>/", client_page, "clients_client_page"),
             ("<int:pk>/review/", review, "clients_client_review"),
             ("<int:pk>/at/<tenant:slug>/", at_tenant, "clients_client_at"),
+            ("<int:pk>/secret/", secret, "clients_client_secret"),
             ("<int:pk>/step/<slug:name>/", step, "clients_client_step"),
         )
         return [*routes(self.admin_site, pages), *super().get_urls()]
@@ -129,16 +128,23 @@ class ClientAdmin(TracedAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Client]:
         return super().get_queryset(request).prefetch_related("activations__tenant")
 
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Client | None:
+        found: Client | None = super().get_object(request, object_id, from_field)
+        if found is not None and request.method == "POST":
+            # Held until it is saved, so that of two who save at once the second is told (the form compares `updated`).
+            Client.objects.select_for_update().get(pk=found.pk)
+            found.refresh_from_db()
+        return found
+
     def get_readonly_fields(self, request: HttpRequest, obj: Client | None = None) -> tuple[str, ...]:
         # Partners have written the client_id down; it never changes (SMART 2.2 app-launch, "Register App with EHR").
         return (*self.readonly_fields, *(("client_id",) if obj else ()))
 
     def save_model(self, request: HttpRequest, obj: Any, form: ModelForm, change: bool) -> None:
         if obj.token_endpoint_auth_method not in WITH_SECRET:
-            obj.client_secret = obj.previous_client_secret = ""
+            client_secrets.forget_secrets(obj)
         elif not obj.client_secret:
-            obj.secret_in_clear = new_secret()
-            obj.client_secret = digest(obj.secret_in_clear)
+            obj.secret_in_clear = client_secrets.give_secret(obj, expires_at=None)
         if not change:
             obj.status = Client.Status.SUBMITTED
         with transaction.atomic():
@@ -181,28 +187,6 @@ class ClientAdmin(TracedAdmin):
     def active_at(self, client: Client) -> str:
         return ", ".join(sorted(one.tenant.slug for one in client.activations.all() if one.is_active))
 
-    @admin.action(description="Issue a new secret; the present one stays good beside it", permissions=["change"])
-    def issue_new_secret(self, request: HttpRequest, queryset: QuerySet[Client]) -> HttpResponse | None:
-        issued = []
-        with transaction.atomic():
-            for client in queryset.select_for_update().filter(token_endpoint_auth_method__in=WITH_SECRET):
-                secret = new_secret()
-                client.previous_client_secret, client.client_secret = client.client_secret, digest(secret)
-                client.save(update_fields=["client_secret", "previous_client_secret", "updated"])
-                leave_trace(request, "secret_issued", client)
-                issued.append((client.client_id, secret))
-        if not issued:
-            self.message_user(request, "None of the selected clients authenticates with a secret.", messages.WARNING)
-            return None
-        return self._show_once(request, issued)
-
     def _secret_of(self, request: HttpRequest, client: Client) -> HttpResponse | None:
         secret = getattr(client, "secret_in_clear", "")
-        return self._show_once(request, [(client.client_id, secret)]) if secret else None
-
-    def _show_once(self, request: HttpRequest, issued: Sequence[tuple[str, str]]) -> HttpResponse:
-        """Answer with secrets in this very page: a message would put them into a cookie or a session row first."""
-        context = {**self.admin_site.each_context(request), "title": "New client secret", "issued": issued}
-        page = TemplateResponse(request, "admin/clients/client/new_secret.html", context | {"opts": self.opts})
-        page["Cache-Control"] = "no-store"
-        return page
+        return show_once(request, client, secret) if secret else None

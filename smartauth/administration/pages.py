@@ -27,9 +27,7 @@ def staff_page(permission: str, *methods: str) -> Callable[[View], View]:
         def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
             if not request.user.has_perm(permission):
                 raise PermissionDenied
-            response = view(request, *args, **kwargs)
-            response["Cache-Control"] = "no-store"
-            return response
+            return view(request, *args, **kwargs)
 
         return guarded
 

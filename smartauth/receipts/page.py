@@ -45,9 +45,7 @@ def trace(request: HttpRequest) -> HttpResponse:
     audited = request.user.has_perm("audit.view_auditrecord") and status == 404
     allowed = f"{reverse('admin:audit_auditrecord_changelist')}?{urlencode({'q': wanted})}" if audited else ""
     facts = {"wanted": wanted, "problem": problem, "allowed": allowed}
-    response = page(request, "admin/receipts/trace.html", "Why was a request refused?", status=status, **facts)
-    response["Cache-Control"] = "no-store"
-    return response
+    return page(request, "admin/receipts/trace.html", "Why was a request refused?", status=status, **facts)
 
 
 def view_of(request: HttpRequest) -> View:
@@ -75,9 +73,7 @@ def show(request: HttpRequest, receipt: Receipt, view: View) -> HttpResponse:
         "as_fhir": _as_fhir(receipt) if is_officer else "",
     }
     trail = (("Why was a request refused?", reverse("admin:receipts_trace")),)
-    response = page(request, "admin/receipts/receipt.html", str(receipt.trace_id), trail=trail, **facts)
-    response["Cache-Control"] = "no-store"
-    return response
+    return page(request, "admin/receipts/receipt.html", str(receipt.trace_id), trail=trail, **facts)
 
 
 def _as_fhir(receipt: Receipt) -> str:

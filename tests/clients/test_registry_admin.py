@@ -2,6 +2,7 @@
 
 import html
 import json
+import re
 from datetime import UTC, datetime
 
 import pytest
@@ -151,23 +152,45 @@ def test_showing_the_secret_in_another_place_keeps_it(browser):
 @SECRET_METHODS
 def test_a_new_secret_keeps_the_old_one_beside_it(browser, method):
     registered = make_client(web_app(token_endpoint_auth_method=method))
-    answer = act(browser, "client", "issue_new_secret", registered.client)
+    url = f"/admin/clients/client/{registered.client.pk}/secret/"
+    assert secrets_on(browser.get(url)) == []
+    answer = browser.post(url, {"act": "issue", "days": "", "overlap": "30"})
     [secret] = secrets_on(answer)
     client = Client.objects.get()
     assert (client.client_secret, client.previous_client_secret) == (digest(secret), digest(registered.secret))
     assert "client:cardio" in marks()
     assert is_nowhere_else(browser, answer, secret)
+    assert browser.post(url, {"act": "withdraw"}).status_code == 302
+    client.refresh_from_db()
+    assert (client.client_secret, client.previous_client_secret) == (digest(secret), "")
+    assert browser.post(url, {"act": "withdraw"}).status_code == 409
 
 
-def test_secrets_of_several_clients_are_on_one_page_and_public_clients_get_none(browser):
-    public, *others = (make_client(one).client for one in (phone_app(), web_app(), web_app(client_id="second")))
-    answer = act(browser, "client", "issue_new_secret", public, *others)
-    stored = Client.objects.filter(pk__in=[one.pk for one in others]).order_by("client_id")
-    assert [digest(secret) for secret in secrets_on(answer)] == [one.client_secret for one in stored]
-    answer = act(browser, "client", "issue_new_secret", public)
-    assert secrets_on(answer) == []
-    assert "None of the selected clients authenticates with a secret." in answer.content.decode()
-    assert Client.objects.get(pk=public.pk).client_secret == ""
+@pytest.mark.parametrize("wrong", [{"days": "0"}, {"days": "x"}, {"overlap": "31"}, {"overlap": "-1"}, {"act": "show"}])
+def test_a_secret_for_too_long_or_too_short_is_told_and_none_is_made(browser, wrong):
+    client = make_client(web_app()).client
+    answer = browser.post(f"/admin/clients/client/{client.pk}/secret/", {"act": "issue", **wrong})
+    assert (answer.status_code, secrets_on(answer)) == (200, [])
+    assert Client.objects.get().client_secret == client.client_secret
+
+
+def test_who_has_no_secret_has_no_page_for_it(browser):
+    client = make_client(phone_app()).client
+    assert browser.get(f"/admin/clients/client/{client.pk}/secret/").status_code == 404
+
+
+def test_of_two_who_edit_at_once_the_second_is_told_and_loses_nothing_typed(browser):
+    client = make_client(phone_app()).client
+    page = browser.get(change_url(client)).content.decode()
+    found = re.search(r'name="seen" value="([^"]+)"', page)
+    assert found is not None
+    mine = client_form(seen=html.unescape(found[1]), name="Mine", purpose="Typed for long.")
+    assert browser.post(change_url(client), client_form(seen=html.unescape(found[1]), name="Theirs")).status_code == 302
+    answer = browser.post(change_url(client), mine)
+    assert "Somebody changed this client" in str(errors_of(answer))
+    assert "Typed for long." in answer.content.decode()
+    client.refresh_from_db()
+    assert client.name == "Theirs"
 
 
 @pytest.mark.parametrize(
