@@ -88,7 +88,7 @@ def hints_of(
         *_hosts(client, asked, neighbours),
         *_name(client, str(asked.get("client_name", "")), neighbours),
         *_proof(asked),
-        *(Hint("keys.finding", "Key watch", f"{one.get_kind_display()}", is_grave=True) for one in findings),
+        *(Hint("keys.finding", "Key watch", one.kind, is_grave=True) for one in findings),
     ]
     return tuple(sorted(found, key=lambda one: not one.is_grave))
 

@@ -50,10 +50,10 @@ class ClientAdmin(TracedAdmin):
     form = ClientForm
     view_on_site = False  # The toolkit names a page of its own, which is not mounted here.
     list_display = (
-        *("shown_name", "client_id", "status", "publisher", "name_check", "token_endpoint_auth_method"),
-        *("grants", "active_at", "created"),
+        *("shown_name", "client_id", "status", "publisher", "name_check", "active_at"),
+        *("token_endpoint_auth_method", "created"),
     )
-    list_filter = ("status", "kind", "token_endpoint_auth_method", "application_type", "is_operator_verified")
+    list_filter = ("status", "kind", "token_endpoint_auth_method", "is_operator_verified", "activations__tenant")
     search_fields = ("client_id", "name", "publisher", "software_id", "user__username")
     search_help_text = "A client id, a name, a publisher, or the user name of an owner"
     ordering = ("client_id",)
@@ -178,10 +178,6 @@ class ClientAdmin(TracedAdmin):
     @admin.display(description="name", ordering="name")
     def shown_name(self, client: Client) -> str:
         return client.name or client.client_id
-
-    @admin.display(description="grant types")
-    def grants(self, client: Client) -> str:
-        return ", ".join(client.grant_types)
 
     @admin.display(description="active at")
     def active_at(self, client: Client) -> str:

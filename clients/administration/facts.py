@@ -19,6 +19,12 @@ HOW = (
 SECTIONS = (("Who", WHO), ("What for", WHAT_FOR), ("How it connects", HOW))
 # What nobody answered is shown as such where people would miss it.
 EXPECTED = ("publisher", "contacts", "client_uri", "policy_uri", "purpose", "data_sharing", "data_deletion")
+MORE_LABELS = {
+    "smart_version": "Written for SMART",
+    "software_id": "Software id",
+    "software_version": "Software version",
+    "dpop_bound_access_tokens": "Tokens bound to a key",
+}
 NAMED_SCOPES = {
     "openid": "Learn who is signed in",
     "fhirUser": "Learn who is signed in, as a FHIR resource",
@@ -52,7 +58,7 @@ def facts_of(metadata: Mapping[str, Any]) -> list[tuple[str, list[Fact]]]:
     """Return client metadata by section, without what is neither answered nor expected."""
     found = []
     for title, names in SECTIONS:
-        facts = [Fact(LABELS.get(one, one.replace("_", " ")), _values(metadata.get(one))) for one in names]
+        facts = [Fact((LABELS | MORE_LABELS)[one], _values(metadata.get(one))) for one in names]
         expected = [one in EXPECTED for one in names]
         found.append((title, [fact for fact, wanted in zip(facts, expected, strict=True) if fact.values or wanted]))
     return found

@@ -1,21 +1,33 @@
 """Tenants in the admin site, how they present themselves, and who may register clients by protocol."""
 
+from urllib.parse import urlencode
+
 from django.contrib import admin
-from django.db.models import Model, QuerySet
+from django.db.models import Count, Model, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 
 from clients import switch_fields
 from clients.admin_forms import BrandForm, TenantForm
+from clients.administration.waiting import waiting_activations
 from clients.models import Brand, InitialAccessToken, Tenant
 from clients.tenants import parse_policy
 from clients.traced_admin import TracedAdmin
 from smartauth.readonly_admin import ReadOnlyAdmin
 
 
+def _clients_at(tenant: Tenant, state: str, count: int) -> SafeString:
+    chosen = urlencode({"state": state, "tenant__id__exact": tenant.pk})
+    return format_html('<a href="{}?{}">{}</a>', reverse("admin:clients_activation_changelist"), chosen, count)
+
+
 @admin.register(Tenant)
 class TenantAdmin(TracedAdmin):
     form = TenantForm
-    list_display = ("slug", "name", "is_active", "loosened", "created_at")
+    list_display = ("slug", "name", "is_active", "clients_on", "clients_waiting", "loosened", "created_at")
     list_filter = ("is_active",)
     search_fields = ("slug", "name")
     ordering = ("slug",)
@@ -24,6 +36,27 @@ class TenantAdmin(TracedAdmin):
 
     def get_readonly_fields(self, request: HttpRequest, obj: Tenant | None = None) -> tuple[str, ...]:
         return (*self.readonly_fields, *(("slug",) if obj else ()))  # Part of public URLs, and of tokens.
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Tenant]:
+        waiting = waiting_activations().filter(tenant=OuterRef("pk")).order_by().values("tenant")
+        return (
+            super()
+            .get_queryset(request)
+            .annotate(
+                on=Count("activations", filter=Q(activations__is_active=True)),
+                waiting=Coalesce(Subquery(waiting.annotate(count=Count("pk")).values("count")), 0),
+            )
+        )
+
+    @admin.display(description="clients", ordering="on")
+    def clients_on(self, tenant: Tenant) -> str:
+        """Lead to the clients that are switched on here."""
+        return _clients_at(tenant, "on", tenant.on)  # type: ignore[attr-defined]
+
+    @admin.display(description="waiting", ordering="waiting")
+    def clients_waiting(self, tenant: Tenant) -> str:
+        """Lead to the clients that wait to be switched on here."""
+        return _clients_at(tenant, "waiting", tenant.waiting)  # type: ignore[attr-defined]
 
     @admin.display(description="loosened switches")
     def loosened(self, tenant: Tenant) -> str:

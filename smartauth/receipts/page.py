@@ -73,7 +73,7 @@ def show(request: HttpRequest, receipt: Receipt, view: View) -> HttpResponse:
         "as_fhir": _as_fhir(receipt) if is_officer else "",
     }
     trail = (("Why was a request refused?", reverse("admin:receipts_trace")),)
-    return page(request, "admin/receipts/receipt.html", str(receipt.trace_id), trail=trail, **facts)
+    return page(request, "admin/receipts/receipt.html", f"Receipt {receipt.trace_id}", trail=trail, **facts)
 
 
 def _as_fhir(receipt: Receipt) -> str:
