@@ -11,9 +11,10 @@ from typing import Any
 
 from django.db import transaction
 
-from clients.acting import Actor, NotPossible
+from clients.acting import LONGEST_REASON, Actor, NotPossible
 from clients.activations import activate
 from clients.changes import decide_change
+from clients.differences import merged
 from clients.lifecycle import note_event, take_step
 from clients.metadata import ClientMetadata
 from clients.models import ChangeRequest, Client, ClientEvent, Review
@@ -91,7 +92,9 @@ def find_matter(client: Client) -> Matter | None:
     if client.status in (Status.APPROVED, Status.SUSPENDED):
         change = client.change_requests.filter(state=ChangeRequest.State.OPEN).first()
         if change is not None:
-            return Matter(client, change, change.requested_at, change.wanted, change.before, f"change {change.pk}")
+            now = describe_metadata(client)
+            asked = merged(now, change.before, change.wanted)
+            return Matter(client, change, change.requested_at, asked, now, f"change {change.pk}")
     return None
 
 
@@ -174,8 +177,10 @@ def _carry_out(matter: Matter, verdict: Verdict, left_out: tuple[str, ...], by: 
     scope = " ".join(one for one in matter.scopes if one not in left_out)
     if matter.change is not None:
         if left_out:
+            # What was asked for is kept in the review; the request is what is put in force.
+            before = {**matter.change.before, "scope": matter.before.get("scope", "")}
             wanted = {**matter.change.wanted, "scope": scope}
-            ChangeRequest.objects.filter(pk=matter.change.pk).update(wanted=wanted)
+            ChangeRequest.objects.filter(pk=matter.change.pk).update(before=before, wanted=wanted)
         decide_change(matter.change.pk, approve=approves, by=by, context=context, reason=reason)
     else:
         if left_out:
@@ -194,6 +199,7 @@ def _carry_out(matter: Matter, verdict: Verdict, left_out: tuple[str, ...], by: 
 
 
 def _told(verdict: Verdict, left_out: tuple[str, ...]) -> str:
-    """Return what the owner reads: the reason, and what was asked for and is not given."""
+    """Return what the owner reads: the reason, and what was asked for and is not given, as far as there is room."""
+    reason = verdict.reason.strip()
     without = f"Not given: {', '.join(left_out)}." if left_out else ""
-    return " ".join(filter(None, (verdict.reason.strip(), without)))
+    return " ".join(filter(None, (reason, without[: max(0, LONGEST_REASON - len(reason) - 1)])))

@@ -10,18 +10,17 @@ from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.utils import timezone
 
-from clients.acting import NotPossible, operator
+from clients.acting import LONGEST_REASON, NotPossible, operator
+from clients.activations import activate, deactivate
 from clients.admin_forms import WordsField, require_readable
 from clients.administration.facts import scopes_in_words
 from clients.models import Activation, Client, Tenant
 from clients.probes import probe
-from clients.switching import switch, version_of
 from clients.tenants import find_tenant
 from smartauth.administration.pages import Trail, confirmation, goes_back, is_confirmed, page, staff_page
 from smartauth.context import context_of
 from smartauth.policy.scopes import split_scope
 
-LONGEST = 2_000  # characters of a note
 WHOLE, CHOSEN = "whole", "chosen"
 ON, OFF = "on", "off"
 
@@ -39,7 +38,7 @@ class SwitchForm(forms.Form):
     more = WordsField(
         required=False, max_length=20_000, widget=forms.Textarea(attrs={"rows": 3, "spellcheck": "false"})
     )
-    note = forms.CharField(required=False, max_length=LONGEST, widget=forms.Textarea(attrs={"rows": 3}))
+    note = forms.CharField(required=False, max_length=LONGEST_REASON, widget=forms.Textarea(attrs={"rows": 3}))
 
     def __init__(self, client: Client, activation: Activation | None, data: Any = None) -> None:
         registered = list(dict.fromkeys(split_scope(client.scope)))
@@ -74,6 +73,11 @@ class SwitchForm(forms.Form):
         return " ".join([*self.cleaned_data.get("keep", ()), *split_scope(self.cleaned_data.get("more", ""))])
 
 
+def version_of(activation: Activation | None) -> str:
+    """Return what stands for the state of an activation on the page that shows it, also of one there is none of."""
+    return activation.decided_at.isoformat() if activation and activation.decided_at else "undecided"
+
+
 @staff_page("clients.view_activation", "GET", "POST")
 def at_tenant(request: HttpRequest, pk: int, slug: str) -> HttpResponse:
     """Show how a client stands at a tenant, and switch it, after asking once more."""
@@ -96,19 +100,20 @@ def at_tenant(request: HttpRequest, pk: int, slug: str) -> HttpResponse:
 def _switch(
     request: HttpRequest, client: Client, tenant: Tenant, activation: Activation | None, form: SwitchForm
 ) -> HttpResponse:
-    info = find_tenant(tenant.slug)
+    info, allowed = find_tenant(tenant.slug), form.allowed_scope
+    said: dict[str, Any] = {
+        "note": form.cleaned_data["note"],
+        "seen": activation.decided_at if activation else None,
+        "by": operator(request.user.pk),
+        "context": context_of(request),
+    }
     try:
         if info is None:
             raise NotPossible("activation.tenant", "the tenant is not active", fix="Activate the tenant first.")
-        switch(
-            client,
-            info,
-            allowed_scope=form.allowed_scope,
-            note=form.cleaned_data["note"],
-            seen=version_of(activation),
-            by=operator(request.user.pk),
-            context=context_of(request),
-        )
+        if allowed is None:
+            deactivate(client, info, **said)
+        else:
+            activate(client, info, allowed_scope=allowed, **said)
     except NotPossible as error:
         problem = f"Nothing was changed: {error.refusal.reason}. {error.refusal.fix}"
         now = Activation.objects.filter(client=client, tenant=tenant).first()

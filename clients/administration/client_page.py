@@ -6,13 +6,15 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
+from django.utils import timezone
 
 from clients.administration.facts import facts_of, scopes_in_words
 from clients.administration.panels import panels_for
 from clients.administration.steps import PAGES
 from clients.app_kinds import KINDS, kind_of
+from clients.key_card import key_card
 from clients.lifecycle import possible_steps
-from clients.models import WITH_SECRET, Activation, Client, ClientEvent, KeySet, Tenant
+from clients.models import WITH_SECRET, Activation, Client, ClientEvent, Tenant
 from clients.registration import describe_metadata
 from clients.reviews import find_matter
 from clients.risk_hints import Neighbours
@@ -61,7 +63,7 @@ def client_page(request: HttpRequest, pk: int) -> HttpResponse:
         "reviews": client.reviews.select_related("user")[:MOST_EVENTS],
         "may_edit": request.user.has_perm("clients.change_client"),
         "may_switch": request.user.has_perm("clients.change_activation"),
-        **_keys(request, client),
+        "card": key_card(client, timezone.now()) if request.user.has_perm("clients.view_keyset") else None,
         "has_secret": client.token_endpoint_auth_method in WITH_SECRET,
         "refusals": Receipt.objects.filter(client_id=client.client_id).order_by("-at")[:MOST_REFUSALS],
     }
@@ -82,16 +84,3 @@ def _places(client: Client) -> list[Place]:
     known = {one.tenant_id: one for one in client.activations.select_related("tenant").order_by("tenant__slug")}
     others = Tenant.objects.filter(is_active=True).exclude(pk__in=known).order_by("slug")[:MOST_TENANTS]
     return [Place(one.tenant, one) for one in known.values()] + [Place(one, None) for one in others]
-
-
-def _keys(request: HttpRequest, client: Client) -> dict[str, Any]:
-    if not request.user.has_perm("clients.view_keyset"):
-        return {}
-    copy = KeySet.objects.filter(jwks_uri=client.client_jwks_uri).first() if client.client_jwks_uri else None
-    document = (copy.document if copy else client.client_jwks) or {}
-    return {
-        "has_keys": bool(client.client_jwks_uri or client.client_jwks),
-        "copy": copy,
-        "keys": document.get("keys", []),
-        "findings": client.key_findings.order_by("resolved_at", "-last_seen_at")[:MOST_REFUSALS],
-    }

@@ -6,11 +6,11 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 
+from clients.acting import LONGEST_REASON
 from clients.admin_forms import WordsField, require_readable
 from clients.models import Review, Tenant
 from clients.reviews import Matter, Verdict, problems_of
 
-LONGEST = 2_000  # characters of a reason or a note
 OUTCOMES = {
     Review.Outcome.APPROVED: "Approve as asked",
     Review.Outcome.NARROWED: "Approve with fewer scopes",
@@ -28,8 +28,8 @@ class ReviewForm(forms.Form):
     checked = forms.MultipleChoiceField(required=False, widget=forms.CheckboxSelectMultiple)
     keep = forms.MultipleChoiceField(required=False, widget=forms.CheckboxSelectMultiple)
     activate = forms.MultipleChoiceField(required=False, widget=forms.CheckboxSelectMultiple)
-    reason = forms.CharField(required=False, max_length=LONGEST, widget=Text)
-    note = forms.CharField(required=False, max_length=LONGEST, widget=Text)
+    reason = forms.CharField(required=False, max_length=LONGEST_REASON, widget=Text)
+    note = forms.CharField(required=False, max_length=LONGEST_REASON, widget=Text)
 
     def __init__(self, matter: Matter, tenants: list[Tenant], data: Mapping[str, Any] | None = None) -> None:
         super().__init__(data, initial={"keep": matter.scopes})

@@ -8,13 +8,11 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
 
-from clients.acting import NotPossible, operator
+from clients.acting import LONGEST_REASON, NotPossible, operator
 from clients.lifecycle import STEPS, take_step
 from clients.models import Client
 from smartauth.administration.pages import page, staff_page
 from smartauth.context import context_of
-
-LONGEST = 2_000  # characters of a reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +57,7 @@ PAGES = {
 class ReasonForm(forms.Form):
     """Why something is done."""
 
-    reason = forms.CharField(max_length=LONGEST, widget=forms.Textarea(attrs={"rows": 3}))
+    reason = forms.CharField(max_length=LONGEST_REASON, widget=forms.Textarea(attrs={"rows": 3}))
 
     def __init__(self, *args: object, is_required: bool) -> None:
         super().__init__(*args)  # type: ignore[arg-type]

@@ -1,8 +1,8 @@
 """The registry's rows."""
 
-from clients.models.clients import WITH_SECRET, AppKind, AuthMethod, Client
+from clients.models.clients import WITH_SECRET, AppKind, AuthMethod, Client, SpentClientId
 from clients.models.initial_tokens import InitialAccessToken
-from clients.models.keys import AssertionId, KeyFinding, KeySet, KeyUse
+from clients.models.keys import AssertionId, KeyFinding, KeySet, KeyUse, KeyWatchRound
 from clients.models.life_cycle import ChangeRequest, ClientEvent, Draft
 from clients.models.reviews import Review
 from clients.models.tenants import Activation, Brand, Tenant
@@ -22,6 +22,8 @@ __all__ = [
     "KeyFinding",
     "KeySet",
     "KeyUse",
+    "KeyWatchRound",
     "Review",
+    "SpentClientId",
     "Tenant",
 ]

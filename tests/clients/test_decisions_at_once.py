@@ -5,15 +5,14 @@ import pytest
 from clients import reviews
 from clients.acting import NotPossible, operator, owner
 from clients.changes import request_change
-from clients.models import Activation, ChangeRequest, Client, ClientEvent, Review
+from clients.models import ChangeRequest, Client, ClientEvent, Review
 from clients.registration import describe_metadata, register_client
 from clients.reviews import Outcome, Verdict
-from clients.switching import switch, version_of
 from smartauth.context import new_context
 from smartauth.people.models import User
 from tests.clients.at_once import at_once
 from tests.conftest import Configure
-from tests.factories import make_client, make_tenant, phone_app, web_app
+from tests.factories import make_client, phone_app, web_app
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -67,16 +66,3 @@ def test_a_change_is_decided_while_its_owner_replaces_it_and_nobody_waits_for_ev
         name = Client.objects.get().name
         assert name == (f"Bank {number}" if decided else name)
         assert ChangeRequest.objects.filter(state="open").count() == 1
-
-
-def test_one_switch_counts() -> None:
-    tenant = make_tenant()
-    client = make_client(phone_app(scope="patient/Observation.rs"), propose_at=[tenant]).client
-    seen = version_of(Activation.objects.get())
-
-    def decide(allowed_scope: str | None) -> Activation:
-        by, context = operator(None), new_context()
-        return switch(client, tenant, allowed_scope=allowed_scope, note="Because.", seen=seen, by=by, context=context)
-
-    assert only_one(at_once(lambda: decide(""), lambda: decide(None)), "activation.changed")
-    assert ClientEvent.objects.count() == 1
