@@ -91,6 +91,15 @@ def with_us_core(kind: Kind, scope: str) -> str:
     return put_together(wanted.level, ticks, wanted.named, " ".join(wanted.rest))
 
 
+def moved_to(kind: Kind, before: Kind, scope: str) -> str:
+    """Return a scope text for another kind of app: the same data at its own level, and the launch it begins with."""
+    wanted = take_apart(before, scope)
+    ticks = [f"{resource}.{letter}" for resource, held in wanted.letters.items() for letter in held]
+    named = [one for one in split_scope(str(kind.preset.get("scope", ""))) if one in kind.launch_scopes]
+    named += [one for one in wanted.named if one in kind.launch_scopes and one not in named]
+    return put_together(kind.level, ticks, named, " ".join(wanted.rest))
+
+
 def rows(wanted: Wanted) -> tuple[tuple[str, tuple[Row, ...]], ...]:
     """Return the table, group by group, with its ticks."""
     return tuple((title, tuple(_row(one, wanted) for one in resources)) for title, resources in GROUPS)

@@ -12,6 +12,7 @@ urlpatterns = [
     path("developers/", home, name="developers"),
     path("developers/api/", include(api)),
     path("developers/new", wizard.new, name="new_app"),
+    path("developers/drafts/<int:pk>/kind", wizard.change_kind, name="change_kind"),
     path("developers/drafts/<int:pk>/review", wizard.review, name="review"),
     path("developers/drafts/<int:pk>/submit", wizard.submit, name="submit_draft"),
     path("developers/drafts/<int:pk>/discard", wizard.discard, name="discard_draft"),

@@ -1,8 +1,5 @@
 """The registration wizard: a draft filled in step by step, saved at each, and submitted when nothing is wrong."""
 
-from dataclasses import dataclass
-from typing import Any
-
 from django.contrib import messages
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
@@ -16,32 +13,15 @@ from clients.app_kinds import KINDS
 from clients.drafts import PRIVATE_KEY_SENT, Unfinished
 from clients.findings import TENANTS, Finding, as_metadata
 from clients.metadata import InvalidClientMetadata
-from clients.models import AuthMethod, Client, Draft, Tenant
+from clients.models import Client, Draft, Tenant
 from clients.portal import answers as reading
 from clients.portal import data_table
 from clients.portal.access import find_own_draft, not_yours, portal_page
 from clients.portal.client_page import show_client
-from clients.portal.fields import LAUNCH_WORDS, METHOD, STEP_TITLES
-from clients.portal.summaries import summary_of
+from clients.portal.step_pages import AFTER, STEPS, marks, review_page, step_page, step_url
 from smartauth.browser import PageRefused
-from smartauth.conf import config
 from smartauth.context import context_of
 from smartauth.errors import Refusal
-
-STEPS = tuple(STEP_TITLES)
-AFTER = dict(zip(STEPS, (*STEPS[1:], "review"), strict=True))
-BEFORE = dict(zip((*STEPS[1:], "review"), STEPS, strict=True))
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """One entry of the list of steps above the page. `problems`: how many findings it has."""
-
-    name: str
-    title: str
-    url: str
-    is_current: bool
-    problems: int
 
 
 @portal_page("GET", "POST")
@@ -49,8 +29,27 @@ def new(request: HttpRequest) -> HttpResponse:
     """Ask the first question, which decides the rest: what kind of app it is."""
     if request.method == "POST":
         draft = _begin(request)
-        return HttpResponseRedirect(_step_url(draft, "identity"))
-    return render(request, "developers/new.html", {"kinds": KINDS.values(), "steps": _marks(None, "kind", ())})
+        return HttpResponseRedirect(step_url(draft, "identity"))
+    return render(request, "developers/new.html", {"kinds": KINDS.values(), "steps": marks(None, "kind", ())})
+
+
+@portal_page("GET", "POST")
+def change_kind(request: HttpRequest, pk: int) -> HttpResponse:
+    """Answer the first question otherwise. What was typed stays; what the kind decides is decided anew."""
+    draft = _draft(request, pk)
+    if draft.client is not None:
+        raise not_yours("page of a draft")
+    if request.method == "GET":
+        page = {"kinds": KINDS.values(), "steps": marks(draft, "kind", ()), "draft": draft}
+        return render(request, "developers/new.html", page)
+    kind = KINDS.get(request.POST.get("kind", ""))
+    if kind is not None and kind.name != draft.kind:
+        scope = draft.answers.get("scope")
+        moved = data_table.moved_to(kind, KINDS[draft.kind], scope if isinstance(scope, str) else "")
+        draft.kind = kind.name
+        draft.save(update_fields=["kind"])
+        drafts.save_answers(draft, {**kind.preset, "scope": moved})
+    return HttpResponseRedirect(step_url(draft, "identity"))
 
 
 @portal_page("GET", "POST")
@@ -60,19 +59,19 @@ def step(request: HttpRequest, pk: int, name: str) -> HttpResponse:
         raise not_yours("page of a draft")
     draft = _draft(request, pk)
     if request.method == "GET":
-        return _page(request, draft, name, drafts.problems_of(draft), is_checked=bool(request.GET.get("mend")))
+        return step_page(request, draft, name, drafts.problems_of(draft), is_checked=bool(request.GET.get("mend")))
     try:
         draft, found = _save(request, pk, name)
     except NotPossible as error:
         return _not_kept(request, draft, name, error)
     go = request.POST.get("go", "next")
     if go in ("us-core", "no-data"):
-        return HttpResponseRedirect(f"{_step_url(draft, name)}#data")
+        return HttpResponseRedirect(f"{step_url(draft, name)}#data")
     if go == "test-keys":
         return HttpResponseRedirect(f"{reverse('test_keys')}?draft={draft.pk}")
     if go == "next" and any(one.step == name for one in found):
-        return _page(request, draft, name, found, is_checked=True)
-    return HttpResponseRedirect(_step_url(draft, AFTER[name]))
+        return step_page(request, draft, name, found, is_checked=True)
+    return HttpResponseRedirect(step_url(draft, AFTER[name]))
 
 
 @portal_page("POST")
@@ -93,7 +92,7 @@ def review(request: HttpRequest, pk: int) -> HttpResponse:
     """Show the whole draft with everything that keeps it from being submitted."""
     draft = _draft(request, pk)
     found = drafts.problems_of(draft)
-    return _review(request, draft, found)
+    return review_page(request, draft, found)
 
 
 @portal_page("POST")
@@ -111,11 +110,11 @@ def submit(request: HttpRequest, pk: int) -> HttpResponse:
     try:
         done = drafts.submit(draft, user=_user(request), context=context_of(request))
     except Unfinished as unfinished:
-        return _review(request, draft, unfinished.findings)
+        return review_page(request, draft, unfinished.findings)
     except (NotPossible, InvalidClientMetadata) as error:
         member = getattr(error, "member", "")
         found = Finding(member, error.refusal.rule, error.refusal.reason, error.refusal.fix, error.refusal.seen)
-        return _review(request, draft, (found,))
+        return review_page(request, draft, (found,))
     if done.secret:
         return show_client(request, done.client, secret=done.secret)
     said = "The change waits for the hospital." if done.change else "Your app is registered."
@@ -153,7 +152,7 @@ def revise(request: HttpRequest, client_id: str) -> HttpResponse:
         raise PageRefused(
             error.refusal, title="This cannot be changed now", advice=error.refusal.fix, status=error.status
         ) from None
-    return HttpResponseRedirect(_step_url(draft, "identity"))
+    return HttpResponseRedirect(step_url(draft, "identity"))
 
 
 def _begin(request: HttpRequest) -> Draft:
@@ -181,10 +180,10 @@ def _save(request: HttpRequest, pk: int, name: str) -> tuple[Draft, tuple[Findin
             raise not_yours("draft")
         read = reading.read_step(name, locked.kind, request.POST)
         scope = str(read.answers.get("scope", ""))
-        match request.POST.get("go"):
-            case "us-core":
+        match name, request.POST.get("go"):
+            case "data", "us-core":
                 read.answers["scope"] = data_table.with_us_core(KINDS[locked.kind], scope)
-            case "no-data":
+            case "data", "no-data":
                 read.answers["scope"] = " ".join(data_table.take_apart(KINDS[locked.kind], scope).named)
         found = drafts.save_answers(locked, read.answers)
     if read.had_private_key:
@@ -197,97 +196,7 @@ def _not_kept(request: HttpRequest, draft: Draft, name: str, error: NotPossible)
     read = reading.read_step(name, draft.kind, request.POST)
     draft.answers = {**draft.answers, **read.answers}
     found = Finding("", error.refusal.rule, error.refusal.reason, error.refusal.fix)
-    return _page(request, draft, name, (found,), is_checked=True, status=error.status)
-
-
-def _page(
-    request: HttpRequest,
-    draft: Draft,
-    name: str,
-    found: tuple[Finding, ...],
-    *,
-    is_checked: bool,
-    status: int = 200,
-) -> HttpResponse:
-    """Render a step. A page that is opened for the first time does not begin with complaints about empty fields."""
-    kind, answers = KINDS[draft.kind], draft.answers
-    own = [one for one in found if one.step == name]
-    shown = [one for one in own if is_checked or answers.get(one.member)]
-    page: dict[str, Any] = {
-        "draft": draft,
-        "kind": kind,
-        "step": name,
-        "title": STEP_TITLES[name],
-        "steps": _marks(draft, name, found),
-        "sections": reading.shown_sections(name, draft.kind, answers, shown),
-        "elsewhere": [one for one in found if not one.member],
-        "findings": shown,
-        "is_blocked": is_checked and bool(own),
-        "back": _step_url(draft, BEFORE[name]) if name in BEFORE else reverse("developers"),
-    }
-    page |= _keys(answers, shown) if name == "connection" else {}
-    page |= _data(draft, shown) if name == "data" else {}
-    return render(request, "developers/step.html", page, status=status)
-
-
-def _keys(answers: dict[str, Any], found: list[Finding]) -> dict[str, Any]:
-    return {
-        "has_keys": answers.get("token_endpoint_auth_method") == AuthMethod.PRIVATE_KEY_JWT,
-        "method_member": METHOD.member,
-        "keys_from": reading.key_source(answers, is_sandbox=config().is_sandbox),
-        "jwks_text": reading.keys_text(answers),
-        "jwks_uri": answers.get("jwks_uri") or "",
-        "jwks_findings": [one for one in found if one.member == "jwks"],
-        "jwks_uri_findings": [one for one in found if one.member == "jwks_uri"],
-    }
-
-
-def _data(draft: Draft, found: list[Finding]) -> dict[str, Any]:
-    kind, answers = KINDS[draft.kind], draft.answers
-    scope = answers.get("scope")
-    wanted = data_table.take_apart(kind, scope if isinstance(scope, str) else "")
-    chosen = answers.get(TENANTS) or ()
-    return {
-        "groups": data_table.rows(wanted),
-        "letters": data_table.LETTERS,
-        "wanted": wanted,
-        "launch_scopes": [(one, *LAUNCH_WORDS[one], one in wanted.named) for one in kind.launch_scopes],
-        "more_scopes": "\n".join(wanted.rest),
-        "tenants": [(one, one.slug in chosen) for one in Tenant.objects.filter(is_active=True).order_by("name")],
-        "scope_findings": [one for one in found if one.member in ("scope", "grant_types")],
-        "tenant_findings": [one for one in found if one.member == TENANTS],
-    }
-
-
-def _review(request: HttpRequest, draft: Draft, found: tuple[Finding, ...]) -> HttpResponse:
-    page = {
-        "draft": draft,
-        "kind": KINDS[draft.kind],
-        "steps": _marks(draft, "review", found),
-        "findings": [(one, f"{_step_url(draft, one.step)}?mend=1#f-{one.member}") for one in found],
-        "parts": summary_of(draft),
-        "is_sandbox_mode": config().is_sandbox,
-    }
-    return render(request, "developers/review.html", page, status=200)
-
-
-def _marks(draft: Draft | None, current: str, found: tuple[Finding, ...]) -> list[Mark]:
-    """Return the steps for the top of the page; those of a draft can be gone to in any order."""
-    kind = Mark("kind", "Kind of app", reverse("new_app"), current == "kind", 0)
-    later = (*STEP_TITLES.items(), ("review", "Review"))
-    return [
-        kind,
-        *(
-            Mark(
-                name,
-                title,
-                _step_url(draft, name) if draft else "",
-                current == name,
-                sum(one.step == name for one in found),
-            )
-            for name, title in later
-        ),
-    ]
+    return step_page(request, draft, name, (found,), is_checked=True, status=error.status)
 
 
 def _draft(request: HttpRequest, pk: int) -> Draft:
@@ -295,10 +204,6 @@ def _draft(request: HttpRequest, pk: int) -> Draft:
     if draft is None:
         raise not_yours("draft")
     return draft
-
-
-def _step_url(draft: Draft, name: str) -> str:
-    return reverse("review", args=[draft.pk]) if name == "review" else reverse("step", args=[draft.pk, name])
 
 
 def _user(request: HttpRequest) -> int:
