@@ -2,7 +2,7 @@
 
 from clients.models.clients import WITH_SECRET, AppKind, AuthMethod, Client
 from clients.models.initial_tokens import InitialAccessToken
-from clients.models.keys import AssertionId, KeyFinding, KeySet, KeyUse
+from clients.models.keys import AssertionId, KeyFinding, KeySet, KeyUse, KeyWatchRound
 from clients.models.life_cycle import ChangeRequest, ClientEvent, Draft
 from clients.models.tenants import Activation, Brand, Tenant
 
@@ -21,5 +21,6 @@ __all__ = [
     "KeyFinding",
     "KeySet",
     "KeyUse",
+    "KeyWatchRound",
     "Tenant",
 ]
