@@ -1,25 +1,29 @@
 """The page of one app: who it is, where it works, what it may do, what happened to it, and how to call it."""
 
+from datetime import datetime
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils import timezone
 
 from clients.acting import NotPossible, owner
 from clients.app_kinds import KINDS, kind_of
 from clients.changes import differences_of, withdraw_change
+from clients.client_secrets import LONGEST_OVERLAP
+from clients.key_card import key_card
 from clients.lifecycle import possible_steps, take_step
 from clients.models import WITH_SECRET, ChangeRequest, Client, ClientEvent
 from clients.portal.access import find_own_client, not_yours, portal_page
 from clients.portal.next_steps import next_steps
 from clients.portal.wordings import ACTS, STATES
+from clients.recent_requests import recent_requests
 from clients.snippets import snippets
 from clients.tenants import find_tenant
 from smartauth.browser import PageRefused
 from smartauth.conf import config
 from smartauth.context import context_of
-from smartauth.receipts.models import Receipt
 
 MOST_EVENTS = 50
 MOST_REQUESTS = 20
@@ -30,30 +34,30 @@ BUTTONS = frozenset({"withdrawn", "retired"})
 @portal_page("GET")
 def client_page(request: HttpRequest, client_id: str) -> HttpResponse:
     """Show an app of the person signed in."""
-    return show_client(request, _own(request, client_id))
+    return show_client(request, own_client(request, client_id))
 
 
 @portal_page("POST")
 def take_client_step(request: HttpRequest, client_id: str, name: str) -> HttpResponse:
     """Withdraw what was submitted, or retire the app, as its owner."""
-    client = _own(request, client_id)
+    client = own_client(request, client_id)
     if name not in BUTTONS:
         raise not_yours("app")
     try:
         take_step(client.client_id, name, by=owner(int(request.user.pk)), context=context_of(request))
     except NotPossible as error:
-        raise _refused(error) from None
+        raise refused(error) from None
     return HttpResponseRedirect(reverse("client_page", args=[client.client_id]))
 
 
 @portal_page("POST")
 def withdraw_client_change(request: HttpRequest, client_id: str) -> HttpResponse:
     """Take back the change that waits."""
-    client = _own(request, client_id)
+    client = own_client(request, client_id)
     try:
         withdraw_change(client.client_id, by=owner(int(request.user.pk)), context=context_of(request))
     except NotPossible as error:
-        raise _refused(error) from None
+        raise refused(error) from None
     return HttpResponseRedirect(reverse("client_page", args=[client.client_id]))
 
 
@@ -62,6 +66,7 @@ def show_client(request: HttpRequest, client: Client, *, secret: str = "") -> Ht
     activations = list(client.activations.select_related("tenant").order_by("tenant__slug"))
     usable = [one for one in activations if one.is_active] or activations
     tenant = find_tenant(usable[0].tenant.slug) if usable else None
+    now, ends_at = timezone.now(), client.previous_client_secret_expires_at
     steps = possible_steps(client, ClientEvent.Actor.OWNER)
     page: dict[str, Any] = {
         "client": client,
@@ -69,7 +74,6 @@ def show_client(request: HttpRequest, client: Client, *, secret: str = "") -> Ht
         "state": STATES[client.status],
         "secret": secret,
         "has_secret": client.token_endpoint_auth_method in WITH_SECRET,
-        "key_names": _key_names(client),
         "scopes": client.scope.split(),
         "activations": activations,
         "next_steps": next_steps(client, activations),
@@ -79,7 +83,12 @@ def show_client(request: HttpRequest, client: Client, *, secret: str = "") -> Ht
         "changes": [(one, differences_of(one)) for one in client.change_requests.order_by("-requested_at")[:5]],
         "open_state": ChangeRequest.State.OPEN,
         "events": [(one, ACTS.get(one.act, one.act)) for one in client.events.all()[:MOST_EVENTS]],
-        "requests": Receipt.objects.filter(client_id=client.client_id).order_by("-at")[:MOST_REQUESTS],
+        "requests": recent_requests(client.client_id, limit=MOST_REQUESTS),
+        "card": key_card(client, now),
+        "secret_ends_at": client.client_secret_expires_at,
+        "has_former_secret": bool(client.previous_client_secret) and _is_ahead(ends_at, now),
+        "former_secret_ends_at": ends_at,
+        "overlap_days": LONGEST_OVERLAP.days,
         "tenant": tenant,
         "snippets": snippets(client, tenant) if tenant is not None else (),
         "is_sandbox_mode": config().is_sandbox,
@@ -87,19 +96,20 @@ def show_client(request: HttpRequest, client: Client, *, secret: str = "") -> Ht
     return render(request, "developers/client.html", page)
 
 
-def _key_names(client: Client) -> list[str]:
-    keys = (client.client_jwks or {}).get("keys", [])
-    return [str(key.get("kid", "")) for key in keys if isinstance(key, dict)]
+def _is_ahead(moment: datetime | None, now: datetime) -> bool:
+    return moment is None or moment > now
 
 
-def _own(request: HttpRequest, client_id: str) -> Client:
+def own_client(request: HttpRequest, client_id: str) -> Client:
+    """Return an app of the person signed in. Raises PageRefused: not told apart from none at all."""
     client = find_own_client(request.user, client_id)
     if client is None:
         raise not_yours("app")
     return client
 
 
-def _refused(error: NotPossible) -> PageRefused:
+def refused(error: NotPossible) -> PageRefused:
+    """Return the page for what cannot be done as things are now."""
     return PageRefused(
         error.refusal, title="This cannot be done now", advice=f"{error.refusal.reason}. {error.refusal.fix}".strip(),
         status=error.status,

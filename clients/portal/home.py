@@ -9,6 +9,7 @@ from clients.models import Activation, Client, Draft
 from clients.portal.access import portal_page
 from clients.portal.next_steps import next_steps
 from clients.portal.wordings import STATES
+from clients.recent_requests import ENDPOINTS
 from smartauth.receipts.models import Receipt
 
 MOST_FAILURES = 5
@@ -48,5 +49,6 @@ def _entry(client: Client) -> dict[str, object]:
 def _failures(clients: list[Client]) -> list[tuple[Receipt, str]]:
     """Return the last refusals of these clients with the name of each."""
     names = {one.client_id: one.name for one in clients}
-    found = Receipt.objects.filter(client_id__in=names).order_by("-at")[:MOST_FAILURES] if names else ()
+    refused = Receipt.objects.filter(client_id__in=names, endpoint__in=ENDPOINTS)
+    found = refused.order_by("-at")[:MOST_FAILURES] if names else ()
     return [(one, names[one.client_id]) for one in found]

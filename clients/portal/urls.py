@@ -3,8 +3,10 @@
 from django.urls import include, path
 
 from clients.api import urls as api
-from clients.portal import client_page, key_test, wizard
+from clients.portal import client_page, key_test, secret_forms, wizard
+from clients.portal.clinic_page import clinic_page
 from clients.portal.home import home
+from clients.portal.probe_page import probe_page
 from clients.portal.receipt_page import receipt_page
 
 urlpatterns = [
@@ -23,6 +25,10 @@ urlpatterns = [
     path("developers/apps/<str:client_id>/revise", wizard.revise, name="revise_client"),
     path("developers/apps/<str:client_id>/steps/<slug:name>", client_page.take_client_step, name="client_step"),
     path("developers/apps/<str:client_id>/withdraw-change", client_page.withdraw_client_change, name="withdraw_change"),
+    path("developers/apps/<str:client_id>/secret", secret_forms.new_secret, name="new_secret"),
+    path("developers/apps/<str:client_id>/secret/end", secret_forms.end_former_secret, name="end_former_secret"),
+    path("developers/apps/<str:client_id>/works/<str:tenant>", probe_page, name="probe"),
+    path("developers/apps/<str:client_id>/clinic", clinic_page, name="clinic"),
     path("developers/receipts/<uuid:trace_id>", receipt_page, name="receipt"),
     path("developers/keys/test", key_test.test_keys, name="test_keys"),
 ]
