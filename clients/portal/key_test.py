@@ -37,7 +37,8 @@ def test_keys(request: HttpRequest) -> HttpResponse:
             busy = error.refusal.reason
     if wants_json:
         return _as_json(report, busy)
-    page = {"url": url, "pasted": pasted, "report": report, "busy": busy, "is_url": bool(url)}
+    shown = "" if read_pasted_keys(pasted).is_private else pasted
+    page = {"url": url, "pasted": shown, "report": report, "busy": busy, "is_url": bool(url)}
     return render(request, "developers/key_test.html", page, status=429 if busy else 200)
 
 

@@ -5,6 +5,7 @@ Source: SMART 2.2 app-launch, "Register App with EHR"; RFC 7591 §2.
 
 import json
 import re
+import time
 from typing import Any
 from urllib.parse import urlencode
 from uuid import uuid4
@@ -17,7 +18,8 @@ from joserfc.jwk import RSAKey
 
 from clients.key_pairs import KeyPair
 from clients.metadata import ClientMetadata
-from clients.models import Client, Draft
+from clients.models import Activation, Client, Draft
+from smartauth.digests import digest
 from smartauth.people.models import User
 from smartauth.receipts.models import Receipt
 from tests.clients.portal_pages import HOST, IDENTITY, Texts, answers_of, begin, partner, step_url
@@ -478,3 +480,78 @@ class TestMarkup:
             assert answer.status_code == 200, page
             assert SCRIPT not in answer.content.decode(), page
         assert "&lt;script&gt;" in kim.get(pages[0]).content.decode()
+
+
+def app_with_secret(browser: Browser) -> tuple[Client, str]:
+    """Register a patient app with a shared secret and return both."""
+    draft = begin(browser, "patient")
+    browser.post(step_url(draft, "identity"), IDENTITY)
+    method = {"token_endpoint_auth_method": "client_secret_basic"}
+    browser.post(step_url(draft, "connection"), {"redirect_uris": "https://app.example.org/callback", **method})
+    browser.post(step_url(draft, "data"), {"data": ["Patient.r"], "named": ["launch/patient"], "tenants": ["sandbox"]})
+    secret = Texts(browser.post(step_url(draft, "submit"))).by_id["secret"]
+    return Client.objects.latest("created"), secret
+
+
+class TestSecrets:
+    """A shared secret: another one, and the end of the former."""
+
+    def test_a_new_one_is_shown_once_and_the_former_stays_for_a_while(self, kim: Browser) -> None:
+        client, first = app_with_secret(kim)
+        url = f"/developers/apps/{client.client_id}"
+        answer = kim.post(f"{url}/secret", {"former": "stays"})
+        second = Texts(answer).by_id["secret"]
+        assert second != first
+        assert answer["Cache-Control"] == "no-store"
+        page = kim.get(url).content.decode()
+        assert second not in page
+        assert "End the former secret now" in page
+        client.refresh_from_db()
+        assert (client.client_secret, client.previous_client_secret) == (digest(second), digest(first))
+        assert kim.post(f"{url}/secret/end").status_code == 302
+        client.refresh_from_db()
+        assert client.previous_client_secret == ""
+        assert kim.post(f"{url}/secret/end").status_code == 409
+
+    def test_one_that_leaked_ends_at_once(self, kim: Browser) -> None:
+        client, _ = app_with_secret(kim)
+        kim.post(f"/developers/apps/{client.client_id}/secret", {"former": "ends"})
+        client.refresh_from_db()
+        assert client.previous_client_secret == ""
+
+    def test_an_app_with_keys_has_none(self, kim: Browser, ec: KeyPair) -> None:
+        client = registered(kim, ec)
+        url = f"/developers/apps/{client.client_id}"
+        assert kim.post(f"{url}/secret", {"former": "stays"}).status_code == 409
+        assert "Make a new secret" not in kim.get(url).content.decode()
+
+    def test_nobody_else_makes_or_ends_one(self, kim: Browser) -> None:
+        client, first = app_with_secret(kim)
+        _, mallory = partner("mallory")
+        for what in ("secret", "secret/end"):
+            assert mallory.post(f"/developers/apps/{client.client_id}/{what}").status_code == 404
+        client.refresh_from_db()
+        assert client.client_secret == digest(first)
+
+
+class TestProbe:
+    """Does it work there now?"""
+
+    def test_it_works(self, kim: Browser, ec: KeyPair) -> None:
+        client = registered(kim, ec)
+        assert "Look again in a second" in Texts(kim.get(f"/developers/apps/{client.client_id}/works/sandbox")).text
+        time.sleep(1.1)  # As long as other workers may take to hear of it.
+        assert "It works at" in Texts(kim.get(f"/developers/apps/{client.client_id}/works/sandbox")).text
+
+    def test_it_does_not_and_the_page_says_why(self, kim: Browser, ec: KeyPair) -> None:
+        client = registered(kim, ec)
+        Activation.objects.update(is_active=False)
+        text = Texts(kim.get(f"/developers/apps/{client.client_id}/works/sandbox")).text
+        assert "It does not work at" in text
+
+    def test_only_of_an_own_app_where_it_asked_to_work(self, kim: Browser, ec: KeyPair) -> None:
+        client = registered(kim, ec)
+        make_tenant("north")
+        assert kim.get(f"/developers/apps/{client.client_id}/works/north").status_code == 404
+        assert kim.get(f"/developers/apps/{client.client_id}/works/nowhere").status_code == 404
+        assert partner("mallory")[1].get(f"/developers/apps/{client.client_id}/works/sandbox").status_code == 404
