@@ -189,5 +189,7 @@ KEY_CHECKS = (
         ("assertion.alg", "assertion.kid", "jwks.set"),
         lambda case: f"{case.key.key_type} key {shown(case.kid)}" if case.key else "",
     ),
-    Check("assertion.signature", "The signature verifies with that key", check_signature, ("jwks.key",)),
+    Check(
+        "assertion.signature", "The signature verifies with that key", check_signature, ("assertion.crit", "jwks.key")
+    ),
 )

@@ -12,6 +12,7 @@ from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import OuterRef
 from django.db.models.functions import JSONObject
 
+from clients.lifetimes import AS_FOR_EVERYBODY, Lifetimes
 from clients.models import Activation, Client
 from smartauth.errors import InvalidClient, Refusal
 from smartauth.marks import MarkedCache, client_mark, tenant_mark
@@ -77,6 +78,7 @@ class RegisteredClient:
     data_sharing: str = ""
     data_deletion: str = ""
     restrictions: Restrictions = UNRESTRICTED
+    lifetimes: Lifetimes = AS_FOR_EVERYBODY
     activations: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -197,5 +199,6 @@ def _as_value(row: Client, active: dict[str, str]) -> RegisteredClient:
         data_sharing=row.data_sharing,
         data_deletion=row.data_deletion,
         restrictions=parse_restrictions(row.restrictions),
+        lifetimes=Lifetimes.of(row.access_token_lifetime, row.refresh_token_days),
         activations=MappingProxyType(active),
     )

@@ -1,6 +1,6 @@
 """The registry's rows."""
 
-from clients.models.clients import WITH_SECRET, AppKind, AuthMethod, Client
+from clients.models.clients import WITH_SECRET, AppKind, AuthMethod, Client, SpentClientId
 from clients.models.initial_tokens import InitialAccessToken
 from clients.models.keys import AssertionId, KeyFinding, KeySet, KeyUse, KeyWatchRound
 from clients.models.life_cycle import ChangeRequest, ClientEvent, Draft
@@ -22,5 +22,6 @@ __all__ = [
     "KeySet",
     "KeyUse",
     "KeyWatchRound",
+    "SpentClientId",
     "Tenant",
 ]
