@@ -80,7 +80,7 @@ def _render(name: str, client: Client, tenant: TenantInfo, quote: Callable[[str]
         "read": read,
     }
     quoted = {name: quote(value) for name, value in values.items()}
-    return render_to_string(f"developers/snippets/{name}", {**quoted, **facts}).strip() + "\n"
+    return render_to_string(f"developers/snippets/{name}.txt", {**quoted, **facts}).strip() + "\n"
 
 
 def _key(client: Client) -> tuple[str, str]:

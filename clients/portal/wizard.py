@@ -1,7 +1,6 @@
 """The registration wizard: a draft filled in step by step, saved at each, and submitted when nothing is wrong."""
 
 from django.contrib import messages
-from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -65,7 +64,7 @@ def step(request: HttpRequest, pk: int, name: str) -> HttpResponse:
     if request.method == "GET":
         return step_page(request, draft, name, drafts.problems_of(draft), is_checked=bool(request.GET.get("mend")))
     try:
-        draft, found = _save(request, pk, name)
+        found = _save(request, draft, name)
     except NotPossible as error:
         return _not_kept(request, draft, name, error)
     go = request.POST.get("go", "next")
@@ -83,8 +82,9 @@ def check(request: HttpRequest, pk: int, name: str) -> HttpResponse:
     """Keep what is typed so far and return what is wrong with the step, for the page to show at its fields."""
     if name not in STEPS:
         raise not_yours("page of a draft")
+    draft = _draft(request, pk)
     try:
-        _, found = _save(request, pk, name)
+        found = _save(request, draft, name)
     except NotPossible as error:
         refused = {"error": error.code, "reason": error.refusal.reason, "fix": error.refusal.fix}
         return JsonResponse(refused, status=error.status)
@@ -192,23 +192,19 @@ def _begin(request: HttpRequest) -> Draft:
     return draft
 
 
-def _save(request: HttpRequest, pk: int, name: str) -> tuple[Draft, tuple[Finding, ...]]:
-    """Keep the form of one step. The draft is locked, so that two open pages do not undo each other's steps."""
-    with transaction.atomic():
-        locked = Draft.objects.select_for_update().filter(owner=_user(request), pk=pk).first()
-        if locked is None:
-            raise not_yours("draft")
-        read = reading.read_step(name, locked.kind, request.POST)
-        scope = str(read.answers.get("scope", ""))
-        match name, request.POST.get("go"):
-            case "data", "us-core":
-                read.answers["scope"] = data_table.with_us_core(KINDS[locked.kind], scope)
-            case "data", "no-data":
-                read.answers["scope"] = " ".join(data_table.take_apart(KINDS[locked.kind], scope).named)
-        found = drafts.save_answers(locked, read.answers)
+def _save(request: HttpRequest, draft: Draft, name: str) -> tuple[Finding, ...]:
+    """Keep the form of one step and return what is wrong with the draft now. Raises NotPossible."""
+    read = reading.read_step(name, draft.kind, request.POST)
+    scope = str(read.answers.get("scope", ""))
+    match name, request.POST.get("go"):
+        case "data", "us-core":
+            read.answers["scope"] = data_table.with_us_core(KINDS[draft.kind], scope)
+        case "data", "no-data":
+            read.answers["scope"] = " ".join(data_table.take_apart(KINDS[draft.kind], scope).named)
+    found = drafts.save_answers(draft, read.answers)
     if read.had_private_key:
         found = (PRIVATE_KEY_SENT, *(one for one in found if one.member not in ("jwks", "jwks_uri")))
-    return locked, found
+    return found
 
 
 def _not_kept(request: HttpRequest, draft: Draft, name: str, error: NotPossible) -> HttpResponse:

@@ -9,7 +9,7 @@ from clients.models import Client
 
 @dataclass(frozen=True, slots=True)
 class StateWords:
-    """A state: its name, what it means, and the mark it is shown with (good, caution or stopped)."""
+    """A state: its name, what it means, and the mark it is shown with (good, caution or bad)."""
 
     title: str
     detail: str
@@ -22,9 +22,9 @@ STATES: Mapping[str, StateWords] = MappingProxyType(
         Status.DRAFT: StateWords("Not submitted", "It can do nothing until you submit it.", "caution"),
         Status.SUBMITTED: StateWords("Waits for approval", "Somebody at the hospital looks at it.", "caution"),
         Status.APPROVED: StateWords("Approved", "It works wherever a hospital has switched it on.", "good"),
-        Status.DECLINED: StateWords("Declined", "Read why below; then change it and submit it again.", "stopped"),
-        Status.SUSPENDED: StateWords("Suspended", "The operator stopped it. Ask them why.", "stopped"),
-        Status.RETIRED: StateWords("Retired", "It has ended for good.", "stopped"),
+        Status.DECLINED: StateWords("Declined", "Read why below; then change it and submit it again.", "bad"),
+        Status.SUSPENDED: StateWords("Suspended", "The operator stopped it. Ask them why.", "bad"),
+        Status.RETIRED: StateWords("Retired", "It has ended for good.", "bad"),
     }
 )
 ACTS: Mapping[str, str] = MappingProxyType(
@@ -46,6 +46,7 @@ ACTS: Mapping[str, str] = MappingProxyType(
         "change_approved": "Change approved",
         "change_declined": "Change declined",
         "change_withdrawn": "Change withdrawn",
+        "keys_by_value": "Keys registered by value",
         "secret_issued": "New secret made",
         "secret_withdrawn": "Old secret withdrawn",
     }

@@ -12,11 +12,13 @@ from typing import Any
 import pytest
 from django.db import connection
 from django.test import Client as Browser
+from django.utils import timezone
 
 from clients.jwks_fetch import MAX_BYTES
-from clients.key_pairs import KeyPair
-from clients.models import KeySet
+from clients.key_pairs import KeyPair, load_private_key, sign_assertion
+from clients.models import AssertionId, Client, KeySet
 from clients.portal import fetch_room
+from smartauth import endpoints
 from tests.clients.jwks_host import JwksHost, Page
 from tests.clients.portal_pages import HOST, IDENTITY, Texts, begin, partner, step_url
 from tests.factories import make_tenant
@@ -184,6 +186,62 @@ def test_one_person_has_two_fetches_at_a_time(kim: Browser, jwks_host: JwksHost)
     for one in threads:
         one.join()
     assert sorted(statuses) == [200, 200, 429, 429]
+
+
+class TestClinic:
+    """An assertion looked at for its owner."""
+
+    def test_a_good_one_is_accepted_and_not_spent(self, kim: Browser, ec: KeyPair) -> None:
+        client = service_of(kim, ec)
+        assertion = signed(client, ec)
+        for _ in range(2):
+            text = Texts(kim.post(f"/developers/apps/{client.client_id}/clinic", {"assertion": assertion})).text
+            assert "The token endpoint accepts it" in text
+        assert not AssertionId.objects.exists()
+
+    def test_a_bad_one_is_explained(self, kim: Browser, ec: KeyPair) -> None:
+        client = service_of(kim, ec)
+        assertion = signed(client, ec, audience="https://elsewhere.example.org/token")
+        pasted = f" {assertion[:40]}\r\n{assertion[40:]} "
+        answer = kim.post(f"/developers/apps/{client.client_id}/clinic", {"assertion": pasted})
+        text = Texts(answer).text
+        assert "The token endpoint refuses it" in text
+        assert "https://elsewhere.example.org/token" in text
+
+    @pytest.mark.parametrize(
+        ("assertion", "said"),
+        [("", "Paste an assertion"), ("x" * 30_000, "too long"), ("<script>alert(1)</script>", "refuses it")],
+    )
+    def test_what_is_none_is_said_to_be_none(self, kim: Browser, ec: KeyPair, assertion: str, said: str) -> None:
+        client = service_of(kim, ec)
+        answer = kim.post(f"/developers/apps/{client.client_id}/clinic", {"assertion": assertion})
+        assert said in Texts(answer).text
+        assert "<script>alert" not in answer.content.decode()
+
+    def test_one_of_another_client_is_not_looked_at(self, kim: Browser, ec: KeyPair) -> None:
+        client = service_of(kim, ec)
+        _, lee = partner("lee")
+        other = service_of(lee, ec)
+        answer = kim.post(f"/developers/apps/{client.client_id}/clinic", {"assertion": signed(other, ec)})
+        assert "not from your client" in Texts(answer).text
+        assert kim.get(f"/developers/apps/{other.client_id}/clinic").status_code == 404
+        assert kim.post(f"/developers/apps/{other.client_id}/clinic", {"assertion": "x"}).status_code == 404
+
+
+def service_of(browser: Browser, pair: KeyPair) -> Client:
+    """Register a backend service through the pages and return it."""
+    draft = begin(browser)
+    browser.post(step_url(draft, "identity"), IDENTITY)
+    browser.post(step_url(draft, "connection"), {"jwks": json.dumps(pair.jwks), "keys_from": "paste"})
+    browser.post(step_url(draft, "data"), {"data": ["Patient.r"], "tenants": ["sandbox"]})
+    assert browser.post(step_url(draft, "submit")).status_code == 302
+    return Client.objects.latest("created")
+
+
+def signed(client: Client, pair: KeyPair, audience: str = "") -> str:
+    key, kid = load_private_key(pair.private_pem), pair.public_jwk["kid"]
+    audience = audience or endpoints.oauth("sandbox", "token")
+    return sign_assertion(key, client.client_id, audience, now=timezone.now(), kid=kid)
 
 
 @pytest.mark.requirement("REG-09")
