@@ -195,7 +195,9 @@ def test_two_watches_at_once_fetch_once_and_find_and_tell_once(jwks_host: JwksHo
     make_client(service(jwks_uri=jwks_host.url))
     jwks_host.page = page
     for minute in range(3):
-        each_at_once(2, lambda _, minute=minute: watch(lambda: after(minute * 400), pause=0))
+        rounds: list[Round] = []
+        each_at_once(2, lambda _, at=after(minute * 400), done=rounds: done.append(watch(lambda: at, pause=0)))
+        assert sorted(one.fetched for one in rounds) == [0, 1]
         alarms._raised.clear()
         assert jwks_host.visits == minute + 1
     watch(lambda: after(2_000), pause=0)
