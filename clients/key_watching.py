@@ -67,7 +67,8 @@ def watch(clock: Callable[[], datetime], *, pause: float, stop: threading.Event 
             break
     key_findings.resolve_unwatched(clock())
     done = Round(len(watched), fetched, new_findings, failed)
-    _note(done, began_at, clock())
+    if not stop.is_set():  # One that was broken off has not looked at everything.
+        _note(done, began_at, clock())
     return done
 
 

@@ -12,6 +12,7 @@ from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import OuterRef
 from django.db.models.functions import JSONObject
 
+from clients.lifetimes import AS_FOR_EVERYBODY, Lifetimes
 from clients.models import Activation, Client
 from smartauth.errors import InvalidClient, Refusal
 from smartauth.marks import MarkedCache, client_mark, tenant_mark
@@ -69,7 +70,15 @@ class RegisteredClient:
     require_dpop_nonce: bool = False
     client_uri: str = ""
     policy_uri: str = ""
+    # What its makers say of it, for whoever is asked for consent.
+    publisher: str = ""
+    purpose: str = ""
+    intended_users: str = ""
+    funding: str = ""
+    data_sharing: str = ""
+    data_deletion: str = ""
     restrictions: Restrictions = UNRESTRICTED
+    lifetimes: Lifetimes = AS_FOR_EVERYBODY
     activations: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -183,6 +192,13 @@ def _as_value(row: Client, active: dict[str, str]) -> RegisteredClient:
         require_dpop_nonce=row.require_dpop_nonce,
         client_uri=row.client_uri,
         policy_uri=row.policy_uri,
+        publisher=row.publisher,
+        purpose=row.purpose,
+        intended_users=row.intended_users,
+        funding=row.funding,
+        data_sharing=row.data_sharing,
+        data_deletion=row.data_deletion,
         restrictions=parse_restrictions(row.restrictions),
+        lifetimes=Lifetimes.of(row.access_token_lifetime, row.refresh_token_days),
         activations=MappingProxyType(active),
     )

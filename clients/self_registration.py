@@ -10,8 +10,10 @@ from urllib.parse import urlsplit
 from django.db import transaction
 
 from clients.acting import BY_PROTOCOL
+from clients.changes import withdraw_waiting
 from clients.compact_jws import MalformedJwt, parse_compact_jws
 from clients.initial_tokens import require_initial_token, take_initial_token
+from clients.inline_keys import remind_of_new_keys
 from clients.lifecycle import take_step
 from clients.metadata import PAGES, ClientMetadata, InvalidClientMetadata
 from clients.models import Activation, Client
@@ -82,6 +84,7 @@ def register(metadata: Json, *, initial_token: str, context: RequestContext, now
         client.save(update_fields=["registration_access_token"])
         facts = {"initial_access_token": initial.pk, "status": client.status} | noted(problems)
         _record(context, client, "registered", **facts)
+        remind_of_new_keys(client, None, context=context)
     return _described(client, token, registered.secret) | told(problems)
 
 
@@ -130,14 +133,16 @@ def replace(client: Client, metadata: Json, *, context: RequestContext, problems
     _refuse_foreign_pages(metadata, client)
     checked = ClientMetadata.from_json(_with_fewer_scopes(metadata, client.scope), operator=False)
     require_no_less_proof(client, checked)
-    more = widened(client, checked)
+    more, keys = widened(client, checked), client.client_jwks
     token = new_secret()
     client.registration_access_token = digest(token)
     secret = rewrite_client(client, checked)
+    withdraw_waiting(client, by=BY_PROTOCOL, context=context)  # All of the metadata is said anew.
     if more and client.status == Client.Status.APPROVED and not config().is_sandbox:
         client = take_step(client.client_id, "reviewed_again", by=BY_PROTOCOL, context=context, reason=", ".join(more))
     facts = {"widened": ", ".join(more), "status": client.status} | noted(problems)
     _record(context, client, "updated", **facts)
+    remind_of_new_keys(client, keys, context=context)
     return _described(client, token, secret) | told(problems)
 
 

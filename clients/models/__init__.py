@@ -1,9 +1,10 @@
 """The registry's rows."""
 
-from clients.models.clients import WITH_SECRET, AppKind, AuthMethod, Client
+from clients.models.clients import WITH_SECRET, AppKind, AuthMethod, Client, SpentClientId
 from clients.models.initial_tokens import InitialAccessToken
 from clients.models.keys import AssertionId, KeyFinding, KeySet, KeyUse, KeyWatchRound
 from clients.models.life_cycle import ChangeRequest, ClientEvent, Draft
+from clients.models.reviews import Review
 from clients.models.tenants import Activation, Brand, Tenant
 
 __all__ = [
@@ -22,5 +23,7 @@ __all__ = [
     "KeySet",
     "KeyUse",
     "KeyWatchRound",
+    "Review",
+    "SpentClientId",
     "Tenant",
 ]

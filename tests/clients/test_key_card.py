@@ -104,6 +104,7 @@ def test_before_anybody_looked_it_says_so(partner):
     assert "nothing to mend" not in text(card)
 
 
+@pytest.mark.requirement("REG-08")
 def test_keys_by_value_come_with_the_advice_to_send_new_ones(ec: KeyPair):
     card = key_card(make_client(service(jwks=ec.jwks)).client, NOW)
     assert (card.source, [key.kid for key in card.keys]) == ("value", ["ec-1"])

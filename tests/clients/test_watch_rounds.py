@@ -61,7 +61,7 @@ class Ticking(threading.Event):
 def test_rounds_do_not_drift_and_a_long_one_costs_only_the_moments_it_covers():
     stop, starts = Ticking(), []
 
-    def do_round() -> None:
+    def do_round(_: threading.Event) -> None:
         starts.append(stop.now)
         stop.now += 15 if len(starts) == 2 else 1
         if len(starts) == 5:
@@ -74,7 +74,7 @@ def test_rounds_do_not_drift_and_a_long_one_costs_only_the_moments_it_covers():
 def test_stopping_does_not_wait_for_the_next_round():
     stop, began = threading.Event(), time.monotonic()
     threading.Timer(0.1, stop.set).start()
-    go_on(lambda: None, every=3_600, stop=stop)
+    go_on(lambda _: None, every=3_600, stop=stop)
     assert time.monotonic() - began < 5
 
 
@@ -93,12 +93,13 @@ def test_a_round_that_is_stopped_looks_at_no_further_key_set(jwks_host: JwksHost
     done = watch(lambda: NOW, pause=60, stop=StoppedInThePause())
     assert done.fetched == jwks_host.visits == 2
     assert KeyFinding.objects.count() == 2
+    assert not KeyWatchRound.objects.exists()
 
 
 def test_without_a_database_rounds_fail_and_the_next_one_is_tried(caplog):
     stop, rounds = threading.Event(), []
 
-    def do_round() -> None:
+    def do_round(_: threading.Event) -> None:
         rounds.append(len(rounds))
         if len(rounds) == 3:
             stop.set()
@@ -108,6 +109,21 @@ def test_without_a_database_rounds_fail_and_the_next_one_is_tried(caplog):
     go_on(do_round, every=0.01, stop=stop)
     assert len(rounds) == 3
     assert caplog.messages == ["no round over key sets: the database does not answer (OperationalError)"] * 2
+
+
+def test_a_fault_of_ours_ends_one_round_and_not_the_watch(caplog):
+    stop, rounds = threading.Event(), []
+
+    def do_round(_: threading.Event) -> None:
+        rounds.append(len(rounds))
+        if len(rounds) == 2:
+            stop.set()
+        raise KeyError("nobody thought of this")
+
+    go_on(do_round, every=0.01, stop=stop)
+    assert len(rounds) == 2
+    assert caplog.messages == ["no round over key sets"] * 2
+    assert all(record.exc_info for record in caplog.records)
 
 
 @pytest.mark.django_db

@@ -1,10 +1,7 @@
 """Watch the key sets that clients publish by URL, and keep what is wrong with them as findings."""
 
-import signal
 import threading
 from argparse import ArgumentParser
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -13,6 +10,7 @@ from django.utils import timezone
 
 from clients.key_watching import watch
 from clients.watch_loop import go_on
+from smartauth.stopping import stopped_by_signals
 
 
 class Command(BaseCommand):
@@ -30,9 +28,8 @@ class Command(BaseCommand):
             raise CommandError("--every is the seconds from one round to the next, 0.1 to 86400.")
         if not 0 <= pause <= 60:
             raise CommandError("--pause is the seconds between two fetches, 0 to 60.")
-        stop = threading.Event()
 
-        def do_round() -> None:
+        def do_round(stop: threading.Event) -> None:
             done = watch(timezone.now, pause=pause, stop=stop)
             failed = f", {done.failed} failed" if done.failed else ""
             self.stdout.write(
@@ -41,21 +38,11 @@ class Command(BaseCommand):
             self.stdout.flush()  # Whoever reads a pipe should not wait for a full buffer.
 
         if not once:
-            with _stopped_by_signals(stop):
+            # A fetch under way is finished: it takes five seconds at most.
+            with stopped_by_signals() as stop:
                 go_on(do_round, every=every, stop=stop)
             return
         try:
-            do_round()
+            do_round(threading.Event())
         except (OperationalError, InterfaceError) as error:
             raise CommandError(f"No round: the database does not answer ({type(error).__name__}).") from None
-
-
-@contextmanager
-def _stopped_by_signals(stop: threading.Event) -> Iterator[None]:
-    """Set `stop` on SIGTERM and SIGINT. A fetch under way is finished: it takes five seconds at most."""
-    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
