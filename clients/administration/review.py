@@ -16,6 +16,7 @@ from clients.administration.queue import business_days
 from clients.administration.review_form import OUTCOMES, ReviewForm
 from clients.app_kinds import KINDS, kind_of
 from clients.changes import differences_of
+from clients.key_card import key_card
 from clients.metadata import InvalidClientMetadata
 from clients.models import Client, Review, Tenant
 from clients.reviews import APPROVING, Matter, Verdict, decide, find_matter
@@ -118,6 +119,7 @@ def _show(
         "facts": facts_of(matter.asked),
         "differences": differences_of(matter.change) if matter.change else (),
         "hints": hints,
+        "card": key_card(client, timezone.now()) if request.user.has_perm("clients.view_keyset") else None,
         "form": form,
         "scopes": [(one, one.text in ticked) for one in asked],
         "business_days": business_days(matter.since, timezone.now()),
