@@ -38,6 +38,7 @@ def test_a_secret_is_recorded(browser):
     assert records() == [("client.secret_issued", "cardio", "")]
 
 
+@pytest.mark.requirement("REG-08")
 def test_forms_are_recorded_with_the_names_of_what_changed(browser, ec: KeyPair):
     browser.post("/admin/clients/client/add/", client_form())
     assert records() == [("client.added", "growth-chart", ""), ("client.approved", "growth-chart", "")]
