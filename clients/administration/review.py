@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from clients.acting import NotPossible, operator
-from clients.administration.facts import Scope, facts_of, scopes_in_words
+from clients.administration.facts import Scope, facts_of, history_of, scopes_in_words
 from clients.administration.queue import business_days
 from clients.administration.review_form import OUTCOMES, ReviewForm
 from clients.app_kinds import KINDS, kind_of
@@ -138,7 +138,7 @@ def _nothing_waits(request: HttpRequest, client: Client, problem: str = "") -> H
         "client": client,
         "problem": problem or (_changed(client) if typed else ""),
         "typed": [one for one in typed if one],
-        "events": client.events.select_related("user")[:5],
+        "events": history_of(client, 5),
     }
     title = f"Nothing waits about {client.name or client.client_id}"
     status = DECIDED if request.method == "POST" else 200
