@@ -52,7 +52,7 @@ def test_each_reader_has_a_view_and_reading_is_audited(role: str, rule: str, see
     answer = explain(staff(role), f"  {trace} ")
     page = answer.content.decode()
     assert (answer.status_code, "no-store" in answer["Cache-Control"]) == (200, True)
-    for shown in ("aud is wrong", "our token URL", "Copy the URL.", f"Trace id: {trace}"):
+    for shown in ("aud is wrong", "our token URL", "Copy the URL.", f"Trace: {trace}"):
         assert shown in page
     assert ("only for officers" in page, "192.0.2.7" in page) == (sees, sees)
     assert "<script>alert" not in page
