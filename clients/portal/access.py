@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
 from clients.models import Client, Draft
+from clients.registered import CLIENT_ID
 from smartauth.browser import PageRefused, browser_page
 from smartauth.conf import config
 from smartauth.errors import Refusal
@@ -47,6 +48,8 @@ def portal_page(*methods: str, endpoint: str = "developers") -> Callable[[View],
 
 def find_own_client(user: Any, client_id: str) -> Client | None:
     """Return a client of the user, or None: that it is somebody else's and that there is none look the same."""
+    if CLIENT_ID.fullmatch(client_id) is None:
+        return None  # Also what the database cannot be asked for, such as NUL.
     return Client.objects.filter(user=user, client_id=client_id).first()
 
 
