@@ -36,8 +36,11 @@ def number(value: int, size: int = 48) -> str:
 
 NUMBERS = EC.private_numbers()
 PUBLIC_JWK = {
-    **{"kty": "EC", "crv": "P-384", "kid": "k1"},
-    **{"x": number(NUMBERS.public_numbers.x), "y": number(NUMBERS.public_numbers.y)},
+    "kty": "EC",
+    "crv": "P-384",
+    "kid": "k1",
+    "x": number(NUMBERS.public_numbers.x),
+    "y": number(NUMBERS.public_numbers.y),
 }
 JWK = {**PUBLIC_JWK, "d": number(NUMBERS.private_value)}
 PKCS8, SEC1 = pem(EC, FORMATS.PKCS8), pem(EC, FORMATS.TraditionalOpenSSL)
