@@ -45,6 +45,7 @@ class Buckets:
 
 _addresses = Buckets()
 _clients = Buckets()
+_people = Buckets()
 
 
 def require_room(context: RequestContext) -> None:
@@ -71,10 +72,19 @@ def admit_client(context: RequestContext, client_id: str, subject: str = "") -> 
     _require(_clients, context, (client_id, subject), config().rate_per_client, "client")
 
 
+def admit_user(context: RequestContext, user: int, per_minute: int | None = None) -> None:
+    """Count a request of somebody who has signed in, or of a program of theirs. Raises TooManyRequests.
+
+    user: primary key.    per_minute: where this endpoint allows fewer than a client may ask elsewhere.
+    """
+    context.is_proven = True
+    _require(_people, context, user, per_minute or config().rate_per_client, "user")
+
+
 def forget() -> None:
     """Begin to count anew."""
-    global _addresses, _clients
-    _addresses, _clients = Buckets(), Buckets()
+    global _addresses, _clients, _people
+    _addresses, _clients, _people = Buckets(), Buckets(), Buckets()
 
 
 def _require(

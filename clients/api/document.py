@@ -1,0 +1,127 @@
+"""The OpenAPI document of this interface, written from the views themselves."""
+
+from functools import cache
+from typing import Any
+
+from django.urls import include, path
+from drf_spectacular.extensions import OpenApiAuthenticationExtension, OpenApiSerializerFieldExtension
+from drf_spectacular.generators import SchemaGenerator
+from drf_spectacular.renderers import OpenApiJsonRenderer, OpenApiYamlRenderer
+from rest_framework.renderers import JSONRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from clients.api.base import ApiView
+from clients.api.inputs import Input
+
+# What a string may not have in it, in the words of ECMA 262: see clients/serializers.py.
+PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
+PREFIX = "developers/api/"
+
+
+class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    """How a program shows its token."""
+
+    target_class = "clients.api.authentication.TokenAuthentication"
+    name = "token"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+        return {"type": "http", "scheme": "bearer", "description": "A token made in the portal, never one of an app."}
+
+
+class SessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    """How the portal's own pages show who is signed in."""
+
+    target_class = "clients.api.authentication.SessionAuthentication"
+    name = "session"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+        description = "What changes something needs the csrftoken cookie's value as X-CSRFToken, too."
+        return {"type": "apiKey", "in": "cookie", "name": "sessionid", "description": description}
+
+
+class _FieldExtension(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]
+    match_subclasses = True
+    schema: dict[str, Any] = {}
+
+    def map_serializer_field(self, auto_schema: Any, direction: str) -> dict[str, Any]:
+        return dict(self.schema)
+
+
+class TextSchema(_FieldExtension):
+    """A string without control characters."""
+
+    target_class = "clients.serializers.Text"
+
+    def map_serializer_field(self, auto_schema: Any, direction: str) -> dict[str, Any]:
+        said = r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*$"
+        return {
+            "type": "string",
+            "maxLength": self.target.max_length,
+            "pattern": said if self.target.required else PRINTABLE,
+        }
+
+
+class TextListSchema(_FieldExtension):
+    """An array of such strings."""
+
+    target_class = "clients.serializers.TextList"
+
+    def map_serializer_field(self, auto_schema: Any, direction: str) -> dict[str, Any]:
+        items = {"type": "string", "maxLength": self.target.child.max_length, "pattern": PRINTABLE}
+        return {"type": "array", "items": items, "maxItems": self.target.max_length}
+
+
+class SwitchSchema(_FieldExtension):
+    """true or false."""
+
+    target_class = "clients.serializers.Switch"
+    schema = {"type": "boolean"}
+
+
+class JsonObjectSchema(_FieldExtension):
+    """An object, as it is."""
+
+    target_class = "clients.serializers.JsonObject"
+    schema = {"type": "object", "additionalProperties": True}
+
+
+class Document(ApiView):
+    """The OpenAPI document."""
+
+    authentication_classes = ()
+    permission_classes = ()
+    renderer_classes = (OpenApiJsonRenderer, JSONRenderer, OpenApiYamlRenderer)
+    schema = None
+
+    def get(self, request: Request) -> Response:
+        """Return the document as JSON, or as YAML to who accepts only that."""
+        return Response(openapi_document())
+
+
+@cache
+def openapi_document() -> dict[str, Any]:
+    """Return the OpenAPI 3 document of every resource."""
+    from clients.api.urls import urlpatterns  # The map names this module's view.
+
+    generator = SchemaGenerator(patterns=[path(PREFIX, include(urlpatterns))])  # type: ignore[no-untyped-call]
+    document: dict[str, Any] = generator.get_schema(request=None, public=True)
+    return document
+
+
+def mend(result: dict[str, Any], generator: Any, **_: Any) -> dict[str, Any]:
+    """Say of every body that other members are refused, and take out what the generator adds for itself."""
+    schemas: dict[str, Any] = result["components"]["schemas"]
+    for name in {kind.__name__ for kind in _all_below(Input)} & set(schemas):
+        schemas[name]["additionalProperties"] = False
+    for schema in schemas.values():
+        for member in schema.get("properties", {}).values():
+            member.pop("x-spec-enum-id", None)
+            # Our patterns allow an empty text by themselves; as two alternatives it would match both.
+            if member.get("oneOf", [{}])[-1] == {"type": "string", "maxLength": 0}:
+                member.update(member.pop("oneOf")[0])
+    return result
+
+
+def _all_below(kind: type) -> list[type]:
+    return [found for one in kind.__subclasses__() for found in (one, *_all_below(one))]

@@ -1,0 +1,46 @@
+"""What requests to the portal's JSON interface have in common: strict types, and no member that nobody knows."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.core.validators import RegexValidator
+from rest_framework import serializers
+from rest_framework.exceptions import ErrorDetail
+
+from clients.serializers import Text
+
+KNOWN = RegexValidator(r"\S", "it is empty", "blank")
+
+
+class Input(serializers.Serializer[dict[str, Any]]):
+    """A body. A member that nobody knows is refused, since a misspelt one would be lost in silence."""
+
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        if isinstance(data, Mapping):
+            known = ", ".join(self.fields)
+            unknown = {
+                str(name): ErrorDetail(f"it is not known here; known are {known}", "unknown")
+                for name in data
+                if name not in self.fields
+            }
+            if unknown:
+                raise serializers.ValidationError(unknown)
+        found: dict[str, Any] = super().to_internal_value(data)
+        return found
+
+
+class Said(Text):
+    """A string that must be sent, and must say something."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(validators=[KNOWN], **kwargs)
+        self.required, self.allow_blank = True, False
+
+
+class Whole(serializers.IntegerField):
+    """A JSON number without a fraction, and nothing that could be turned into one."""
+
+    def to_internal_value(self, data: Any) -> int:
+        if isinstance(data, bool) or not isinstance(data, int | float) or data != int(data):
+            raise serializers.ValidationError("it must be a whole number", "invalid")
+        return int(data)
