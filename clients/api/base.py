@@ -4,6 +4,7 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from rest_framework import serializers
+from rest_framework.exceptions import UnsupportedMediaType
 from rest_framework.parsers import BaseParser
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
@@ -30,7 +31,10 @@ class StrictJson(BaseParser):
     media_type = "application/json"
 
     def parse(self, stream: object, media_type: str | None = None, parser_context: Any = None) -> dict[str, Any]:
-        return json_object(parser_context["request"]._request, LARGEST_BODY)
+        request = parser_context["request"]._request
+        if request.content_type != self.media_type:  # A pattern such as */* got here, too.
+            raise UnsupportedMediaType(request.content_type)
+        return json_object(request, LARGEST_BODY)
 
 
 class ApiView(APIView):

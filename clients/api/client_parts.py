@@ -15,6 +15,7 @@ from clients.api.clients import ActivationSerializer, ChangeSerializer, activati
 from clients.api.describing import describes, query
 from clients.api.inputs import Input, Said
 from clients.changes import withdraw_change
+from clients.findings import Finding
 from clients.models import ChangeRequest, Client, ClientEvent
 from clients.tenants import TenantInfo, find_tenant
 from smartauth.receipts.views import describe, find_receipt
@@ -144,13 +145,14 @@ class Receipt(ApiView):
         return answer(ReceiptSerializer, describe(receipt, "partner"))
 
 
-def known_tenant(slug: str, member: str = "tenant") -> TenantInfo:
-    """Return an active tenant. Raises a refusal of that member where there is none."""
+def known_tenant(slug: str) -> TenantInfo:
+    """Return an active tenant. Raises a refusal of the member `tenant` where there is none."""
     tenant = find_tenant(slug)
     if tenant is None:
-        raise errors.refused_input(
-            member, "tenant", "there is no such hospital here", seen=slug, fix="Choose among those of /tenants."
+        missing = Finding(
+            "tenant", "api.tenant", "there is no such hospital here", "Choose among those of /tenants.", slug
         )
+        raise errors.WithFindings([missing], code="not_possible", status=409)
     return tenant
 
 

@@ -1,9 +1,9 @@
 """How an operation describes itself in the OpenAPI document: what it takes, gives, and may answer instead."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import serializers
 
 # Known to every operation; 405 is the answer to a method that is none.
@@ -56,11 +56,12 @@ def describes(
     also: tuple[int, ...] = (),
     parameters: tuple[OpenApiParameter, ...] = (),
     session_only: bool = False,
+    example: Mapping[str, Any] | None = None,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Describe a handler.
 
     gives: the shape of its answer, None for an empty one.    also: other statuses, 404 for instance; those below 400
-    have the same shape.    session_only: tokens are not enough.
+    have the same shape.    session_only: tokens are not enough.    example: a body.
     """
 
     def decorate(handler: Callable[..., Any]) -> Callable[..., Any]:
@@ -74,6 +75,7 @@ def describes(
             responses=answers,
             parameters=list(parameters),
             auth=[{"session": []}] if session_only else None,
+            examples=[OpenApiExample("Example", example, request_only=True)] if example else None,
         )
         described: Callable[..., Any] = extended(handler)
         return described

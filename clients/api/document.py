@@ -6,7 +6,7 @@ from typing import Any
 from django.urls import include, path
 from drf_spectacular.extensions import OpenApiAuthenticationExtension, OpenApiSerializerFieldExtension
 from drf_spectacular.generators import SchemaGenerator
-from drf_spectacular.renderers import OpenApiJsonRenderer, OpenApiYamlRenderer
+from drf_spectacular.renderers import OpenApiJsonRenderer, OpenApiYamlRenderer, OpenApiYamlRenderer2
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -17,6 +17,16 @@ from clients.api.inputs import Input
 # What a string may not have in it, in the words of ECMA 262: see clients/serializers.py.
 PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
 PREFIX = "developers/api/"
+_OF_A_DRAFT = ("get_draft", "replace_answers", "change_answers", "submit_draft", "delete_draft")
+_OF_A_CLIENT = ("get_client", "revise_client", "retire_client", "list_events", "list_activations", "get_change")
+# What an answer leads to: operations, by the parameter that is found in it (OpenAPI 3.0.3, "Link Object").
+LINKS = {
+    ("begin_draft", "201"): (_OF_A_DRAFT, "id", "/id"),
+    ("list_drafts", "200"): (_OF_A_DRAFT, "id", "/drafts/0/id"),
+    ("submit_draft", "201"): (_OF_A_CLIENT, "client_id", "/client/client_id"),
+    ("list_clients", "200"): (_OF_A_CLIENT, "client_id", "/clients/0/client_id"),
+    ("issue_token", "201"): (("withdraw_token",), "id", "/id"),
+}
 
 
 class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
@@ -91,7 +101,7 @@ class Document(ApiView):
 
     authentication_classes = ()
     permission_classes = ()
-    renderer_classes = (OpenApiJsonRenderer, JSONRenderer, OpenApiYamlRenderer)
+    renderer_classes = (OpenApiJsonRenderer, JSONRenderer, OpenApiYamlRenderer2, OpenApiYamlRenderer)
     schema = None
 
     def get(self, request: Request) -> Response:
@@ -111,6 +121,13 @@ def openapi_document() -> dict[str, Any]:
 
 def mend(result: dict[str, Any], generator: Any, **_: Any) -> dict[str, Any]:
     """Say of every body that other members are refused, and take out what the generator adds for itself."""
+    for methods in result["paths"].values():
+        for operation in methods.values():
+            for status, answer in operation["responses"].items():
+                targets, parameter, pointer = LINKS.get((operation["operationId"], status), ((), "", ""))
+                for target in targets:
+                    to = {"operationId": target, "parameters": {parameter: f"$response.body#{pointer}"}}
+                    answer.setdefault("links", {})[target] = to
     schemas: dict[str, Any] = result["components"]["schemas"]
     for name in {kind.__name__ for kind in _all_below(Input)} & set(schemas):
         schemas[name]["additionalProperties"] = False

@@ -34,6 +34,21 @@ class Answers(Input):
         return found
 
 
+EXAMPLE = {
+    "kind": "patient",
+    "answers": {
+        "client_name": "Growth Chart",
+        "publisher": "Example Health",
+        "purpose": "Shows how a child has grown.",
+        "contacts": ["developers@example.org"],
+        "token_endpoint_auth_method": "none",
+        "redirect_uris": ["https://growth.example.org/callback"],
+        "scope": "launch/patient openid fhirUser patient/Patient.rs patient/Observation.rs",
+        "tenants": ["sandbox"],
+    },
+}
+
+
 class NewDraft(Input):
     """A draft to begin."""
 
@@ -90,7 +105,7 @@ class Drafts(ApiView):
         rows = Draft.objects.filter(owner=request.user.pk).select_related("client").order_by("-changed_at", "-pk")
         return answer(DraftsSerializer, {"drafts": [_summary(row) for row in rows]})
 
-    @describes("begin_draft", DraftSerializer, takes=NewDraft, status=201, also=(409,))
+    @describes("begin_draft", DraftSerializer, takes=NewDraft, status=201, also=(409,), example=EXAMPLE)
     def post(self, request: Request) -> Response:
         """Begin a registration with what its kind presets, and with answers where some are given."""
         wanted = self.read(NewDraft)

@@ -16,6 +16,7 @@ from clients.models import Client, Draft
 from smartauth.conf import config
 from smartauth.context import new_context
 from smartauth.people.models import User
+from smartauth.receipts import recording
 from tests.factories import make_tenant
 
 BASE = "/developers/api"
@@ -92,3 +93,9 @@ def kims(kim: User) -> Program:
 def mallorys(db: None) -> Program:
     """Return a program of somebody who has nothing to do with kim."""
     return program_of(make_user("mallory"))
+
+
+@pytest.fixture(autouse=True)
+def everything_leaves_a_receipt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Begin to count refusals anew: after a flood they would leave none."""
+    monkeypatch.setattr(recording, "_flood", recording._Flood())
