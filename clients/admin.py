@@ -9,8 +9,10 @@ from django.db.models import Model, QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.utils import timezone
 
-from clients import lookalikes, switch_fields
+from clients import client_secrets, lookalikes, switch_fields
+from clients.acting import operator
 from clients.admin_forms import ActivationForm, BrandForm, ClientForm, TenantForm
 from clients.metadata import STATEMENTS
 from clients.models import (
@@ -26,7 +28,7 @@ from clients.models import (
 )
 from clients.tenants import parse_policy
 from clients.traced_admin import TracedAdmin, leave_trace
-from smartauth.digests import digest, new_secret
+from smartauth.context import context_of
 from smartauth.readonly_admin import ReadOnlyAdmin
 
 
@@ -116,10 +118,9 @@ class ClientAdmin(TracedAdmin):
 
     def save_model(self, request: HttpRequest, obj: Any, form: ModelForm, change: bool) -> None:
         if obj.token_endpoint_auth_method not in WITH_SECRET:
-            obj.client_secret = obj.previous_client_secret = ""
+            client_secrets.forget_secrets(obj)
         elif not obj.client_secret:
-            obj.secret_in_clear = new_secret()
-            obj.client_secret = digest(obj.secret_in_clear)
+            obj.secret_in_clear = client_secrets.give_secret(obj, expires_at=None)
         with transaction.atomic():
             super().save_model(request, obj, form, change)
             if hasattr(obj, "secret_in_clear"):
@@ -162,16 +163,16 @@ class ClientAdmin(TracedAdmin):
             leave_trace(request, "activated", *waiting)
         self.message_user(request, f"{len(waiting)} activations are active now.", messages.SUCCESS)
 
-    @admin.action(description="Issue a new secret; the present one stays good beside it", permissions=["change"])
+    @admin.action(
+        description="Issue a new secret; the present one stays good beside it for 30 days", permissions=["change"]
+    )
     def issue_new_secret(self, request: HttpRequest, queryset: QuerySet[Client]) -> HttpResponse | None:
-        issued = []
+        issued, by, now = [], operator(request.user.pk), timezone.now()
         with transaction.atomic():
-            for client in queryset.select_for_update().filter(token_endpoint_auth_method__in=WITH_SECRET):
-                secret = new_secret()
-                client.previous_client_secret, client.client_secret = client.client_secret, digest(secret)
-                client.save(update_fields=["client_secret", "previous_client_secret", "updated"])
-                leave_trace(request, "secret_issued", client)
-                issued.append((client.client_id, secret))
+            living = queryset.exclude(status=Client.Status.RETIRED)
+            for client in living.filter(token_endpoint_auth_method__in=WITH_SECRET):
+                new = client_secrets.issue_secret(client.client_id, by=by, context=context_of(request), now=now)
+                issued.append((client.client_id, new.secret))
         if not issued:
             self.message_user(request, "None of the selected clients authenticates with a secret.", messages.WARNING)
             return None

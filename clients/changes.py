@@ -9,6 +9,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from clients.acting import BY_ITSELF, Actor, NotPossible
+from clients.client_secrets import OWNERS_LIFETIME
 from clients.differences import Difference, differences
 from clients.lifecycle import note_event
 from clients.metadata import ClientMetadata
@@ -41,7 +42,7 @@ def request_change(
         before = describe_metadata(client)
         wide = widened(client, wanted)
         if not wide or config().is_sandbox:
-            secret = rewrite_client(client, wanted)
+            secret = rewrite_client(client, wanted, secret_expires_at=timezone.now() + OWNERS_LIFETIME)
             note_event(client, "changed", by=by, context=context, reason=_named(before, client, wide))
             if wide:
                 reason = "The sandbox approves by itself; elsewhere the hospital decides."

@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import transaction
+from django.utils import timezone
 
 from clients.acting import BY_ITSELF, NotPossible, owner
 from clients.activations import activate, request_activation
 from clients.app_kinds import KINDS, kind_of
 from clients.changes import request_change
+from clients.client_secrets import OWNERS_LIFETIME
 from clients.findings import STEPS, TENANTS, Finding, as_metadata, find_problems, without_private_keys
 from clients.lifecycle import note_event, take_step
 from clients.metadata import ClientMetadata
@@ -150,7 +152,9 @@ def _locked(pk: int) -> Draft:
 
 
 def _register(draft: Draft, metadata: dict[str, Any], user: int, context: RequestContext) -> Submitted:
-    registered = register_client(metadata, operator=False, approved=False, owner=user)
+    registered = register_client(
+        metadata, operator=False, approved=False, owner=user, secret_expires_at=timezone.now() + OWNERS_LIFETIME
+    )
     client = registered.client
     client.kind = draft.kind
     client.registration_source = Client.RegistrationSource.MANUAL
@@ -161,7 +165,11 @@ def _register(draft: Draft, metadata: dict[str, Any], user: int, context: Reques
 
 def _submit_again(draft: Draft, metadata: dict[str, Any], user: int, context: RequestContext) -> Submitted:
     client = Client.objects.select_for_update().get(pk=draft.client_id)
-    secret = rewrite_client(client, ClientMetadata.from_json(metadata, operator=False))
+    secret = rewrite_client(
+        client,
+        ClientMetadata.from_json(metadata, operator=False),
+        secret_expires_at=timezone.now() + OWNERS_LIFETIME,
+    )
     return Submitted(take_step(client.client_id, "submitted", by=owner(user), context=context), secret)
 
 

@@ -13,6 +13,8 @@ from typing import Any
 from joserfc.errors import JoseError, SecurityWarning
 from joserfc.jwk import ECKey, RSAKey
 
+from smartauth.errors import Refusal
+
 MAX_KEYS = 100
 MIN_RSA_BITS = 2048
 MAX_RSA_BITS = 8192  # A larger modulus costs us more to verify with than it costs an attacker to publish.
@@ -33,9 +35,16 @@ class UnusableJwks(ValueError):
     `officer` holds what only our own side may know, such as the address a host name stands for.
     """
 
-    def __init__(self, rule: str, reason: str, *, seen: str = "", fix: str = "", officer: str = "") -> None:
+    def __init__(
+        self, rule: str, reason: str, *, expected: str = "", seen: str = "", fix: str = "", officer: str = ""
+    ) -> None:
         super().__init__(reason)
-        self.rule, self.reason, self.seen, self.fix, self.officer = rule, reason, seen, fix, officer
+        self.rule, self.reason, self.fix, self.officer = rule, reason, fix, officer
+        self.expected, self.seen = expected, seen
+
+    def as_refusal(self) -> Refusal:
+        """Return the same, as what a receipt is written from."""
+        return Refusal(self.rule, self.reason, self.expected, self.seen, self.fix, self.officer)
 
 
 def decode_jwks(body: bytes) -> object:
@@ -43,8 +52,14 @@ def decode_jwks(body: bytes) -> object:
     try:
         return json.loads(body)
     except (ValueError, RecursionError):
+        text = body[:200].lstrip()
+        looks = "nothing" if not text else "a page of HTML" if text.startswith(b"<") else "no JSON"
         raise UnusableJwks(
-            "jwks.not_json", "the JWKS URL does not answer with JSON", fix="Serve the key set as application/json."
+            "jwks.not_json",
+            "the JWKS URL does not answer with JSON",
+            expected="a JWK Set in JSON",
+            seen=f"{looks}, {len(body)} bytes",
+            fix="Serve the key set as application/json.",
         ) from None
 
 
@@ -91,6 +106,7 @@ def import_public_key(jwk: Mapping[str, Any]) -> PublicKey:
         raise UnusableJwks(
             "jwks.weak_key",
             "the RSA key has a modulus of a size that is not accepted",
+            expected=f"{MIN_RSA_BITS} to {MAX_RSA_BITS} bits",
             seen=f"{key.public_key.key_size} bits, kid {shown(jwk.get('kid'))}",
             fix=f"Use an RSA key of {MIN_RSA_BITS} to {MAX_RSA_BITS} bits.",
         )
@@ -133,6 +149,8 @@ def _entries(document: object) -> list[Jwk]:
         raise UnusableJwks(
             "jwks.no_keys",
             "the document is not a JSON object with a keys array",
+            expected='{"keys": [...]}',
+            seen=_shape(document),
             fix="Publish a JWK Set (RFC 7517 §5).",
         )
     entries: list[Jwk] = document["keys"]
@@ -140,12 +158,24 @@ def _entries(document: object) -> list[Jwk]:
         raise UnusableJwks(
             "jwks.too_many_keys",
             f"the key set has more than {MAX_KEYS} entries",
+            expected=f"at most {MAX_KEYS}",
             seen=str(len(entries)),
             fix="Remove retired keys.",
         )
     if not all(isinstance(entry, dict) for entry in entries):
         raise UnusableJwks("jwks.key_malformed", "an entry of the key set is not a JSON object")
     return entries
+
+
+def _shape(document: object) -> str:
+    """Return what a document is that is no JWK Set, without repeating it."""
+    if isinstance(document, list):
+        return "a JSON array"
+    if not isinstance(document, dict):
+        return "a JSON value that is no object"
+    if "keys" in document:
+        return "keys that is no array"
+    return "a single key without keys around it" if "kty" in document else "a JSON object without keys"
 
 
 def _refuse_private(entry: Jwk) -> None:

@@ -26,6 +26,9 @@ from smartauth.marks import MarkedCache
 FORCED_EVERY = timedelta(seconds=30)
 # As long as a fetch may take, so that two attempts at a host that hangs do not overlap.
 RETRY_EVERY = timedelta(milliseconds=TOTAL_TIMEOUT)
+# How far the clocks of our machines may be apart. What was noted later than this from now was noted by a clock that has
+# been set back since, and would hold for as long as the clock had been wrong.
+SKEW = timedelta(seconds=60)
 
 
 @dataclass(slots=True)
@@ -38,8 +41,13 @@ class Copy:
     parsed: dict[int, PublicKey] = field(default_factory=dict)
 
     def is_usable(self, now: datetime) -> bool:
-        """Return True while HTTP caching rules let this copy be used (RFC 9111 §4.2)."""
-        return self.expires_at is None or self.expires_at > now
+        """Return True while HTTP caching rules let this copy be used (RFC 9111 §4.2).
+
+        A copy from the future is none: nobody knows how old it is.
+        """
+        if self.expires_at is None or self.fetched_at is None:
+            return True
+        return self.fetched_at - SKEW <= now < self.expires_at
 
     def positions(self, kid: str) -> list[int]:
         """Return where the entries called `kid` stand."""
@@ -82,6 +90,11 @@ def find_copy(jwks_uri: str, kid: str, *, now: datetime) -> Copy:
     if not copy.positions(kid) and _claim_forced_fetch(jwks_uri, now):
         return fetch(jwks_uri, now=now)
     return copy
+
+
+def held_copy(jwks_uri: str) -> Copy | None:
+    """Return the stored copy of a key set, also one that may no longer be used, or None. One statement, no fetch."""
+    return _version(_row(jwks_uri))
 
 
 def fetch(jwks_uri: str, *, now: datetime) -> Copy:
@@ -167,7 +180,7 @@ def _fetch(jwks_uri: str, now: datetime) -> Copy:
     return copy
 
 
-# A slower worker must not put an older copy over a newer one.
+# A slower worker must not put an older copy over a newer one; one from the future is none.
 STORE = """
     INSERT INTO clients_keyset
         (jwks_uri, document, fetched_at, expires_at, attempted_at, last_problem, certificate_ends_at)
@@ -176,6 +189,7 @@ STORE = """
         expires_at = excluded.expires_at, attempted_at = excluded.attempted_at, last_problem = '',
         certificate_ends_at = excluded.certificate_ends_at
     WHERE clients_keyset.fetched_at IS NULL OR clients_keyset.fetched_at <= excluded.fetched_at
+       OR clients_keyset.fetched_at > excluded.fetched_at + %(skew)s
 """
 STORE_PROBLEM = """
     INSERT INTO clients_keyset (jwks_uri, attempted_at, last_problem) VALUES (%(uri)s, %(at)s, %(problem)s)
@@ -194,6 +208,7 @@ def _store(jwks_uri: str, copy: Copy, certificate_ends_at: datetime | None) -> N
                 "fetched_at": copy.fetched_at,
                 "expires_at": copy.expires_at,
                 "certificate_ends_at": certificate_ends_at,
+                "skew": SKEW,
             },
         )
 
@@ -218,11 +233,16 @@ def _known_problem(row: KeySet, now: datetime) -> UnusableJwks:
 def _claim_retry(jwks_uri: str, now: datetime) -> bool:
     """Return True for the one caller, over all workers, that may try a failing URL again in these five seconds."""
     # Where another worker has just succeeded nothing is left to wait for.
-    free = Q(last_problem="") | Q(attempted_at__isnull=True) | Q(attempted_at__lte=now - RETRY_EVERY)
+    free = Q(last_problem="") | _is_free("attempted_at", now, RETRY_EVERY)
     return KeySet.objects.filter(free, jwks_uri=jwks_uri).update(attempted_at=now) == 1
 
 
 def _claim_forced_fetch(jwks_uri: str, now: datetime) -> bool:
     """Return True for the one caller, over all workers, that may fetch for an unknown `kid` in this half minute."""
-    free = Q(forced_at__isnull=True) | Q(forced_at__lte=now - FORCED_EVERY)
+    free = _is_free("forced_at", now, FORCED_EVERY)
     return KeySet.objects.filter(free, jwks_uri=jwks_uri).update(forced_at=now) == 1
+
+
+def _is_free(column: str, now: datetime, pause: timedelta) -> Q:
+    """Return the condition that the pause after the time in `column` is over, or that the time cannot be right."""
+    return Q(**{f"{column}__isnull": True}) | Q(**{f"{column}__lte": now - pause}) | Q(**{f"{column}__gt": now + SKEW})

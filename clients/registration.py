@@ -3,14 +3,15 @@
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from django.db import IntegrityError, transaction
 
+from clients.client_secrets import expiry_on_the_wire, forget_secrets, give_secret
 from clients.metadata import STATEMENTS, ClientMetadata, InvalidClientMetadata
 from clients.models import WITH_SECRET, Activation, AuthMethod, Client
 from clients.tenants import TenantInfo
-from smartauth.digests import digest, new_secret
 
 # Stored under the name the metadata has, as it is, as an array, or as URLs separated by blanks.
 SAME_NAME = (
@@ -51,12 +52,14 @@ def register_client(
     activate_at: Iterable[TenantInfo] = (),
     propose_at: Iterable[TenantInfo] = (),
     owner: int | None = None,
+    secret_expires_at: datetime | None = None,
 ) -> Registered:
     """Validate metadata and store the client and its activations in one transaction.
 
     operator: an operator vouches for the client: its `client_id` and `restrictions` are honoured and it is approved and
     verified.    approved: overrides whether it may act at once.    activate_at: tenants where it is active from now on.
     propose_at: tenants that find it waiting for activation.    owner: primary key of the user it belongs to.
+    secret_expires_at: when the secret of a client that has one stops being good; None for never.
     Raises InvalidClientMetadata (InvalidRedirectUri among them).
     Source: RFC 7591 §2 and §3; SMART 2.2 app-launch, "Register App with EHR".
     """
@@ -70,8 +73,8 @@ def register_client(
         user_id=owner,
     )
     apply_metadata(client, checked)
-    secret = new_secret() if checked.token_endpoint_auth_method in WITH_SECRET else None
-    client.client_secret = digest(secret) if secret else ""
+    has_secret = checked.token_endpoint_auth_method in WITH_SECRET
+    secret = give_secret(client, expires_at=secret_expires_at) if has_secret else None
     active = {tenant.pk for tenant in activate_at}
     waiting = {tenant.pk for tenant in propose_at} - active
     try:
@@ -110,10 +113,13 @@ def apply_metadata(client: Client, metadata: ClientMetadata) -> None:
         setattr(client, name, " ".join(getattr(metadata, name)))
 
 
-def rewrite_client(client: Client, metadata: ClientMetadata) -> str | None:
+def rewrite_client(
+    client: Client, metadata: ClientMetadata, *, secret_expires_at: datetime | None = None
+) -> str | None:
     """Write validated metadata over a locked client and save it; what the operator restricted stays.
 
-    Return a secret in clear where the client needs one from now on and has none. One it needs no longer goes.
+    Return a secret in clear where the client needs one from now on and has none; it is good until `secret_expires_at`.
+    One it needs no longer goes.
     """
     restrictions = client.restrictions
     apply_metadata(client, metadata)
@@ -122,16 +128,9 @@ def rewrite_client(client: Client, metadata: ClientMetadata) -> str | None:
     if client.token_endpoint_auth_method not in WITH_SECRET:
         forget_secrets(client)
     elif not client.client_secret:
-        secret = new_secret()
-        client.client_secret = digest(secret)
+        secret = give_secret(client, expires_at=secret_expires_at)
     client.save()
     return secret
-
-
-def forget_secrets(client: Client) -> None:
-    """Take every secret off a client; the caller saves it."""
-    client.client_secret = client.previous_client_secret = ""
-    client.client_secret_expires_at = client.previous_client_secret_expires_at = None
 
 
 def describe_metadata(client: Client) -> dict[str, Any]:
@@ -149,7 +148,9 @@ def describe_client(client: Client, secret: str | None = None) -> dict[str, Any]
     if client.created is not None:
         described["client_id_issued_at"] = int(client.created.timestamp())
     if secret:
-        described |= {"client_secret": secret, "client_secret_expires_at": 0}
+        described["client_secret"] = secret
+    if client.client_secret:
+        described["client_secret_expires_at"] = expiry_on_the_wire(client.client_secret_expires_at)
     described |= {name: getattr(client, name) for name in SAME_NAME}
     described |= {name: list(getattr(client, name)) for name in ARRAYS}
     described |= {name: getattr(client, name).split() for name in URL_LISTS}

@@ -1,5 +1,6 @@
 """The two views of a receipt, as data."""
 
+from collections.abc import Collection
 from typing import Any, Literal
 from uuid import UUID
 
@@ -42,6 +43,12 @@ STEPS = (
 def find_receipt(trace_id: UUID) -> Receipt | None:
     """Return the receipt of one request, or None: allowed requests and old refusals have none."""
     return Receipt.objects.filter(trace_id=trace_id).first()
+
+
+def receipts_of_client(client_id: str, *, endpoints: Collection[str], limit: int) -> list[Receipt]:
+    """Return the newest receipts of a client at these endpoints, without what only the officer sees."""
+    found = Receipt.objects.filter(client_id=client_id, endpoint__in=endpoints).order_by("-at")
+    return list(found.only(*PARTNER)[:limit])
 
 
 def describe(receipt: Receipt, view: View) -> dict[str, Any]:

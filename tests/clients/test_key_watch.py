@@ -19,12 +19,12 @@ from clients.assertions import parse_assertion, verify_assertion
 from clients.jwks_fetch import MAX_BYTES
 from clients.key_pairs import KeyPair
 from clients.key_watching import Round, watch
-from clients.keys import find_verification_key
 from clients.models import Client, KeyFinding, KeySet, KeyUse
 from clients.registered import RegisteredClient, find_client
 from smartauth import alarms
 from tests.certificates import self_signed
 from tests.clients.jwks_host import JwksHost, Page, run_jwks_host
+from tests.clients.verification import find_verification_key
 from tests.conftest import Configure
 from tests.factories import AUDIENCES, NOW, claims_at, make_client, service, signed, weak_rsa
 

@@ -14,12 +14,12 @@ from django.db import connection, transaction
 from clients import key_sets, keys
 from clients.jwks_fetch import MAX_BYTES
 from clients.key_pairs import KeyPair, load_private_key
-from clients.keys import find_verification_key
 from clients.models import KeySet
 from clients.registered import RegisteredClient, find_client
 from smartauth.errors import InvalidClient, Refusal
 from smartauth.marks.poller import poller
 from tests.clients.jwks_host import JwksHost, Page
+from tests.clients.verification import find_verification_key
 from tests.factories import NOW, make_client, mark, service, weak_rsa
 
 
