@@ -72,13 +72,13 @@ def admit_client(context: RequestContext, client_id: str, subject: str = "") -> 
     _require(_clients, context, (client_id, subject), config().rate_per_client, "client")
 
 
-def admit_user(context: RequestContext, user: int, per_minute: int | None = None) -> None:
+def admit_user(context: RequestContext, user: int) -> None:
     """Count a request of somebody who has signed in, or of a program of theirs. Raises TooManyRequests.
 
-    user: primary key.    per_minute: where this endpoint allows fewer than a client may ask elsewhere.
+    user: primary key.
     """
     context.is_proven = True
-    _require(_people, context, user, per_minute or config().rate_per_client, "user")
+    _require(_people, context, user, config().rate_per_client, "user")
 
 
 def forget() -> None:

@@ -3,6 +3,7 @@
 Who asks is told the rule, the reason and the fix at once: it is their own registration they are working on.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -28,6 +29,7 @@ from smartauth.responses import error_response
 from smartauth.storable import storable
 
 LONGEST = 200  # characters of what was sent that are shown again
+LIKE_A_SECRET = re.compile(r"[A-Za-z0-9_-]{40}")  # one may have got into the wrong place
 FIXES = {
     "required": "Send it.",
     "null": "Send a value, or leave it out.",
@@ -176,9 +178,10 @@ def _flat(detail: Any, path: tuple[str, ...]) -> Iterator[Finding]:
 
 def _input_finding(member: str, code: str, message: str, *, seen: object = "", fix: str = "") -> Finding:
     fix = fix or FIXES.get(code, "Correct it.")
-    return Finding(
-        storable(member, LONGEST), f"input.{code}"[:64], message.rstrip("."), fix, storable(str(seen), LONGEST)
-    )
+    text = str(seen)
+    if LIKE_A_SECRET.search(text):
+        text = f"{len(text)} characters, not repeated here"
+    return Finding(storable(member, LONGEST), f"input.{code}"[:64], message.rstrip("."), fix, storable(text, LONGEST))
 
 
 def _sentence(text: str) -> str:

@@ -2,8 +2,9 @@
 
 from django.urls import path
 
-from clients.api import choices, clients, drafts, tokens
+from clients.api import choices, clients, drafts, key_tests, tokens
 from clients.api import client_parts as parts
+from clients.api import client_work as work
 from clients.api.base import Nothing
 from clients.api.document import Document
 
@@ -16,6 +17,8 @@ urlpatterns = [
     path("tenants", choices.Tenants.as_view()),
     path("tokens", tokens.Tokens.as_view()),
     path("tokens/<int:pk>", tokens.OneToken.as_view()),
+    path("test-jwks", key_tests.TestJwks.as_view()),
+    path("diagnose", key_tests.Diagnose.as_view()),
     path("drafts", drafts.Drafts.as_view()),
     path("drafts/<int:pk>", drafts.OneDraft.as_view()),
     path("drafts/<int:pk>/submit", drafts.Submit.as_view()),
@@ -27,6 +30,10 @@ urlpatterns = [
     path(f"{CLIENT}/change", parts.Change.as_view()),
     path(f"{CLIENT}/events", parts.Events.as_view()),
     path(f"{CLIENT}/activations", parts.Activations.as_view()),
+    path(f"{CLIENT}/activations/<str:tenant>/probe", work.Probe.as_view()),
+    path(f"{CLIENT}/secrets", work.Secrets.as_view()),
+    path(f"{CLIENT}/secrets/previous", work.PreviousSecret.as_view()),
+    path(f"{CLIENT}/requests", work.RecentRequests.as_view()),
     path(f"{CLIENT}/receipts/<uuid:trace_id>", parts.Receipt.as_view()),
     path("<path:rest>", Nothing.as_view()),
     path("", Nothing.as_view()),

@@ -58,6 +58,13 @@ RESOURCES = [
     Resource("clients/{client}/events", {"GET": 200}),
     Resource("clients/{client}/activations", {"GET": 200, "POST": 400}, ("POST",)),
     Resource("clients/{client}/receipts/{trace}", {"GET": 404}),
+    Resource("clients/{client}/activations/sandbox/probe", {"GET": 200}),
+    Resource("clients/{client}/activations/nowhere/probe", {"GET": 404}),
+    Resource("clients/{client}/secrets", {"POST": 409}, ("POST",)),
+    Resource("clients/{client}/secrets/previous", {"DELETE": 409}),
+    Resource("clients/{client}/requests", {"GET": 200}),
+    Resource("test-jwks", {"POST": 400}, ("POST",)),
+    Resource("diagnose", {"POST": 400}, ("POST",)),
 ]
 OF_SOMEBODY = [resource for resource in RESOURCES if "{" in resource.path]
 EVERY = pytest.mark.parametrize("resource", RESOURCES, ids=str)
@@ -166,7 +173,7 @@ BODIES = [
     (b'{"tenant": " "}', 400, "input.blank"),
     (b'{"tenant": "\\u0000"}', 400, "input.invalid"),
     (b'{"tenant": "' + b"a" * 33 + b'"}', 400, "input.max_length"),
-    (b'{"tenant": "nowhere"}', 400, "input.tenant"),
+    (b'{"tenant": "nowhere"}', 409, "api.tenant"),
     (b'{"tenant": "sandbox", "scope": ""}', 400, "input.unknown"),
 ]
 
@@ -325,3 +332,11 @@ def test_a_partner_without_the_right_is_told_so(configure: Configure, db: None) 
     browser = Browser(HTTP_HOST="127.0.0.1:8000")
     browser.force_login(make_user("eve"))
     refused(browser.get(f"{BASE}/clients", secure=True), 403, "portal.right")
+
+
+def test_a_token_in_the_wrong_place_is_not_written_down(kims: Program) -> None:
+    for path in (f"clients?state={kims.token}", f"clients?limit={kims.token}", f"clients/{kims.token}"):
+        answer = kims.ask("GET", path)
+        assert answer.status_code in (400, 404)
+        assert kims.token not in answer.content.decode()
+    assert kims.token not in str(list(Receipt.objects.values_list()))

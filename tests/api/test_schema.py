@@ -59,7 +59,7 @@ def test_every_error_has_the_one_shape() -> None:
 def run_schemathesis(world: World, folder: Path, settings: str, headers: list[str], *words: str) -> str:
     """Run every check of schemathesis against the running system and return what it says; it must find nothing.
 
-    Of the checks only object_level_authorization has nothing to compare: it wants a second user, whom test_access.py has.
+    Only object_level_authorization has nothing to compare: it wants a second user; test_access.py has one.
     """
     (folder / "schemathesis.toml").write_text(settings)
     done = subprocess.run(

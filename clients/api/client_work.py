@@ -1,0 +1,151 @@
+"""A client at work: its secrets, whether it works at a tenant, and what it asked for lately."""
+
+from datetime import timedelta
+from typing import Any
+
+from django.utils import timezone
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from clients import client_secrets
+from clients.acting import owner
+from clients.api import errors
+from clients.api.base import MOST_LISTED, ApiView, answer
+from clients.api.describing import describes, query
+from clients.api.inputs import Input, Whole
+from clients.probes import probe
+from clients.recent_requests import recent_requests
+from clients.tenants import find_tenant
+
+MOST_DAYS = client_secrets.OWNERS_LIFETIME.days
+MOST_OVERLAP = client_secrets.LONGEST_OVERLAP.days
+
+
+class NewSecret(Input):
+    """How long the new secret is good, and the one before beside it."""
+
+    days = Whole(required=False, min_value=1, max_value=MOST_DAYS, help_text=f"{MOST_DAYS} unless sent")
+    overlap_days = Whole(
+        required=False,
+        min_value=0,
+        max_value=MOST_OVERLAP,
+        help_text=f"How long the one before stays good, 0 after it leaked; {MOST_OVERLAP} unless sent",
+    )
+
+
+class IssuedSecretSerializer(serializers.Serializer[Any]):
+    """A secret just made."""
+
+    client_secret = serializers.CharField(source="secret", help_text="Shown now and never again")
+    expires_at = serializers.DateTimeField(allow_null=True)
+    previous_expires_at = serializers.DateTimeField(
+        allow_null=True, help_text="Until when the one before is good; null where there is none"
+    )
+
+
+class ProbeCheckSerializer(serializers.Serializer[Any]):
+    """One condition."""
+
+    name = serializers.CharField()
+    title = serializers.CharField()
+    passed = serializers.BooleanField()
+    detail = serializers.CharField()
+    fix = serializers.CharField()
+
+
+class ProbeSerializer(serializers.Serializer[Any]):
+    """Whether a client works at a tenant now."""
+
+    client_id = serializers.CharField()
+    tenant = serializers.CharField()
+    at = serializers.CharField()
+    works = serializers.BooleanField()
+    checks = ProbeCheckSerializer(many=True)
+
+
+class RecentRequestSerializer(serializers.Serializer[Any]):
+    """One request and its outcome."""
+
+    at = serializers.CharField()
+    endpoint = serializers.CharField()
+    is_ok = serializers.BooleanField()
+    status = serializers.IntegerField()
+    error = serializers.CharField()
+    rule = serializers.CharField()
+    reason = serializers.CharField()
+    expected = serializers.CharField()
+    seen = serializers.CharField()
+    fix = serializers.CharField()
+    trace_id = serializers.UUIDField(allow_null=True)
+    tenant = serializers.CharField()
+
+
+class RecentRequestsSerializer(serializers.Serializer[Any]):
+    """What was asked in the name of a client lately, the newest first."""
+
+    requests = RecentRequestSerializer(many=True)
+
+
+class Secrets(ApiView):
+    """The secrets of a client."""
+
+    @describes("rotate_secret", IssuedSecretSerializer, takes=NewSecret, status=201, also=(404, 409))
+    def post(self, request: Request, client_id: str) -> Response:
+        """Make a new secret and tell it, this once. The one before stays good for a while."""
+        self.own_client(client_id)
+        wanted = self.read(NewSecret)
+        issued = client_secrets.issue_secret(
+            client_id,
+            by=owner(request.user.pk),
+            context=self.context,
+            now=timezone.now(),
+            lifetime=timedelta(days=wanted.get("days", MOST_DAYS)),
+            overlap=timedelta(days=wanted.get("overlap_days", MOST_OVERLAP)),
+        )
+        return answer(IssuedSecretSerializer, issued, 201)
+
+
+class PreviousSecret(ApiView):
+    """The secret before the current one."""
+
+    @describes("withdraw_previous_secret", None, status=204, also=(404, 409))
+    def delete(self, request: Request, client_id: str) -> Response:
+        """End the secret before the current one now."""
+        self.own_client(client_id)
+        client_secrets.withdraw_previous(client_id, by=owner(request.user.pk), context=self.context)
+        return Response(status=204)
+
+
+class Probe(ApiView):
+    """Whether a client works at a tenant."""
+
+    @describes("probe_activation", ProbeSerializer, also=(404,))
+    def get(self, request: Request, client_id: str, tenant: str) -> Response:
+        """Say whether a client works at a tenant now, condition by condition, each with its fix."""
+        self.own_client(client_id)
+        found = find_tenant(tenant)
+        if found is None:
+            raise errors.no_such("tenant")
+        return answer(ProbeSerializer, probe(client_id, found, now=timezone.now()).as_json())
+
+
+class RecentRequests(ApiView):
+    """What a client asked for lately."""
+
+    parameters = ("limit",)
+
+    @describes(
+        "list_recent_requests",
+        RecentRequestsSerializer,
+        also=(404,),
+        parameters=(
+            query("limit", "How many at most", type={"type": "integer", "minimum": 1, "maximum": MOST_LISTED}),
+        ),
+    )
+    def get(self, request: Request, client_id: str) -> Response:
+        """List what was asked in the name of a client lately and what came of it: tokens issued, requests refused."""
+        self.own_client(client_id)
+        limit = self.number("limit", 50, least=1, most=MOST_LISTED)
+        found = [one.as_json() for one in recent_requests(client_id, limit=limit)]
+        return answer(RecentRequestsSerializer, {"requests": found})
