@@ -78,6 +78,8 @@ class ClientAdmin(TracedAdmin):
                     "grant_types",
                     "scope",
                     "restrictions",
+                    "access_token_lifetime",
+                    "refresh_token_days",
                     "id_token_signed_response_alg",
                     "smart_version",
                     "require_pushed_authorization_requests",

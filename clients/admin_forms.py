@@ -8,9 +8,9 @@ from django.core.exceptions import ValidationError
 from clients import switch_fields
 from clients.brand_details import stored
 from clients.brands import read_brand
-from clients.metadata import GRANT_TYPES, ClientMetadata, InvalidClientMetadata
+from clients.metadata import GRANT_TYPES, OPERATORS_OWN, ClientMetadata, InvalidClientMetadata
 from clients.models import Activation, AuthMethod, Brand, Client, Tenant
-from clients.registration import SAME_NAME, URL_LISTS, new_client_id
+from clients.registration import SAME_NAME, URL_LISTS, new_client_id, require_unspent
 from smartauth import slugs
 from smartauth.errors import InvalidScope
 from smartauth.policy.scopes import parse_scope, split_scope
@@ -56,7 +56,12 @@ class ClientForm(forms.ModelForm):
         }
 
     def clean_client_id(self) -> str:
-        return self.cleaned_data["client_id"] or new_client_id()
+        client_id: str = self.cleaned_data["client_id"]
+        try:
+            require_unspent(client_id)
+        except InvalidClientMetadata as error:
+            raise ValidationError(error.why) from error
+        return client_id or new_client_id()
 
     def clean_restrictions(self) -> dict[str, Any]:
         return self.cleaned_data["restrictions"] or {}
@@ -84,7 +89,7 @@ class ClientForm(forms.ModelForm):
             "client_name": cleaned["name"],
             "jwks": cleaned["client_jwks"],
             "jwks_uri": cleaned["client_jwks_uri"],
-            "restrictions": cleaned["restrictions"],
+            **{name: cleaned[name] for name in OPERATORS_OWN},
             "grant_types": cleaned["grant_types"],
             "contacts": cleaned["contacts"] or [],
             **{name: cleaned[name] for name in SAME_NAME},

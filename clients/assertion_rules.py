@@ -1,4 +1,4 @@
-"""What the header and the claims of a client assertion must say, times apart. Pure; nothing here touches keys.
+"""What the header and the claims of a client assertion must say, times apart. Touches no keys, no database.
 
 Source: RFC 7523 §3; RFC 7515 §4.1; RFC 8725 §3; SMART 2.2 client-confidential-asymmetric.
 """
@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from clients.assertion_case import Case, Check, refuse
 from clients.assertion_forms import claimed_client_id
 from clients.jwks_rules import KID, shown
+from smartauth import endpoints
 
 # A token of another kind must not pass for an assertion (RFC 8725 §3.11).
 TYPES = frozenset({"jwt", "client-authentication+jwt"})
@@ -146,6 +147,8 @@ def _audience(case: Case) -> object:
 
 def _difference(audience: str, audiences: Collection[str]) -> str:
     """Return a sentence on how a wrong audience misses the nearest right one."""
+    if endpoints.tenant_of_fhir_base(audience):
+        return " It is a FHIR base, which is the aud of an authorization request, not of an assertion."
     if audience.rstrip("/") in audiences:
         return " It differs by the slash at its end."
     if audience.strip() in audiences:

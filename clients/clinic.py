@@ -26,7 +26,9 @@ from clients.registered import RegisteredClient, require_active_at
 from clients.visible import visible
 from smartauth.conf import config
 from smartauth.errors import InvalidClient, InvalidRequest, Refusal
+from smartauth.storable import storable
 
+NOTHING = CompactJws("", {}, {})
 FORM = ("assertion.form", "It is one signed JWT in compact form")
 # The way of a request through `authentication.py` and, at its end, the grant.
 LADDER: tuple[Check, ...] = (
@@ -55,6 +57,7 @@ LADDER: tuple[Check, ...] = (
 # Where the signature may be by a key of the client that nobody was told of.
 ANOTHER_KEY = frozenset({"assertion.signature", "jwks.kid_unknown"})
 MAX_TRIED = 20
+LONGEST = 2_000  # characters of a text
 BROUGHT_KEYS = ("jwk", "x5c", "x5u")
 
 
@@ -73,11 +76,12 @@ def diagnose(assertion: str, client: RegisteredClient, *, audiences: frozenset[s
         read = read_assertion(assertion)
         _require_own(read, client)
     except InvalidClient as error:
-        unread = _finding(*FORM, error.refusal)
-        rest = tuple(_not_reached(check, FORM[1]) for check in LADDER)
-        return Diagnosis(client.client_id, now, (unread, *rest), keys=_keys(client, None, now))
+        unread = Case.under(config(), NOTHING, client, audiences, now)
+        findings = _run(unread, {check.name: FORM[1] for check in LADDER if not check.name.startswith("client.")})
+        keys = _keys(client, None, now)
+        return Diagnosis(client.client_id, now, (_finding(*FORM, error.refusal), *findings), keys=keys)
     case = Case.under(config(), read, client, audiences, now)
-    findings = _run(case)
+    findings = _run(case, {})
     return Diagnosis(
         client.client_id,
         now,
@@ -104,17 +108,20 @@ def _require_own(read: CompactJws, client: RegisteredClient) -> None:
             "clinic.not_yours",
             "this assertion is not from your client",
             expected=f"{client.client_id} in iss and sub",
-            seen=" and ".join(dict.fromkeys(shown(one) for one in named)),
+            seen=storable(" and ".join(dict.fromkeys(shown(one) for one in named)), LONGEST),
             fix="Set iss and sub to the client_id, or choose the client that signed it.",
         )
     )
 
 
-def _run(case: Case) -> list[Finding]:
+def _run(case: Case, missing: dict[str, str]) -> list[Finding]:
+    """Make every check that can be made. missing: names of those that cannot, with the title of what they lack.
+
+    What fails, and what depends on it, is added to `missing`.
+    """
     findings: list[Finding] = []
-    missing: dict[str, str] = {}  # checks that failed or could not be made, with the title of the first cause
     for check in LADDER:
-        cause = next((missing[name] for name in check.needs if name in missing), None)
+        cause = next((missing[name] for name in (check.name, *check.needs) if name in missing), None)
         if cause is not None:
             missing[check.name] = cause
             findings.append(_not_reached(check, cause))
@@ -125,12 +132,13 @@ def _run(case: Case) -> list[Finding]:
             missing[check.name] = check.title
             findings.append(_with_another_key(_finding(check.name, check.title, error.refusal), case))
         else:
-            findings.append(Finding(check.name, check.title, "passed", seen=check.show(case)))
+            findings.append(Finding(check.name, check.title, "passed", seen=storable(check.show(case), LONGEST)))
     return findings
 
 
 def _finding(name: str, title: str, refusal: Refusal) -> Finding:
-    return Finding(name, title, "failed", refusal.rule, refusal.reason, refusal.expected, refusal.seen, refusal.fix)
+    texts = (storable(one, LONGEST) for one in (refusal.reason, refusal.expected, refusal.seen, refusal.fix))
+    return Finding(name, title, "failed", refusal.rule, *texts)
 
 
 def _not_reached(check: Check, cause: str) -> Finding:

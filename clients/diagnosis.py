@@ -1,5 +1,6 @@
 """What is wrong with one client assertion, as a value: for a page, for JSON, for whoever has to mend it."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -76,6 +77,21 @@ class Diagnosis:
     def others(self) -> tuple[Finding, ...]:
         """Return what else fails: the token endpoint would say it once the first is mended."""
         return tuple(one for one in self.checks if one.outcome == "failed" and one != self.first)
+
+    @property
+    def header_text(self) -> str:
+        """Return the header as indented JSON in ASCII: what turns or hides text shows as what it is."""
+        return json.dumps(self.header, indent=2)
+
+    @property
+    def claims_text(self) -> str:
+        """Return the claims in the same way."""
+        return json.dumps(self.claims, indent=2)
+
+    @property
+    def unnamed_keys(self) -> int:
+        """Return how many keys of the set are not among its `kids` here."""
+        return 0 if self.keys is None else self.keys.count - len(self.keys.kids)
 
     def as_json(self) -> dict[str, Any]:
         """Return the members of a JSON answer. `refused_by` is the finding the token endpoint would stop at, or null.

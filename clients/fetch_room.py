@@ -1,18 +1,17 @@
-"""Room for fetches of key sets that people ask for: few at a time and a minute, since a host may take its time.
+"""Room for fetches of key sets that people ask for: few at a time, since a host may take its time.
 
 Who asks chooses what is fetched. One person cannot occupy the threads that everybody else needs.
 """
 
-import math
 import threading
-import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from smartauth import rates
+from smartauth.context import RequestContext
 from smartauth.errors import Refusal, TooManyRequests
-from smartauth.rates import Buckets
 
-PER_MINUTE = 10  # fetches of one person
 AT_ONCE = 2  # of one person
 ALTOGETHER = 4  # in this process
 SOON = 5  # seconds; no fetch takes longer
@@ -23,19 +22,17 @@ class FetchRoom:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._minute = Buckets()
-        self._running: dict[int, int] = {}
+        self._running: Counter[int] = Counter()
 
     @contextmanager
-    def hold(self, user: int) -> Iterator[None]:
-        """Hold a place for one fetch. Raises TooManyRequests.    user: primary key of who asks."""
+    def hold(self, user: int, context: RequestContext) -> Iterator[None]:
+        """Hold a place for one fetch that a person asks for. Raises TooManyRequests.    user: primary key."""
         with self._lock:
-            if self._running.get(user, 0) >= AT_ONCE or sum(self._running.values()) >= ALTOGETHER:
-                raise _too_many("other key sets are being fetched at this moment", SOON)
-            wait = self._minute.seconds_to_wait(user, PER_MINUTE, time.monotonic())
-            if wait:
-                raise _too_many(f"one person may have {PER_MINUTE} key sets fetched a minute", math.ceil(wait))
-            self._running[user] = self._running.get(user, 0) + 1
+            if self._running[user] >= AT_ONCE or self._running.total() >= ALTOGETHER:
+                reason, fix = "other key sets are being fetched at this moment", "Wait as long as Retry-After says."
+                raise TooManyRequests(Refusal("rate.key_fetches", reason, fix=fix), retry_after=SOON)
+            rates.admit_trial(context, f"user {user}")
+            self._running[user] += 1
         try:
             yield
         finally:
@@ -46,8 +43,3 @@ class FetchRoom:
 
 
 fetch_room = FetchRoom()
-
-
-def _too_many(reason: str, retry_after: int) -> TooManyRequests:
-    refusal = Refusal("rate.key_fetches", reason, fix="Wait as long as Retry-After says.")
-    return TooManyRequests(refusal, retry_after=retry_after)

@@ -73,11 +73,14 @@ class Finding:
         }
 
 
-def find_problems(kind_name: str, answers: Mapping[str, Any]) -> tuple[Finding, ...]:
-    """Return what keeps `answers` from being registered as an app of that kind, in the order of the fields."""
+def find_problems(kind_name: str, answers: Mapping[str, Any], *, present: str = "") -> tuple[Finding, ...]:
+    """Return what keeps `answers` from being registered as an app of that kind, in the order of the fields.
+
+    present: scopes the client has already, as its operator gave them; nobody has to give them up.
+    """
     kind = KINDS[kind_name]
     answers = {name: value for name, value in answers.items() if value not in ("", [], {}, None)}
-    found = [*_missing(answers), *_contacts(answers), *_scopes(kind, answers), *_authentication(kind, answers)]
+    found = [*_missing(answers), *_contacts(answers), *_scopes(kind, answers, present), *_authentication(kind, answers)]
     found += _metadata(kind, answers, {one.member for one in found})
     order = [member for members in STEPS.values() for member in members]
     return tuple(sorted(found, key=lambda one: order.index(one.member) if one.member in order else -1))
@@ -119,9 +122,10 @@ def _contacts(answers: Mapping[str, Any]) -> list[Finding]:
     ]
 
 
-def _scopes(kind: Kind, answers: Mapping[str, Any]) -> list[Finding]:
-    text = answers.get("scope", "")
-    return [] if not isinstance(text, str) else [one for scope in split_scope(text) for one in _scope(kind, scope)]
+def _scopes(kind: Kind, answers: Mapping[str, Any], present: str) -> list[Finding]:
+    text, had = answers.get("scope", ""), split_scope(present)
+    asked = [scope for scope in split_scope(text) if scope not in had] if isinstance(text, str) else []
+    return [one for scope in asked for one in _scope(kind, scope)]
 
 
 def _scope(kind: Kind, text: str) -> Iterable[Finding]:

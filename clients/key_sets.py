@@ -17,18 +17,18 @@ from datetime import datetime, timedelta
 from django.db import connection, transaction
 from django.db.models import Q
 
+from clients import key_findings
 from clients.jwks_fetch import TOTAL_TIMEOUT, fetch_jwks
-from clients.jwks_rules import Jwk, PublicKey, UnusableJwks, decode_jwks, import_public_key, read_jwks, shown
+from clients.jwks_rules import Jwk, PublicKey, UnusableJwks, decode_jwks, import_public_key, read_jwks
 from clients.models import KeySet
-from smartauth.alarms import raise_alarm
 from smartauth.marks import MarkedCache
 
 FORCED_EVERY = timedelta(seconds=30)
+# Clocks of workers differ a little. What was written further ahead than this was written by a clock that was wrong, and
+# must not keep anything fresh, or anybody waiting, until the time it named.
+CLOCKS_DIFFER = timedelta(seconds=60)
 # As long as a fetch may take, so that two attempts at a host that hangs do not overlap.
 RETRY_EVERY = timedelta(milliseconds=TOTAL_TIMEOUT)
-# How far the clocks of our machines may be apart. What was noted later than this from now was noted by a clock that has
-# been set back since, and would hold for as long as the clock had been wrong.
-SKEW = timedelta(seconds=60)
 
 
 @dataclass(slots=True)
@@ -43,11 +43,11 @@ class Copy:
     def is_usable(self, now: datetime) -> bool:
         """Return True while HTTP caching rules let this copy be used (RFC 9111 §4.2).
 
-        A copy from the future is none: nobody knows how old it is.
+        A copy fetched in the future has an age nobody knows, so it is not used.
         """
-        if self.expires_at is None or self.fetched_at is None:
+        if self.fetched_at is None or self.expires_at is None:
             return True
-        return self.fetched_at - SKEW <= now < self.expires_at
+        return self.fetched_at - CLOCKS_DIFFER <= now < self.expires_at
 
     def positions(self, kid: str) -> list[int]:
         """Return where the entries called `kid` stand."""
@@ -86,9 +86,9 @@ def find_copy(jwks_uri: str, kid: str, *, now: datetime) -> Copy:
     if row is None or copy is None or not copy.is_usable(now):
         if row is not None and row.last_problem and not _claim_retry(jwks_uri, now):
             raise _known_problem(row, now)
-        return fetch(jwks_uri, now=now)
+        return _fetch_needed(jwks_uri, now)
     if not copy.positions(kid) and _claim_forced_fetch(jwks_uri, now):
-        return fetch(jwks_uri, now=now)
+        return _fetch_needed(jwks_uri, now)
     return copy
 
 
@@ -119,6 +119,18 @@ def fetch(jwks_uri: str, *, now: datetime) -> Copy:
     return copy
 
 
+def claim_refresh(jwks_uri: str, *, every: timedelta, now: datetime) -> bool:
+    """Return True for the one caller, over all processes, that should fetch a set no copy of which may be used.
+
+    It has `every` to do so; nobody else is told to before. Assertions do not ask here: they cannot wait.
+    """
+    run_out = Q(expires_at__isnull=True) | Q(expires_at__lte=now) | Q(fetched_at__gt=now + CLOCKS_DIFFER)
+    due = run_out & _long_ago("attempted_at", every, now)
+    if KeySet.objects.filter(due, jwks_uri=jwks_uri).update(attempted_at=now):
+        return True
+    return KeySet.objects.get_or_create(jwks_uri=jwks_uri, defaults={"attempted_at": now})[1]
+
+
 def require_no_transaction() -> None:
     """Raise RuntimeError inside a transaction; the wrapper of a test case does not count. Costs no statement.
 
@@ -126,6 +138,16 @@ def require_no_transaction() -> None:
     """
     with transaction.atomic(durable=True):
         pass
+
+
+def _fetch_needed(jwks_uri: str, now: datetime) -> Copy:
+    """Fetch for an assertion. Its owner learns of a private key from the receipt; an operator should not wait."""
+    try:
+        return fetch(jwks_uri, now=now)
+    except UnusableJwks as problem:
+        if problem.rule == "jwks.private_key":
+            key_findings.open_private_key(jwks_uri, problem, now=now)
+        raise
 
 
 def _wait(under_way: Future[Copy], jwks_uri: str) -> Copy:
@@ -171,8 +193,6 @@ def _fetch(jwks_uri: str, now: datetime) -> Copy:
         entries = read_jwks(decode_jwks(fetched.body))
     except UnusableJwks as problem:
         _store_problem(jwks_uri, problem, now)
-        if problem.rule == "jwks.private_key":  # The owner learns it from the receipt; an operator should not wait.
-            raise_alarm("private-key-published", jwks_uri=shown(jwks_uri))
         raise
     copy = Copy(entries, now, now + fetched.lifetime)
     _store(jwks_uri, copy, fetched.certificate_ends_at)
@@ -180,7 +200,7 @@ def _fetch(jwks_uri: str, now: datetime) -> Copy:
     return copy
 
 
-# A slower worker must not put an older copy over a newer one; one from the future is none.
+# A slower worker must not put an older copy over a newer one; a copy from the future is no newer one.
 STORE = """
     INSERT INTO clients_keyset
         (jwks_uri, document, fetched_at, expires_at, attempted_at, last_problem, certificate_ends_at)
@@ -189,7 +209,7 @@ STORE = """
         expires_at = excluded.expires_at, attempted_at = excluded.attempted_at, last_problem = '',
         certificate_ends_at = excluded.certificate_ends_at
     WHERE clients_keyset.fetched_at IS NULL OR clients_keyset.fetched_at <= excluded.fetched_at
-       OR clients_keyset.fetched_at > excluded.fetched_at + %(skew)s
+        OR clients_keyset.fetched_at > excluded.fetched_at + %(clocks_differ)s
 """
 STORE_PROBLEM = """
     INSERT INTO clients_keyset (jwks_uri, attempted_at, last_problem) VALUES (%(uri)s, %(at)s, %(problem)s)
@@ -208,7 +228,7 @@ def _store(jwks_uri: str, copy: Copy, certificate_ends_at: datetime | None) -> N
                 "fetched_at": copy.fetched_at,
                 "expires_at": copy.expires_at,
                 "certificate_ends_at": certificate_ends_at,
-                "skew": SKEW,
+                "clocks_differ": CLOCKS_DIFFER,
             },
         )
 
@@ -233,16 +253,17 @@ def _known_problem(row: KeySet, now: datetime) -> UnusableJwks:
 def _claim_retry(jwks_uri: str, now: datetime) -> bool:
     """Return True for the one caller, over all workers, that may try a failing URL again in these five seconds."""
     # Where another worker has just succeeded nothing is left to wait for.
-    free = Q(last_problem="") | _is_free("attempted_at", now, RETRY_EVERY)
+    free = Q(last_problem="") | _long_ago("attempted_at", RETRY_EVERY, now)
     return KeySet.objects.filter(free, jwks_uri=jwks_uri).update(attempted_at=now) == 1
 
 
 def _claim_forced_fetch(jwks_uri: str, now: datetime) -> bool:
     """Return True for the one caller, over all workers, that may fetch for an unknown `kid` in this half minute."""
-    free = _is_free("forced_at", now, FORCED_EVERY)
+    free = _long_ago("forced_at", FORCED_EVERY, now)
     return KeySet.objects.filter(free, jwks_uri=jwks_uri).update(forced_at=now) == 1
 
 
-def _is_free(column: str, now: datetime, pause: timedelta) -> Q:
-    """Return the condition that the pause after the time in `column` is over, or that the time cannot be right."""
-    return Q(**{f"{column}__isnull": True}) | Q(**{f"{column}__lte": now - pause}) | Q(**{f"{column}__gt": now + SKEW})
+def _long_ago(name: str, pause: timedelta, now: datetime) -> Q:
+    """Return the condition that what `name` dates never was, is over for `pause`, or was dated by a wrong clock."""
+    never, past = Q(**{f"{name}__isnull": True}), Q(**{f"{name}__lte": now - pause})
+    return never | past | Q(**{f"{name}__gt": now + CLOCKS_DIFFER})

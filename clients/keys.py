@@ -13,7 +13,7 @@ from functools import lru_cache
 from clients.assertion_case import Case, Check, refuse
 from clients.jwks_rules import Jwk, PublicKey, UnusableJwks, read_jwks, shown
 from clients.jws_signatures import holds
-from clients.key_sets import FORCED_EVERY, Copy, fetch, find_copy
+from clients.key_sets import FORCED_EVERY, Copy, find_copy
 from clients.registered import RegisteredClient
 from smartauth.errors import InvalidClient
 
@@ -112,11 +112,6 @@ def choose_key(copy: Copy, kid: str, alg: str, *, now: datetime) -> PublicKey:
     return copy.key_at(position)
 
 
-def try_jwks_uri(jwks_uri: str, *, now: datetime) -> int:
-    """Fetch a key set now, keep it for everyone, and return how many keys it has. Raises UnusableJwks."""
-    return len(fetch(jwks_uri, now=now).entries)
-
-
 def description(copy: Copy, now: datetime) -> str:
     """Return the kids of a set and the age of the copy, in words."""
     kids = ", ".join(shown(entry["kid"]) for entry in copy.entries[:MAX_SHOWN]) or "none"
@@ -194,5 +189,7 @@ KEY_CHECKS = (
         ("assertion.alg", "assertion.kid", "jwks.set"),
         lambda case: f"{case.key.key_type} key {shown(case.kid)}" if case.key else "",
     ),
-    Check("assertion.signature", "The signature verifies with that key", check_signature, ("jwks.key",)),
+    Check(
+        "assertion.signature", "The signature verifies with that key", check_signature, ("assertion.crit", "jwks.key")
+    ),
 )

@@ -15,6 +15,7 @@ from rest_framework.exceptions import ValidationError
 
 from clients.jwks_fetch import require_fetchable
 from clients.jwks_rules import UnusableJwks, require_registrable, shown
+from clients.lifetimes import lifetime_problem
 from clients.models import AuthMethod, Client
 from clients.registered import CLIENT_ID
 from clients.serializers import ClientMetadataSerializer, first_problem
@@ -28,6 +29,8 @@ GRANT_TYPES = ("authorization_code", "refresh_token", "client_credentials")
 ID_TOKEN_ALGORITHMS = ("RS256", "ES256")
 # What the people who make an app say of it, and people read who are asked for consent.
 STATEMENTS = ("publisher", "purpose", "intended_users", "funding", "data_sharing", "data_deletion")
+# What only an operator sets, and nothing a client sends ever changes.
+OPERATORS_OWN = ("restrictions", "access_token_lifetime", "refresh_token_days")
 PAGES = ("client_uri", "logo_uri", "tos_uri", "policy_uri")
 # Control characters, and those that change the direction of what follows: a name must look like what it is.
 UNSHOWABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
@@ -95,18 +98,20 @@ class ClientMetadata:
     launch_urls: tuple[str, ...] = ()
     allowed_origins: tuple[str, ...] = ()
     restrictions: Mapping[str, Any] = field(default_factory=dict)
+    access_token_lifetime: int | None = None  # seconds
+    refresh_token_days: int | None = None
 
     @classmethod
     def from_json(cls, metadata: object, *, operator: bool) -> Self:
         """Validate client metadata as a partner or an operator wrote it. `null` is absent, as the standard has it.
 
-        An operator's `client_id` and `restrictions` count and each scope must be readable; anybody else's are left
-        out. Raises InvalidClientMetadata or InvalidRedirectUri for the first member that is not acceptable.
+        An operator's `client_id` and what only operators set count and each scope must be readable; anybody else's are
+        left out. Raises InvalidClientMetadata or InvalidRedirectUri for the first member that is not acceptable.
         """
         values = _typed(metadata)
         if not operator:
-            values.pop("client_id", None)
-            values.pop("restrictions", None)
+            for name in ("client_id", *OPERATORS_OWN):
+                values.pop(name, None)
         return cls(**_with_defaults(values, operator=operator)).checked()
 
     def checked(self) -> Self:
@@ -116,6 +121,7 @@ class ClientMetadata:
         _check_keys(self)
         _check_urls(self)
         _check_restrictions(self.restrictions)
+        _check_lifetimes(self)
         return self
 
     @property
@@ -299,3 +305,11 @@ def _check_restrictions(restrictions: Mapping[str, Any]) -> None:
                 raise InvalidClientMetadata(
                     "restrictions", f"{member} has a value that is not {wanted}", seen=shown(value)
                 )
+
+
+def _check_lifetimes(metadata: ClientMetadata) -> None:
+    is_service = "authorization_code" not in metadata.grant_types
+    problem = lifetime_problem(metadata.access_token_lifetime, metadata.refresh_token_days, is_service=is_service)
+    if problem:
+        member, why = problem
+        raise InvalidClientMetadata(member, why, seen=str(getattr(metadata, member)))

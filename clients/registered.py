@@ -12,6 +12,7 @@ from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import OuterRef
 from django.db.models.functions import JSONObject
 
+from clients.lifetimes import AS_FOR_EVERYBODY, Lifetimes
 from clients.models import Activation, Client
 from smartauth.errors import InvalidClient, Refusal
 from smartauth.marks import MarkedCache, client_mark, tenant_mark
@@ -70,6 +71,7 @@ class RegisteredClient:
     client_uri: str = ""
     policy_uri: str = ""
     restrictions: Restrictions = UNRESTRICTED
+    lifetimes: Lifetimes = AS_FOR_EVERYBODY
     activations: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -184,5 +186,6 @@ def _as_value(row: Client, active: dict[str, str]) -> RegisteredClient:
         client_uri=row.client_uri,
         policy_uri=row.policy_uri,
         restrictions=parse_restrictions(row.restrictions),
+        lifetimes=Lifetimes.of(row.access_token_lifetime, row.refresh_token_days),
         activations=MappingProxyType(active),
     )

@@ -9,9 +9,10 @@ from typing import Any
 from django.db import IntegrityError, transaction
 
 from clients.client_secrets import expiry_on_the_wire, forget_secrets, give_secret
-from clients.metadata import STATEMENTS, ClientMetadata, InvalidClientMetadata
-from clients.models import WITH_SECRET, Activation, AuthMethod, Client
+from clients.metadata import OPERATORS_OWN, STATEMENTS, ClientMetadata, InvalidClientMetadata
+from clients.models import WITH_SECRET, Activation, AuthMethod, Client, SpentClientId
 from clients.tenants import TenantInfo
+from smartauth.conf import config
 
 # Stored under the name the metadata has, as it is, as an array, or as URLs separated by blanks.
 SAME_NAME = (
@@ -64,6 +65,7 @@ def register_client(
     Source: RFC 7591 §2 and §3; SMART 2.2 app-launch, "Register App with EHR".
     """
     checked = ClientMetadata.from_json(metadata, operator=operator)
+    require_unspent(checked.client_id)
     is_approved = operator if approved is None else approved
     client = Client(
         client_id=checked.client_id or new_client_id(),
@@ -92,6 +94,17 @@ def register_client(
     return Registered(client, secret)
 
 
+def require_unspent(client_id: str) -> None:
+    """Raise InvalidClientMetadata for the id of a client that was deleted: somebody may still take one for the other.
+
+    The sandbox brings its own clients back at every start, under the ids they have always had.
+    """
+    if client_id and not config().is_sandbox and SpentClientId.objects.filter(client_id=client_id).exists():
+        raise InvalidClientMetadata(
+            "client_id", "a client had this client_id once, and ids are never used again", seen=client_id
+        )
+
+
 def new_client_id() -> str:
     """Return an id nobody chose. Its prefix keeps it apart from every subject of a user (RFC 9068 §5)."""
     return f"c-{secrets.token_urlsafe(16)}"
@@ -105,6 +118,8 @@ def apply_metadata(client: Client, metadata: ClientMetadata) -> None:
     client.client_jwks = None if metadata.jwks is None else dict(metadata.jwks)
     client.client_jwks_uri = metadata.jwks_uri
     client.restrictions = dict(metadata.restrictions)
+    client.access_token_lifetime = metadata.access_token_lifetime
+    client.refresh_token_days = metadata.refresh_token_days
     for name in SAME_NAME:
         setattr(client, name, getattr(metadata, name))
     for name in ARRAYS:
@@ -116,14 +131,15 @@ def apply_metadata(client: Client, metadata: ClientMetadata) -> None:
 def rewrite_client(
     client: Client, metadata: ClientMetadata, *, secret_expires_at: datetime | None = None
 ) -> str | None:
-    """Write validated metadata over a locked client and save it; what the operator restricted stays.
+    """Write validated metadata over a locked client and save it; what only operators set stays.
 
     Return a secret in clear where the client needs one from now on and has none; it is good until `secret_expires_at`.
     One it needs no longer goes.
     """
-    restrictions = client.restrictions
+    kept = {name: getattr(client, name) for name in OPERATORS_OWN}
     apply_metadata(client, metadata)
-    client.restrictions = restrictions
+    for name, value in kept.items():
+        setattr(client, name, value)
     secret = None
     if client.token_endpoint_auth_method not in WITH_SECRET:
         forget_secrets(client)
@@ -134,8 +150,8 @@ def rewrite_client(
 
 
 def describe_metadata(client: Client) -> dict[str, Any]:
-    """Return what `client` could be registered with again: its metadata without ids, secrets and restrictions."""
-    own = {"client_id", "client_id_issued_at", "client_secret", "client_secret_expires_at", "restrictions"}
+    """Return what `client` could be registered with again: its metadata without ids, secrets and what operators set."""
+    own = {"client_id", "client_id_issued_at", "client_secret", "client_secret_expires_at", *OPERATORS_OWN}
     return {name: value for name, value in describe_client(client).items() if name not in own}
 
 
@@ -154,6 +170,7 @@ def describe_client(client: Client, secret: str | None = None) -> dict[str, Any]
     described |= {name: getattr(client, name) for name in SAME_NAME}
     described |= {name: list(getattr(client, name)) for name in ARRAYS}
     described |= {name: getattr(client, name).split() for name in URL_LISTS}
-    described |= {"jwks_uri": client.client_jwks_uri, "jwks": client.client_jwks, "restrictions": client.restrictions}
+    described |= {"jwks_uri": client.client_jwks_uri, "jwks": client.client_jwks}
+    described |= {name: getattr(client, name) for name in OPERATORS_OWN}
     always = {"client_secret_expires_at", "grant_types", "response_types"}
     return {name: value for name, value in described.items() if value or name in always}

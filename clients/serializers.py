@@ -55,6 +55,21 @@ class Switch(serializers.Field):
         return value
 
 
+class Number(serializers.Field):
+    """A whole JSON number; `true` is none."""
+
+    def __init__(self) -> None:
+        super().__init__(required=False)
+
+    def to_internal_value(self, data: object) -> int:
+        if not isinstance(data, int) or isinstance(data, bool):
+            raise serializers.ValidationError("it must be a whole number")
+        return data
+
+    def to_representation(self, value: int) -> int:
+        return value
+
+
 class JsonObject(serializers.Field):
     """A JSON object, handed on as it is."""
 
@@ -110,6 +125,8 @@ class ClientMetadataSerializer(serializers.Serializer[dict[str, Any]]):
     launch_urls = TextList()
     allowed_origins = TextList()
     restrictions = JsonObject(required=False)
+    access_token_lifetime = Number()
+    refresh_token_days = Number()
 
 
 def is_storable(value: object) -> bool:

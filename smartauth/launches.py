@@ -39,7 +39,11 @@ def begin(
     if endpoints.tenant_of_fhir_base(wanted.iss) != tenant.slug:
         raise InvalidRequest(
             Refusal(
-                "launch.iss", "iss is not the FHIR base of the tenant the token is for", seen=repeatable_url(wanted.iss)
+                "launch.iss",
+                "iss is not the FHIR base of the tenant the token is for",
+                expected=endpoints.fhir_base(tenant.slug),
+                seen=repeatable_url(wanted.iss),
+                fix="Send the FHIR base URL that the token is for.",
             ),
             "iss is not the FHIR server of this token",
         )

@@ -40,8 +40,9 @@ def landing(request: HttpRequest) -> HttpResponse:
             *documents,
         ]
     # On the configured origin: the app's session belongs to that, whatever this host is called in the address bar.
-    sample_app = f"{config().base_url}/launcher/app/"
-    return render(request, "landing.html", {"tenant": tenant, "documents": documents, "sample_app": sample_app})
+    launcher = f"{config().base_url}/launcher/"
+    facts = {"tenant": tenant, "documents": documents, "launcher": launcher, "sample_app": f"{launcher}app/"}
+    return render(request, "landing.html", facts)
 
 
 class SignIn(LoginView):

@@ -168,6 +168,8 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "smartauth.middleware.trace",
+    # Outside the sandbox not even imported.
+    *(["smartauth.sandbox.launcher.watch.watch"] if SANDBOX else []),
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "smartauth.middleware.page_policy",

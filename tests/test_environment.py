@@ -96,6 +96,32 @@ def test_secrets_may_come_from_files(tmp_path: Path) -> None:
     assert "SMARTAUTH_SECRET_KEY_FILE cannot be read" in missing.stderr
 
 
+@pytest.mark.requirement("LAUNCH-10")
+def test_nothing_of_the_sandbox_is_imported_in_production(tmp_path: Path) -> None:
+    environment = {**GOOD, "SMARTAUTH_VAR": str(tmp_path), "DJANGO_SETTINGS_MODULE": "smartauth.settings"}
+    program = """
+import sys
+import smartauth.wsgi
+import django.urls
+assert "smartauth.views.authorize" in sys.modules
+print([name for name in sys.modules if name.startswith("smartauth.sandbox")])
+for path in ("/launcher", "/launcher/", "/launcher/run/1", "/launcher/app/"):
+    try:
+        print(django.urls.resolve(path))
+    except django.urls.Resolver404:
+        pass
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout.strip(), done.returncode) == ("[]", 0), done.stderr
+
+
 def test_debugging_tokens_do_not_exist_in_production(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "manage.py", "issue_token"],

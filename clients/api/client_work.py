@@ -1,5 +1,6 @@
 """A client at work: its secrets, whether it works at a tenant, and what it asked for lately."""
 
+from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
@@ -14,6 +15,8 @@ from clients.api import errors
 from clients.api.base import MOST_LISTED, ApiView, answer
 from clients.api.describing import describes, query
 from clients.api.inputs import Input, Whole
+from clients.api.key_tests import KeyReportSerializer
+from clients.key_card import key_card
 from clients.probes import probe
 from clients.recent_requests import recent_requests
 from clients.tenants import find_tenant
@@ -42,6 +45,45 @@ class IssuedSecretSerializer(serializers.Serializer[Any]):
     previous_expires_at = serializers.DateTimeField(
         allow_null=True, help_text="Until when the one before is good; null where there is none"
     )
+
+
+class CardKeySerializer(KeyReportSerializer):
+    """One key of a client, published or registered."""
+
+    last_used_at = serializers.DateTimeField(allow_null=True)
+    last_used = serializers.CharField(help_text="The same in words")
+    first_seen_at = serializers.DateTimeField(allow_null=True)
+
+
+class CardFindingSerializer(serializers.Serializer[Any]):
+    """Something wrong with a key set, in words."""
+
+    kind = serializers.CharField()
+    title = serializers.CharField()
+    explanation = serializers.CharField()
+    fix = serializers.CharField()
+    details = serializers.CharField()
+    first_seen_at = serializers.DateTimeField()
+    last_seen_at = serializers.DateTimeField()
+    resolved_at = serializers.DateTimeField(allow_null=True)
+
+
+class KeyCardSerializer(serializers.Serializer[Any]):
+    """What there is to say about the keys of a client."""
+
+    client_id = serializers.CharField()
+    source = serializers.ChoiceField(["url", "value", "none"])
+    jwks_uri = serializers.CharField()
+    keys = CardKeySerializer(many=True)
+    copy = serializers.CharField(help_text="How old the copy is that we hold")
+    lifetime = serializers.CharField(help_text="How long it is kept")
+    next = serializers.CharField(help_text="When we look again")
+    fetched_at = serializers.DateTimeField(allow_null=True)
+    expires_at = serializers.DateTimeField(allow_null=True)
+    looked_at = serializers.DateTimeField(allow_null=True)
+    certificate_ends_at = serializers.DateTimeField(allow_null=True)
+    findings = CardFindingSerializer(many=True)
+    resolved = CardFindingSerializer(many=True)
 
 
 class ProbeCheckSerializer(serializers.Serializer[Any]):
@@ -115,6 +157,15 @@ class PreviousSecret(ApiView):
         self.own_client(client_id)
         client_secrets.withdraw_previous(client_id, by=owner(request.user.pk), context=self.context)
         return Response(status=204)
+
+
+class Keys(ApiView):
+    """The keys of a client."""
+
+    @describes("get_keys", KeyCardSerializer, also=(404,))
+    def get(self, request: Request, client_id: str) -> Response:
+        """Describe the keys of a client: each key, the copy we hold, what is wrong and since when. Fetches nothing."""
+        return answer(KeyCardSerializer, asdict(key_card(self.own_client(client_id))))
 
 
 class Probe(ApiView):

@@ -68,7 +68,7 @@ class TextSchema(_FieldExtension):
         return {
             "type": "string",
             "maxLength": self.target.max_length,
-            "pattern": said if self.target.required else PRINTABLE,
+            "pattern": PRINTABLE if self.target.allow_blank else said,
         }
 
 
@@ -89,10 +89,10 @@ class SwitchSchema(_FieldExtension):
     schema = {"type": "boolean"}
 
 
-class JsonObjectSchema(_FieldExtension):
+class AnyObjectSchema(_FieldExtension):
     """An object, as it is."""
 
-    target_class = "clients.serializers.JsonObject"
+    target_class = "clients.api.inputs.AnyObject"
     schema = {"type": "object", "additionalProperties": True}
 
 
@@ -121,16 +121,22 @@ def openapi_document() -> dict[str, Any]:
 
 def mend(result: dict[str, Any], generator: Any, **_: Any) -> dict[str, Any]:
     """Say of every body that other members are refused, and take out what the generator adds for itself."""
+    only_one = {kind.__name__ for kind in _all_below(Input) if kind.exactly_one}
     for methods in result["paths"].values():
         for operation in methods.values():
+            body = operation.get("requestBody", {})
+            if any(name in str(body) for name in only_one):
+                body["required"] = True
             for status, answer in operation["responses"].items():
                 targets, parameter, pointer = LINKS.get((operation["operationId"], status), ((), "", ""))
                 for target in targets:
                     to = {"operationId": target, "parameters": {parameter: f"$response.body#{pointer}"}}
                     answer.setdefault("links", {})[target] = to
     schemas: dict[str, Any] = result["components"]["schemas"]
-    for name in {kind.__name__ for kind in _all_below(Input)} & set(schemas):
-        schemas[name]["additionalProperties"] = False
+    for kind in _all_below(Input):
+        if kind.__name__ in schemas:
+            one = {"minProperties": 1, "maxProperties": 1} if kind.exactly_one else {}
+            schemas[kind.__name__].update({"additionalProperties": False, **one})
     for schema in schemas.values():
         for member in schema.get("properties", {}).values():
             member.pop("x-spec-enum-id", None)
@@ -140,5 +146,5 @@ def mend(result: dict[str, Any], generator: Any, **_: Any) -> dict[str, Any]:
     return result
 
 
-def _all_below(kind: type) -> list[type]:
+def _all_below(kind: type[Input]) -> list[type[Input]]:
     return [found for one in kind.__subclasses__() for found in (one, *_all_below(one))]

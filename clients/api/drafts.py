@@ -13,7 +13,7 @@ from clients.api import errors
 from clients.api.base import ApiView, answer
 from clients.api.clients import ChangeSerializer, ClientSerializer, change_json, client_json
 from clients.api.describing import FindingSerializer, describes
-from clients.api.inputs import Input
+from clients.api.inputs import AnyObject, Input
 from clients.app_kinds import KINDS
 from clients.findings import TENANTS
 from clients.models import Draft
@@ -29,6 +29,7 @@ class Answers(Input):
     def get_fields(self) -> dict[str, Any]:
         known = ClientMetadataSerializer().get_fields()
         found = {name: field for name, field in known.items() if name in drafts.MEMBERS} | {TENANTS: TextList(of=32)}
+        found["jwks"] = AnyObject(required=False)
         for field in found.values():
             field.allow_null = True
         return found

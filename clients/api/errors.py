@@ -86,7 +86,7 @@ def answer(request: HttpRequest, error: OAuthError) -> HttpResponse:
     response = error_response(request, error)
     body = {
         "error": error.code,
-        "error_description": _sentence(error.refusal.reason),
+        "error_description": error.refusal.reason,
         "trace_id": str(context_of(request).trace_id),
         "findings": [_as_json(one) for one in _findings(error)],
     }
@@ -133,6 +133,8 @@ def as_error(problem: Exception, *, allow: Iterable[str]) -> OAuthError | None:
             return nothing_here()
         case exceptions.ParseError() | SuspiciousOperation() | UnreadablePostError():
             return InvalidRequest(Refusal("http.body", "the request cannot be read"))
+        case RecursionError():
+            return InvalidRequest(Refusal("http.json", "the body is nested too deeply", fix="Send it flat."))
     return None
 
 
@@ -182,7 +184,3 @@ def _input_finding(member: str, code: str, message: str, *, seen: object = "", f
     if LIKE_A_SECRET.search(text):
         text = f"{len(text)} characters, not repeated here"
     return Finding(storable(member, LONGEST), f"input.{code}"[:64], message.rstrip("."), fix, storable(text, LONGEST))
-
-
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:]

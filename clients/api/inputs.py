@@ -15,6 +15,8 @@ KNOWN = RegexValidator(r"\S", "it is empty", "blank")
 class Input(serializers.Serializer[dict[str, Any]]):
     """A body. A member that nobody knows is refused, since a misspelt one would be lost in silence."""
 
+    exactly_one = False  # of its members is sent
+
     def to_internal_value(self, data: Any) -> dict[str, Any]:
         if isinstance(data, Mapping):
             known = ", ".join(self.fields)
@@ -25,6 +27,9 @@ class Input(serializers.Serializer[dict[str, Any]]):
             }
             if unknown:
                 raise serializers.ValidationError(unknown)
+            if self.exactly_one and len(data) != 1:
+                one_of = ErrorDetail(f"exactly one is to be sent of {known}", "one_of")
+                raise serializers.ValidationError({next(iter(self.fields)): one_of})
         found: dict[str, Any] = super().to_internal_value(data)
         return found
 
@@ -35,6 +40,18 @@ class Said(Text):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(validators=[KNOWN], **kwargs)
         self.required, self.allow_blank = True, False
+
+
+class AnyObject(serializers.Field[Any, Any, Any, Any]):
+    """A JSON object, whatever is in it: what is wrong with a key set is found by those who know key sets."""
+
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        if not isinstance(data, dict):
+            raise serializers.ValidationError("it must be an object", "invalid")
+        return data
+
+    def to_representation(self, value: dict[str, Any]) -> dict[str, Any]:
+        return value
 
 
 class Whole(serializers.IntegerField):

@@ -13,16 +13,15 @@ from rest_framework.response import Response
 from clients.api import errors
 from clients.api.base import ApiView, answer
 from clients.api.describing import describes
-from clients.api.inputs import Input, Said
+from clients.api.inputs import AnyObject, Input, Said
 from clients.clinic import diagnose
 from clients.fetch_room import fetch_room
-from clients.jwks_fetch import FetchedJwks, fetch_jwks
+from clients.jwks_fetch import FetchedJwks
 from clients.jwks_report import JwksReport, make_report
-from clients.jwks_rules import UnusableJwks
 from clients.key_sets import FORCED_EVERY
 from clients.registered import find_client
-from clients.serializers import JsonObject
 from clients.tenants import find_tenant
+from clients.trial_fetch import trial
 from smartauth import endpoints
 from smartauth.conf import config
 
@@ -32,8 +31,9 @@ LONGEST_ASSERTION = 16_000  # characters
 class KeySetToTry(Input):
     """A key set: where it is, or what it is."""
 
+    exactly_one = True
     jwks_uri = Said(max_length=2_000)
-    jwks = JsonObject(required=False)
+    jwks = AnyObject(required=False)
 
     def get_fields(self) -> dict[str, Any]:
         fields: dict[str, Any] = super().get_fields()
@@ -146,17 +146,11 @@ class TestJwks(ApiView):
         A URL is fetched once, under the rules by which the server fetches it later. Nothing is kept.
         """
         wanted = self.read(KeySetToTry)
-        if len(wanted) != 1:
-            raise errors.refused_input("jwks_uri", "one_of", "exactly one of jwks_uri and jwks is to be sent")
         if "jwks" in wanted:
-            report = _report(
-                FetchedJwks(json.dumps(wanted["jwks"]).encode(), timedelta(0), (("content-type", "application/json"),))
-            )
-            # Of a set that is registered by value nothing is cached.
-            report = JwksReport(report.findings, report.keys)
+            report = _report_on(wanted["jwks"])
         else:
-            with fetch_room.hold(request.user.pk):
-                report = _report(_fetched(wanted["jwks_uri"]))
+            with fetch_room.hold(request.user.pk, self.context):
+                report = trial(wanted["jwks_uri"], timezone.now())
         return answer(JwksReportSerializer, {"healthy": report.is_healthy, **asdict(report)})
 
 
@@ -177,17 +171,12 @@ class Diagnose(ApiView):
         if "tenant" in wanted and find_tenant(wanted["tenant"]) is None:
             raise errors.no_such("tenant")
         audiences = endpoints.assertion_audiences(None).union(*map(endpoints.assertion_audiences, tenants))
-        with fetch_room.hold(request.user.pk):
+        with fetch_room.hold(request.user.pk, self.context):
             diagnosis = diagnose(wanted["assertion"], client, audiences=audiences, now=timezone.now())
         return answer(DiagnosisSerializer, diagnosis.as_json())
 
 
-def _fetched(url: str) -> FetchedJwks | UnusableJwks:
-    try:
-        return fetch_jwks(url)
-    except UnusableJwks as problem:
-        return problem
-
-
-def _report(outcome: FetchedJwks | UnusableJwks) -> JwksReport:
-    return make_report(outcome, algorithms=config().assertion_algorithms, forced_every=FORCED_EVERY, now=timezone.now())
+def _report_on(jwks: dict[str, Any]) -> JwksReport:
+    body = FetchedJwks(json.dumps(jwks).encode(), timedelta(0), (("content-type", "application/json"),))
+    found = make_report(body, algorithms=config().assertion_algorithms, forced_every=FORCED_EVERY, now=timezone.now())
+    return JwksReport(found.findings, found.keys)  # Of what is registered by value nothing is cached.

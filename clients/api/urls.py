@@ -31,6 +31,7 @@ urlpatterns = [
     path(f"{CLIENT}/events", parts.Events.as_view()),
     path(f"{CLIENT}/activations", parts.Activations.as_view()),
     path(f"{CLIENT}/activations/<str:tenant>/probe", work.Probe.as_view()),
+    path(f"{CLIENT}/keys", work.Keys.as_view()),
     path(f"{CLIENT}/secrets", work.Secrets.as_view()),
     path(f"{CLIENT}/secrets/previous", work.PreviousSecret.as_view()),
     path(f"{CLIENT}/requests", work.RecentRequests.as_view()),

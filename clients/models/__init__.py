@@ -1,9 +1,9 @@
 """The registry's rows."""
 
 from clients.models.api_tokens import ApiToken
-from clients.models.clients import WITH_SECRET, AppKind, AuthMethod, Client
+from clients.models.clients import WITH_SECRET, AppKind, AuthMethod, Client, SpentClientId
 from clients.models.initial_tokens import InitialAccessToken
-from clients.models.keys import AssertionId, KeyFinding, KeySet, KeyUse
+from clients.models.keys import AssertionId, KeyFinding, KeySet, KeyUse, KeyWatchRound
 from clients.models.life_cycle import ChangeRequest, ClientEvent, Draft
 from clients.models.tenants import Activation, Brand, Tenant
 
@@ -23,5 +23,7 @@ __all__ = [
     "KeyFinding",
     "KeySet",
     "KeyUse",
+    "KeyWatchRound",
+    "SpentClientId",
     "Tenant",
 ]

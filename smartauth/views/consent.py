@@ -208,7 +208,7 @@ def _page(
         "operator_rights": [str(one) for one in asked if isinstance(one, NamedScope) and one.kind == "extension"],
         "stays_connected": "offline_access" in names,
         "stays_online": "online_access" in names,
-        "stay_days": config().refresh_token_lifetime.days,
+        "stay_days": (opened.client.lifetimes.refresh_token or config().refresh_token_lifetime).days,
         "goes_to": shown_target(opened.pending.redirect_uri),
         "can_choose_again": patient is not None
         and not (opened.pending.launch and opened.pending.launch.patient)

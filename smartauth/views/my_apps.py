@@ -61,7 +61,7 @@ def my_apps(request: HttpRequest) -> HttpResponse:
     now = timezone.now()
     names = RecordNames(request.user, context_of(request), now, {})
     apps = [_shown(app, names) for app in connected_apps(request.user.pk, now=now)]
-    return render(request, "people/my_apps.html", {"apps": apps, "stay_days": config().refresh_token_lifetime.days})
+    return render(request, "people/my_apps.html", {"apps": apps})
 
 
 @browser_page("POST", endpoint="my-apps")
@@ -102,6 +102,7 @@ def _shown(app: ConnectedApp, names: RecordNames) -> dict[str, object]:
     own = _person(names, app.tenant).fhir_user
     return {
         "app": app,
+        "stay_days": (app.client.lifetimes.refresh_token or config().refresh_token_lifetime).days,
         "connections": [
             {
                 "connection": one,

@@ -13,11 +13,12 @@ from django.http import HttpResponse
 from django.test import Client as Browser
 from django.utils import timezone
 
-from clients import fetch_room as rooms
 from clients.api import key_tests
 from clients.fetch_room import FetchRoom
 from clients.key_pairs import KeyPair
 from clients.models import AssertionId, Client
+from smartauth import rates
+from smartauth.context import new_context
 from smartauth.people.models import User
 from tests.api.conftest import Program, make_own_client
 from tests.api.test_drafts_and_clients import rules, web_answers
@@ -100,6 +101,11 @@ def test_what_was_refused_lately_is_listed_and_its_receipt_is_shown(kims: Progra
     assert kims.ask("GET", f"clients/{client_id}/requests?limit=201").status_code == 400
 
 
+def test_the_keys_of_a_client_are_on_a_card(kims: Program, kim: User, ec: KeyPair) -> None:
+    card = kims.ask("GET", f"clients/{make_own_client(kim, ec).client_id}/keys").json()
+    assert (card["source"], [key["kid"] for key in card["keys"]], card["findings"]) == ("value", ["ec-1"], [])
+
+
 class TestKeySets:
     """Tried before they are registered."""
 
@@ -144,13 +150,13 @@ class TestKeySets:
     def test_one_person_has_few_fetched_a_minute(
         self, kims: Program, mallorys: Program, jwks_host: JwksHost, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(rooms, "PER_MINUTE", 2)
+        monkeypatch.setattr(rates, "TRIALS", 2)
         statuses = [kims.ask("POST", "test-jwks", {"jwks_uri": jwks_host.url}).status_code for _ in range(3)]
         assert (statuses, jwks_host.visits) == ([200, 200, 429], 2)
         assert mallorys.ask("POST", "test-jwks", {"jwks_uri": jwks_host.url}).status_code == 200
 
     def test_one_person_has_few_fetched_at_a_time(self, kims: Program, kim: User, jwks_host: JwksHost) -> None:
-        with key_tests.fetch_room.hold(kim.pk), key_tests.fetch_room.hold(kim.pk):
+        with key_tests.fetch_room.hold(kim.pk, new_context()), key_tests.fetch_room.hold(kim.pk, new_context()):
             refused = kims.ask("POST", "test-jwks", {"jwks_uri": jwks_host.url})
         assert (refused.status_code, rules(refused), jwks_host.visits) == (429, [("", "rate.key_fetches")], 0)
         assert kims.ask("POST", "test-jwks", {"jwks_uri": jwks_host.url}).status_code == 200

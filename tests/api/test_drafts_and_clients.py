@@ -59,7 +59,7 @@ def test_a_program_registers_an_app_from_beginning_to_end(kims: Program, ec: Key
     assert kims.ask("GET", done["Location"]).json() == client
     assert [one["step"] for one in client["next_steps"]] == ["revise", "retire"]
     acts = [one["act"] for one in kims.ask("GET", f"{done['Location']}/events").json()["events"]]
-    assert acts == ["activated", "approved", "requested", "submitted"]
+    assert acts == ["activated", "approved", "requested", "keys_by_value", "submitted"]
 
 
 def test_the_secret_of_a_confidential_app_is_told_once(kims: Program) -> None:
@@ -226,3 +226,23 @@ def test_the_number_of_drafts_has_a_limit(kims: Program, kim: User, monkeypatch:
     monkeypatch.setattr(drafts, "MOST_DRAFTS", 0)
     refused = kims.ask("POST", "drafts", {"kind": "service"})
     assert (refused.status_code, rules(refused)) == (409, [("", "draft.too_many")])
+
+
+@pytest.mark.parametrize("depth", [50, 300, 600, 900])
+def test_what_is_nested_deeply_is_kept_or_refused(kims: Program, depth: int) -> None:
+    jwks: dict[str, Any] = {"keys": []}
+    for _ in range(depth):
+        jwks = {"a": jwks}
+    answer = kims.ask("POST", "drafts", {"kind": "service", "answers": {"jwks": jwks}})
+    assert answer.status_code in (201, 400)
+    assert kims.ask("GET", "drafts").status_code == 200
+    assert kims.ask("POST", "test-jwks", {"jwks": jwks}).status_code in (200, 400)
+
+
+@pytest.mark.parametrize("value", ["\0", "\x1f", 1e400])
+def test_what_cannot_be_stored_is_refused(kims: Program, value: object) -> None:
+    body = {"kind": "service", "answers": {"jwks": {"keys": [{"kid": value}]}}}
+    refused = kims.ask("POST", "drafts", body)
+    # JSON has no infinity, but a number that becomes one.
+    assert refused.status_code in (400, 409)
+    assert not Draft.objects.exists()

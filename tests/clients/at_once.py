@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from threading import Barrier
 from typing import TypeVar
 
@@ -26,3 +27,10 @@ def at_once(*calls: Callable[[], T]) -> list[T | Exception]:
 
     with ThreadPoolExecutor(len(calls)) as pool:
         return list(pool.map(make, calls))
+
+
+def each_at_once(count: int, ask: Callable[[int], None]) -> None:
+    """Run `ask` with 0, 1, … at once; what one raises fails the test."""
+    for outcome in at_once(*(partial(ask, number) for number in range(count))):
+        if isinstance(outcome, Exception):
+            raise outcome

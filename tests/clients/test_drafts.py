@@ -11,6 +11,7 @@ from clients.key_pairs import KeyPair
 from clients.lifecycle import take_step
 from clients.models import Activation, ChangeRequest, Client, ClientEvent, Draft
 from clients.registered import find_client
+from smartauth.audit.models import AuditRecord
 from smartauth.context import new_context
 from smartauth.people.models import User
 from tests.conftest import Configure
@@ -53,7 +54,7 @@ def test_in_the_sandbox_a_submitted_client_works_at_once(kim: User, ec: KeyPair)
     assert found is not None
     assert (found.status, dict(found.activations)) == ("approved", {"sandbox": ""})
     acts = [event.act for event in ClientEvent.objects.filter(client=client).order_by("pk")]
-    assert acts == ["submitted", "requested", "approved", "activated"]
+    assert acts == ["submitted", "keys_by_value", "requested", "approved", "activated"]
     assert not Draft.objects.exists()
 
 
@@ -127,11 +128,20 @@ class TestChanges:
         assert drafts.save_answers(draft, answers) == ()
         return drafts.submit(draft, user=kim.pk, context=new_context())
 
-    def test_keys_change_at_once(self, kim: User, client: Client, rsa: KeyPair) -> None:
+    @pytest.mark.requirement("REG-08")
+    def test_keys_change_at_once_and_their_owner_is_reminded_to_send_the_next(
+        self, kim: User, client: Client, rsa: KeyPair
+    ) -> None:
         done = self.change(kim, client, jwks={"keys": [rsa.public_jwk]})
         assert done.change is None
         client.refresh_from_db()
         assert client.client_jwks["keys"][0]["kid"] == "rsa-1"
+        changed, reminded = client.events.filter(act__in=("changed", "keys_by_value"))[:2][::-1]
+        assert (changed.actor, changed.reason) == ("owner", "Keys")
+        assert (reminded.actor, reminded.reason[:12]) == ("server", "Now: rsa-1. ")
+        assert "Register a new key before anything signs with it" in reminded.reason
+        recorded = AuditRecord.objects.filter(client_id=client.client_id, rule="client.changed").get()
+        assert (recorded.user_id, recorded.details["reason"]) == (kim.pk, "Keys")
 
     def test_more_scopes_wait_and_the_client_goes_on(self, kim: User, client: Client) -> None:
         done = self.change(kim, client, scope="system/Immunization.rs system/Patient.rs")

@@ -30,6 +30,7 @@ from tests.endpoints.test_token_authorization_code import (
     _rsa_key,
     ask,
     atlas,
+    basic,
     body_of,
     browser,
     redemption,
@@ -229,6 +230,40 @@ def assert_tells_nothing(told: dict[str, Any]) -> None:
     text = json.dumps(told)
     for other in ("growth-chart", "sandbox", "ana", "cardio.example.org"):
         assert other not in text
+
+
+IN_BODY = {"client_id": "cardio", "client_secret": "some"}
+WITH_A_SECRET = [
+    # Authorization header      in the body                  rule                      words
+    (("cardio", "wrong"),       {},                          "client.secret",          "at registration"),
+    (("cardio", ""),            {},                          "client.secret_empty",    "at registration"),
+    (("growth-chart", "some"),  {},                          "client.auth_method",     "none | client_secret_basic"),
+    (("nobody", "some"),        {},                          "client.unknown",         "nobody"),
+    ("Basic %%%",               {},                          "client.basic_malformed", "base64 of"),
+    ("Bearer some",             {},                          "client.auth_scheme",     "Basic | bearer"),
+    ("",                        {},                          "client.missing",         "Send client_id"),
+    ("",                        {"client_id": "cardio"},     "client.auth_method",     "client_secret_basic | none"),
+    ("",                        IN_BODY,                     "client.auth_method",     "client_secret_post"),
+    (("cardio", "some"),        {"client_secret": "some"},   "client.two_methods",     "one method"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("header", "body", "rule", "needed"), WITH_A_SECRET)
+def test_each_way_a_secret_is_refused_has_its_rule_and_a_way_out(
+    header: str | tuple[str, str],
+    body: dict[str, str],
+    rule: str,
+    needed: str,
+    cardio: App,
+    growth_chart: App,
+    post: Post,
+) -> None:
+    authorization = header if isinstance(header, str) else basic(*header)
+    headers = {"Authorization": authorization} if authorization else {}
+    answer = post(TOKEN, {"grant_type": "authorization_code", "code": "x", **body}, **headers)
+    told = partner_view(answer)
+    assert (told["rule"], bool(told["fix"])) == (rule, True)
+    assert needed.lower() in words(told).lower()
 
 
 SCOPES = [

@@ -7,7 +7,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("clients", "0010_life_cycle"),
+        ("clients", "0012_lifetimes_and_spent_ids"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
