@@ -70,6 +70,13 @@ class RegisteredClient:
     require_dpop_nonce: bool = False
     client_uri: str = ""
     policy_uri: str = ""
+    # What its makers say of it, for whoever is asked for consent.
+    publisher: str = ""
+    purpose: str = ""
+    intended_users: str = ""
+    funding: str = ""
+    data_sharing: str = ""
+    data_deletion: str = ""
     restrictions: Restrictions = UNRESTRICTED
     lifetimes: Lifetimes = AS_FOR_EVERYBODY
     activations: Mapping[str, str] = field(default_factory=dict)
@@ -185,6 +192,12 @@ def _as_value(row: Client, active: dict[str, str]) -> RegisteredClient:
         require_dpop_nonce=row.require_dpop_nonce,
         client_uri=row.client_uri,
         policy_uri=row.policy_uri,
+        publisher=row.publisher,
+        purpose=row.purpose,
+        intended_users=row.intended_users,
+        funding=row.funding,
+        data_sharing=row.data_sharing,
+        data_deletion=row.data_deletion,
         restrictions=parse_restrictions(row.restrictions),
         lifetimes=Lifetimes.of(row.access_token_lifetime, row.refresh_token_days),
         activations=MappingProxyType(active),

@@ -4,12 +4,13 @@ import logging
 from typing import Any
 from urllib.parse import urlencode
 
-from allauth.account.views import LoginView, LogoutView, ReauthenticateView
+from allauth.account.views import LoginView, LogoutView, ReauthenticateView, SignupView
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.middleware.csrf import REASON_NO_CSRF_COOKIE
 from django.shortcuts import render
 from django.urls import reverse
 
+from clients.portal.access import may_use_portal
 from clients.tenants import find_default_tenant
 from smartauth import endpoints, second_factors
 from smartauth.browser import PageRefused, error_page, too_many_page
@@ -24,8 +25,12 @@ MINUTE = 60  # seconds; how long requests of one address count
 
 
 def site(request: HttpRequest) -> dict[str, Any]:
-    """Give every template the mode, so that a sandbox says so on every page."""
-    return {"is_sandbox": config().is_sandbox, "trace_id": str(context_of(request).trace_id)}
+    """Give every template the mode, which a sandbox tells on every page, and whether the portal is for this person."""
+    return {
+        "is_sandbox": config().is_sandbox,
+        "trace_id": str(context_of(request).trace_id),
+        "has_portal": lambda: may_use_portal(request.user),  # Asked only by pages that tell it.
+    }
 
 
 def landing(request: HttpRequest) -> HttpResponse:
@@ -59,6 +64,7 @@ class SignIn(LoginView):
 
 
 sign_in = SignIn.as_view()
+sign_up = SignupView.as_view(template_name="account/signup.html")
 sign_in_again = ReauthenticateView.as_view(template_name="account/reauthenticate.html")
 sign_out = LogoutView.as_view(template_name="account/logout.html")
 

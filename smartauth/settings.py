@@ -217,7 +217,7 @@ LOGIN_URL = "/account/login/"
 LOGIN_REDIRECT_URL = "/"
 ACCOUNT_LOGIN_METHODS = {"username"}
 ACCOUNT_SIGNUP_FIELDS = ["username*", "password1*"]
-ACCOUNT_ADAPTER = "smartauth.people.adapter.ClosedAccounts"
+ACCOUNT_ADAPTER = "smartauth.people.adapter.Accounts"
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_LOGOUT_ON_GET = False
 ACCOUNT_SESSION_REMEMBER = False
@@ -261,7 +261,7 @@ OAUTH2_PROVIDER = {
     "ALLOW_URI_WILDCARDS": False,
     "ALLOWED_REDIRECT_URI_SCHEMES": ["https", "http"],
     "OIDC_ENABLED": False,
-    "APPLICATION_ADMIN_CLASS": "clients.admin.ClientAdmin",
+    "APPLICATION_ADMIN_CLASS": "clients.administration.clients.ClientAdmin",
     "ACCESS_TOKEN_ADMIN_CLASS": "smartauth.admin.AccessTokenAdmin",
     "REFRESH_TOKEN_ADMIN_CLASS": "smartauth.admin.RefreshTokenAdmin",
     "GRANT_ADMIN_CLASS": "smartauth.admin.AuthorizationCodeAdmin",

@@ -19,6 +19,7 @@ from clients.api.key_tests import KeyReportSerializer
 from clients.key_card import key_card
 from clients.probes import probe
 from clients.recent_requests import recent_requests
+from clients.snippets import snippets
 from clients.tenants import find_tenant
 
 MOST_DAYS = client_secrets.OWNERS_LIFETIME.days
@@ -129,6 +130,21 @@ class RecentRequestsSerializer(serializers.Serializer[Any]):
     requests = RecentRequestSerializer(many=True)
 
 
+class SnippetSerializer(serializers.Serializer[Any]):
+    """Code to paste."""
+
+    tenant = serializers.CharField()
+    language = serializers.CharField()
+    title = serializers.CharField()
+    code = serializers.CharField()
+
+
+class SnippetsSerializer(serializers.Serializer[Any]):
+    """Code to paste, for each tenant of the client in each language."""
+
+    snippets = SnippetSerializer(many=True)
+
+
 class Secrets(ApiView):
     """The secrets of a client."""
 
@@ -200,3 +216,23 @@ class RecentRequests(ApiView):
         limit = self.number("limit", 50, least=1, most=MOST_LISTED)
         found = [one.as_json() for one in recent_requests(client_id, limit=limit)]
         return answer(RecentRequestsSerializer, {"requests": found})
+
+
+class Snippets(ApiView):
+    """Code for a client."""
+
+    @describes("list_snippets", SnippetsSerializer, also=(404,))
+    def get(self, request: Request, client_id: str) -> Response:
+        """Return code to paste, in several languages, for each tenant at which the client is active or waits.
+
+        It gets a token and reads a first resource. No secret and no private key is in it.
+        """
+        client = self.own_client(client_id)
+        slugs = client.activations.order_by("tenant__slug").values_list("tenant__slug", flat=True)
+        found = [
+            {"tenant": tenant.slug, **asdict(one)}
+            for slug in slugs
+            if (tenant := find_tenant(slug)) is not None
+            for one in snippets(client, tenant)
+        ]
+        return answer(SnippetsSerializer, {"snippets": found})

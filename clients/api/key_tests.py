@@ -15,10 +15,10 @@ from clients.api.base import ApiView, answer
 from clients.api.describing import describes
 from clients.api.inputs import AnyObject, Input, Said
 from clients.clinic import diagnose
-from clients.fetch_room import fetch_room
 from clients.jwks_fetch import FetchedJwks
 from clients.jwks_report import JwksReport, make_report
 from clients.key_sets import FORCED_EVERY
+from clients.portal.fetch_room import room
 from clients.registered import find_client
 from clients.tenants import find_tenant
 from clients.trial_fetch import trial
@@ -149,7 +149,7 @@ class TestJwks(ApiView):
         if "jwks" in wanted:
             report = _report_on(wanted["jwks"])
         else:
-            with fetch_room.hold(request.user.pk, self.context):
+            with room(int(request.user.pk)):
                 report = trial(wanted["jwks_uri"], timezone.now())
         return answer(JwksReportSerializer, {"healthy": report.is_healthy, **asdict(report)})
 
@@ -171,7 +171,7 @@ class Diagnose(ApiView):
         if "tenant" in wanted and find_tenant(wanted["tenant"]) is None:
             raise errors.no_such("tenant")
         audiences = endpoints.assertion_audiences(None).union(*map(endpoints.assertion_audiences, tenants))
-        with fetch_room.hold(request.user.pk, self.context):
+        with room(int(request.user.pk)):
             diagnosis = diagnose(wanted["assertion"], client, audiences=audiences, now=timezone.now())
         return answer(DiagnosisSerializer, diagnosis.as_json())
 

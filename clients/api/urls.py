@@ -34,6 +34,7 @@ urlpatterns = [
     path(f"{CLIENT}/keys", work.Keys.as_view()),
     path(f"{CLIENT}/secrets", work.Secrets.as_view()),
     path(f"{CLIENT}/secrets/previous", work.PreviousSecret.as_view()),
+    path(f"{CLIENT}/snippets", work.Snippets.as_view()),
     path(f"{CLIENT}/requests", work.RecentRequests.as_view()),
     path(f"{CLIENT}/receipts/<uuid:trace_id>", parts.Receipt.as_view()),
     path("<path:rest>", Nothing.as_view()),

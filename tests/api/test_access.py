@@ -63,6 +63,7 @@ RESOURCES = [
     Resource("clients/{client}/secrets", {"POST": 409}, ("POST",)),
     Resource("clients/{client}/secrets/previous", {"DELETE": 409}),
     Resource("clients/{client}/keys", {"GET": 200}),
+    Resource("clients/{client}/snippets", {"GET": 200}),
     Resource("clients/{client}/requests", {"GET": 200}),
     Resource("test-jwks", {"POST": 400}, ("POST",)),
     Resource("diagnose", {"POST": 400}, ("POST",)),

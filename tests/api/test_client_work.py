@@ -13,12 +13,9 @@ from django.http import HttpResponse
 from django.test import Client as Browser
 from django.utils import timezone
 
-from clients.api import key_tests
-from clients.fetch_room import FetchRoom
 from clients.key_pairs import KeyPair
 from clients.models import AssertionId, Client
-from smartauth import rates
-from smartauth.context import new_context
+from clients.portal import fetch_room
 from smartauth.people.models import User
 from tests.api.conftest import Program, make_own_client
 from tests.api.test_drafts_and_clients import rules, web_answers
@@ -34,8 +31,8 @@ def jwks_host() -> Iterator[JwksHost]:
 
 
 @pytest.fixture(autouse=True)
-def nothing_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(key_tests, "fetch_room", FetchRoom())
+def nothing_fetched() -> None:
+    fetch_room.forget()
 
 
 @pytest.fixture
@@ -106,6 +103,13 @@ def test_the_keys_of_a_client_are_on_a_card(kims: Program, kim: User, ec: KeyPai
     assert (card["source"], [key["kid"] for key in card["keys"]], card["findings"]) == ("value", ["ec-1"], [])
 
 
+def test_code_to_paste_is_given_for_each_tenant(kims: Program, kim: User, ec: KeyPair) -> None:
+    client_id = make_own_client(kim, ec).client_id
+    found = kims.ask("GET", f"clients/{client_id}/snippets").json()["snippets"]
+    assert {(one["tenant"], one["language"]) for one in found} >= {("sandbox", "curl"), ("sandbox", "python")}
+    assert all(client_id in one["code"] for one in found)
+
+
 class TestKeySets:
     """Tried before they are registered."""
 
@@ -150,15 +154,15 @@ class TestKeySets:
     def test_one_person_has_few_fetched_a_minute(
         self, kims: Program, mallorys: Program, jwks_host: JwksHost, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(rates, "TRIALS", 2)
+        monkeypatch.setattr(fetch_room, "PER_MINUTE", 2)
         statuses = [kims.ask("POST", "test-jwks", {"jwks_uri": jwks_host.url}).status_code for _ in range(3)]
         assert (statuses, jwks_host.visits) == ([200, 200, 429], 2)
         assert mallorys.ask("POST", "test-jwks", {"jwks_uri": jwks_host.url}).status_code == 200
 
     def test_one_person_has_few_fetched_at_a_time(self, kims: Program, kim: User, jwks_host: JwksHost) -> None:
-        with key_tests.fetch_room.hold(kim.pk, new_context()), key_tests.fetch_room.hold(kim.pk, new_context()):
+        with fetch_room.room(kim.pk), fetch_room.room(kim.pk):
             refused = kims.ask("POST", "test-jwks", {"jwks_uri": jwks_host.url})
-        assert (refused.status_code, rules(refused), jwks_host.visits) == (429, [("", "rate.key_fetches")], 0)
+        assert (refused.status_code, rules(refused), jwks_host.visits) == (429, [("", "portal.key_fetches")], 0)
         assert kims.ask("POST", "test-jwks", {"jwks_uri": jwks_host.url}).status_code == 200
 
 

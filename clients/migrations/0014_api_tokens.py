@@ -7,7 +7,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("clients", "0012_lifetimes_and_spent_ids"),
+        ("clients", "0013_reviews"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
