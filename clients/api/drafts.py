@@ -1,6 +1,5 @@
 """Registrations being filled in."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from django.db import transaction
@@ -143,11 +142,8 @@ class OneDraft(ApiView):
         return Response(status=204)
 
     def _keep(self, request: Request, pk: int, *, whole: bool) -> Response:
-        _own(request, pk)  # Whether there is one is said before anything about the body.
-        wanted = self.read(Changes)
-        with transaction.atomic():
-            draft = _own(request, pk, locked=True)
-            found = _save(draft, wanted["answers"], whole=whole)
+        draft = _own(request, pk)  # Whether there is one is said before anything about the body.
+        found = _save(draft, self.read(Changes)["answers"], whole=whole)
         return answer(DraftSerializer, _in_full(draft, found))
 
 
@@ -173,14 +169,8 @@ class Submit(ApiView):
         return answer(SubmittedSerializer, body, 201 if is_new else 200, Location=location)
 
 
-def draft_json(draft: Draft) -> Mapping[str, Any]:
-    """Return a draft with what is wrong with it."""
-    return _in_full(draft, drafts.problems_of(draft))
-
-
-def _own(request: Request, pk: int, *, locked: bool = False) -> Draft:
-    rows = Draft.objects.filter(owner=request.user.pk, pk=pk).select_related("client")
-    draft = (rows.select_for_update(of=("self",)) if locked else rows).first()
+def _own(request: Request, pk: int) -> Draft:
+    draft = Draft.objects.filter(owner=request.user.pk, pk=pk).select_related("client").first()
     if draft is None:
         raise errors.no_such("draft")
     return draft

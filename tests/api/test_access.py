@@ -277,6 +277,21 @@ class TestTokens:
         browser.force_login(kim)  # The session does not make up for it.
         refused(browser.get(f"{BASE}/clients", headers={"Authorization": header}), 401)
 
+    def test_an_operator_sees_and_withdraws_one_but_never_what_it_is(
+        self, kims: Program, admin_client: Browser
+    ) -> None:
+        row = ApiToken.objects.get()
+        page = admin_client.get("/admin/clients/apitoken/", HTTP_HOST="127.0.0.1:8000").content.decode()
+        assert "kim" in page
+        one = admin_client.get(f"/admin/clients/apitoken/{row.pk}/change/", HTTP_HOST="127.0.0.1:8000")
+        assert row.token_digest not in one.content.decode()
+        gone = admin_client.post(
+            f"/admin/clients/apitoken/{row.pk}/delete/", {"post": "yes"}, HTTP_HOST="127.0.0.1:8000"
+        )
+        assert gone.status_code == 302
+        refused(kims.ask("GET", "clients"), 401, "api.token_unknown")
+        assert AuditRecord.objects.filter(rule="api_token.deleted", user_id__gt=0).count() == 1
+
     def test_its_last_use_is_kept_to_the_minute(self, kims: Program, django_assert_num_queries: Any) -> None:
         kims.ask("GET", "kinds")
         with django_assert_num_queries(1):

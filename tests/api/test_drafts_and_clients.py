@@ -18,6 +18,7 @@ from smartauth.people.models import User
 from smartauth.receipts.models import Receipt
 from tests.api.conftest import Program, make_draft, make_own_client, service_answers
 from tests.conftest import Configure
+from tests.factories import make_tenant
 
 
 def right() -> Permission:
@@ -246,3 +247,20 @@ def test_what_cannot_be_stored_is_refused(kims: Program, value: object) -> None:
     # JSON has no infinity, but a number that becomes one.
     assert refused.status_code in (400, 409)
     assert not Draft.objects.exists()
+
+
+@pytest.mark.parametrize(("mode", "state"), [("sandbox", "active"), ("production", "waiting")])
+def test_another_hospital_is_asked_once(
+    kims: Program, kim: User, ec: KeyPair, configure: Configure, mode: str, state: str
+) -> None:
+    configure(mode=mode)
+    kim.user_permissions.add(right())
+    make_tenant("elsewhere")
+    where = f"clients/{make_own_client(kim, ec).client_id}"
+    for _ in range(2):
+        asked = kims.ask("POST", f"{where}/activations", {"tenant": "elsewhere"})
+        assert (asked.status_code, asked.json()["tenant"], asked.json()["state"]) == (200, "elsewhere", state)
+    listed = kims.ask("GET", f"{where}/activations").json()["activations"]
+    assert [(one["tenant"], one["state"]) for one in listed] == [("elsewhere", state), ("sandbox", state)]
+    events = kims.ask("GET", f"{where}/events").json()["events"]
+    assert len([one for one in events if one["tenant"] == "elsewhere" and one["act"] == "requested"]) == 1
