@@ -1,6 +1,7 @@
 """What requests to the portal's JSON interface have in common: strict types, and no member that nobody knows."""
 
 from collections.abc import Mapping
+from difflib import get_close_matches
 from typing import Any
 
 from django.core.validators import RegexValidator
@@ -21,9 +22,7 @@ class Input(serializers.Serializer[dict[str, Any]]):
         if isinstance(data, Mapping):
             known = ", ".join(self.fields)
             unknown = {
-                str(name): ErrorDetail(f"it is not known here; known are {known}", "unknown")
-                for name in data
-                if name not in self.fields
+                str(name): ErrorDetail(self._unknown(str(name)), "unknown") for name in data if name not in self.fields
             }
             if unknown:
                 raise serializers.ValidationError(unknown)
@@ -32,6 +31,10 @@ class Input(serializers.Serializer[dict[str, Any]]):
                 raise serializers.ValidationError({next(iter(self.fields)): one_of})
         found: dict[str, Any] = super().to_internal_value(data)
         return found
+
+    def _unknown(self, name: str) -> ErrorDetail:
+        near = get_close_matches(name[:100], self.fields, n=1)
+        return ErrorDetail("it is not known here" + (f"; did you mean {near[0]}" if near else ""), "unknown")
 
 
 class Said(Text):

@@ -90,6 +90,7 @@ def test_wrong_values_are_kept_and_found_and_wrong_types_are_refused(kims: Progr
     refused = kims.ask("PATCH", f"drafts/{draft['id']}", {"answers": {"contacts": "kim", "redirect_uri": "x"}})
     assert refused.status_code == 400
     assert rules(refused) == [("redirect_uri", "input.unknown")]
+    assert "redirect_uris" in refused.json()["findings"][0]["message"]
     refused = kims.ask("PATCH", f"drafts/{draft['id']}", {"answers": {"contacts": "kim"}})
     assert rules(refused) == [("contacts", "input.invalid")]
     assert refused.json()["findings"][0]["step"] == "identity"
