@@ -10,6 +10,8 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 from clients import lookalikes
+from clients.key_finding_words import WORDS
+from clients.key_watch import Kind
 from clients.models import WITH_SECRET, Client, KeyFinding
 from clients.uri_rules import LOOPBACK_HOSTS
 from smartauth.errors import InvalidScope
@@ -88,7 +90,7 @@ def hints_of(
         *_hosts(client, asked, neighbours),
         *_name(client, str(asked.get("client_name", "")), neighbours),
         *_proof(asked),
-        *(Hint("keys.finding", "Key watch", one.kind, is_grave=True) for one in findings),
+        *(Hint("keys.finding", WORDS[Kind(one.kind)].title, _since(one), is_grave=True) for one in findings),
     ]
     return tuple(sorted(found, key=lambda one: not one.is_grave))
 
@@ -179,6 +181,10 @@ def _proof(asked: Mapping[str, Any]) -> Iterator[Hint]:
         yield Hint("proof.none", "Cannot prove itself", "A public client: anybody can name its client_id.")
     if asked.get("jwks"):
         yield Hint("keys.inline", "Keys without a URL", "Each new key has to be registered by hand.")
+
+
+def _since(finding: KeyFinding) -> str:
+    return f"Found by the watch over key sets, first at {finding.first_seen_at:%Y-%m-%d %H:%M} UTC."
 
 
 def _listed(values: Iterable[str]) -> str:

@@ -8,7 +8,7 @@ from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.utils import timezone
 
-from clients.administration.facts import facts_of, scopes_in_words
+from clients.administration.facts import facts_of, history_of, scopes_in_words
 from clients.administration.panels import panels_for
 from clients.administration.steps import PAGES
 from clients.app_kinds import KINDS, kind_of
@@ -59,7 +59,7 @@ def client_page(request: HttpRequest, pk: int) -> HttpResponse:
         "scopes": scopes_in_words(split_scope(client.scope)),
         "places": _places(client),
         "panels": panels_for(request, client),
-        "events": client.events.select_related("user")[:MOST_EVENTS],
+        "events": history_of(client, MOST_EVENTS),
         "reviews": client.reviews.select_related("user")[:MOST_EVENTS],
         "may_edit": request.user.has_perm("clients.change_client"),
         "may_switch": request.user.has_perm("clients.change_activation"),

@@ -15,6 +15,7 @@ from clients.acting import operator
 from clients.admin_forms import ClientForm
 from clients.administration.at_tenant import at_tenant
 from clients.administration.client_page import client_page
+from clients.administration.key_look import look_at_keys
 from clients.administration.queue import queue
 from clients.administration.review import review
 from clients.administration.secrets import secret, show_once
@@ -119,6 +120,7 @@ class ClientAdmin(TracedAdmin):
             ("<int:pk>/", client_page, "clients_client_page"),
             ("<int:pk>/review/", review, "clients_client_review"),
             ("<int:pk>/at/<tenant:slug>/", at_tenant, "clients_client_at"),
+            ("<int:pk>/keys/", look_at_keys, "clients_client_keys"),
             ("<int:pk>/secret/", secret, "clients_client_secret"),
             ("<int:pk>/step/<slug:name>/", step, "clients_client_step"),
         )

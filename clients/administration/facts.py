@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from clients.differences import LABELS
+from clients.models import Client, ClientEvent
+from clients.portal.wordings import ACTS
 from smartauth.errors import InvalidScope
 from smartauth.policy.scopes import ResourceScope, parse_scope
 from smartauth.policy.wording import words_for
@@ -98,3 +100,9 @@ def _values(value: Any) -> tuple[str, ...]:
 
 def _key(key: Mapping[str, Any]) -> str:
     return " ".join(str(key.get(name, "")) for name in ("kid", "kty", "alg")).strip()
+
+
+def history_of(client: Client, most: int) -> list[tuple[ClientEvent, str]]:
+    """Return what happened to a client, the newest first, each with its name in words."""
+    events = client.events.select_related("user")[:most]
+    return [(one, ACTS.get(one.act, one.act.replace("_", " ").capitalize())) for one in events]

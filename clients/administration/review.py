@@ -11,11 +11,12 @@ from django.urls import reverse
 from django.utils import timezone
 
 from clients.acting import NotPossible, operator
-from clients.administration.facts import Scope, facts_of, scopes_in_words
+from clients.administration.facts import Scope, facts_of, history_of, scopes_in_words
 from clients.administration.queue import business_days
 from clients.administration.review_form import OUTCOMES, ReviewForm
 from clients.app_kinds import KINDS, kind_of
 from clients.changes import differences_of
+from clients.key_card import key_card
 from clients.metadata import InvalidClientMetadata
 from clients.models import Client, Review, Tenant
 from clients.reviews import APPROVING, Matter, Verdict, decide, find_matter
@@ -118,6 +119,7 @@ def _show(
         "facts": facts_of(matter.asked),
         "differences": differences_of(matter.change) if matter.change else (),
         "hints": hints,
+        "card": key_card(client, timezone.now()) if request.user.has_perm("clients.view_keyset") else None,
         "form": form,
         "scopes": [(one, one.text in ticked) for one in asked],
         "business_days": business_days(matter.since, timezone.now()),
@@ -136,7 +138,7 @@ def _nothing_waits(request: HttpRequest, client: Client, problem: str = "") -> H
         "client": client,
         "problem": problem or (_changed(client) if typed else ""),
         "typed": [one for one in typed if one],
-        "events": client.events.select_related("user")[:5],
+        "events": history_of(client, 5),
     }
     title = f"Nothing waits about {client.name or client.client_id}"
     status = DECIDED if request.method == "POST" else 200

@@ -1,4 +1,4 @@
-"""A receipt as a ladder: what was looked at one after the other, up to what refused it. And the text for a partner.
+"""A receipt as a ladder: what was looked at one after the other, up to what refused it.
 
 Only what is certain from the rule is claimed to have passed; a rule with no known place has no ladder.
 """
@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from smartauth.receipts.models import Receipt
-from smartauth.receipts.views import describe
 
 State = Literal["passed", "refused", "not reached", "noted"]
 
@@ -65,21 +64,6 @@ def ladder(receipt: Receipt, *, officer: bool) -> tuple[Rung, ...]:
     if receipt.endpoint == "fhir":
         return tuple(_fhir(receipt, why, officer))
     return ()
-
-
-def text_for_partner(receipt: Receipt) -> str:
-    """Return what may be sent to the owner of the client: the partner's view, as lines of text."""
-    said = describe(receipt, "partner")
-    lines = [
-        f"Your request was refused. Trace id: {said['trace_id']}",
-        f"When: {said['at']}",
-        f"Where: {said['endpoint']}" + (f" of {said['tenant']}" if said["tenant"] else ""),
-        f"Answer: {said['status']} {said['error']}",
-        f"Why: {said['reason']} (rule {said['rule']})",
-        *(f"{label}: {said[name]}" for name, label in (("expected", "Expected"), ("seen", "Seen")) if said[name]),
-        *([f"What to do: {said['fix']}"] if said["fix"] else []),
-    ]
-    return "\n".join(lines)
 
 
 def _token(rule: str, why: str) -> Iterator[Rung]:

@@ -16,9 +16,9 @@ from smartauth.administration.pages import page
 from smartauth.audit.reading import as_fhir, refused_of
 from smartauth.audit.recording import AuditEvent, record_now
 from smartauth.context import context_of
-from smartauth.receipts.ladder import ladder, text_for_partner
+from smartauth.receipts.ladder import ladder
 from smartauth.receipts.models import Receipt
-from smartauth.receipts.views import View, find_receipt
+from smartauth.receipts.views import View, as_text, describe, find_receipt
 
 RULES = {"officer": "admin", "partner": "admin.partner_view"}
 
@@ -68,7 +68,7 @@ def show(request: HttpRequest, receipt: Receipt, view: View) -> HttpResponse:
         "receipt": receipt,
         "is_officer": is_officer,
         "rungs": ladder(receipt, officer=is_officer),
-        "text": text_for_partner(receipt),
+        "text": as_text(describe(receipt, "partner")),
         "client_url": _client_url(request, receipt),
         "as_fhir": _as_fhir(receipt) if is_officer else "",
     }

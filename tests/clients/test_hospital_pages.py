@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from clients.acting import owner
 from clients.changes import request_change
+from clients.key_pairs import KeyPair
 from clients.models import Activation, ChangeRequest, Client, ClientEvent, KeyFinding, Review, Tenant
 from clients.registration import describe_metadata, register_client
 from smartauth.audit.models import AuditRecord
@@ -21,9 +22,10 @@ from smartauth.context import new_context
 from smartauth.marks.models import Mark
 from smartauth.models import Authorization
 from smartauth.people.models import User
+from tests.clients.jwks_host import JwksHost, Page
 from tests.clients.registry_site import change_url
 from tests.conftest import Configure
-from tests.factories import make_client, make_tenant, phone_app, web_app
+from tests.factories import make_client, make_tenant, phone_app, service, web_app
 
 QUEUE = "/admin/clients/client/review/"
 SCOPES = "launch/patient patient/Observation.rs"
@@ -400,6 +402,37 @@ class TestRoles:
         browser, client = staff(role, name="nobody"), submitted(kim)
         for url in (QUEUE, review_url(client), page_url(client)):
             assert browser.get(url).status_code == 403
+
+
+class TestKeys:
+    """A look at a client's keys before it is approved."""
+
+    def test_a_key_set_is_fetched_when_asked_and_what_is_wrong_is_said(
+        self, jwks_host: JwksHost, registrar: Browser, ec: KeyPair
+    ) -> None:
+        client = make_client(service(jwks_uri=jwks_host.url), status="submitted").client
+        url = reverse("admin:clients_client_keys", args=[client.pk])
+        assert registrar.get(url).status_code == 405
+        healthy = (("Content-Type", "application/json"), ("Cache-Control", "max-age=300"))
+        jwks_host.page = Page({"keys": [ec.public_jwk]}, headers=healthy)
+        page = registrar.post(url).content.decode()
+        assert ("There is nothing to mend" in page, "ec-1" in page) == (True, True)
+        jwks_host.publish({**ec.public_jwk, "kid": EVIL})
+        assert "<script>alert" not in registrar.post(url).content.decode()
+        jwks_host.publish()
+        assert "There is something to mend" in registrar.post(url).content.decode()
+
+    def test_registered_keys_are_looked_at_without_a_fetch(self, registrar: Browser, kim: User, ec: KeyPair) -> None:
+        client = make_client(service(jwks=ec.jwks), status="submitted", owner=kim.pk).client
+        page = registrar.get(review_url(client)).content.decode()
+        assert ("Test its keys now" in page, "ec-1" in page) == (True, True)
+        page = registrar.post(reverse("admin:clients_client_keys", args=[client.pk])).content.decode()
+        assert "There is nothing to mend" in page
+
+    def test_who_has_no_keys_has_no_test_of_them(self, registrar: Browser) -> None:
+        client = make_client(phone_app()).client
+        assert registrar.post(reverse("admin:clients_client_keys", args=[client.pk])).status_code == 404
+        assert "Test its keys" not in registrar.get(page_url(client)).content.decode()
 
 
 class TestFrontPage:
