@@ -46,6 +46,7 @@ def web(kims: Program) -> dict[str, Any]:
 class TestSecrets:
     """Of a client that shares one with us."""
 
+    @pytest.mark.requirement("REG-10")
     def test_a_new_one_is_told_once_and_the_one_before_stays_good_for_a_while(
         self, kims: Program, web: dict[str, Any]
     ) -> None:
@@ -113,6 +114,7 @@ def test_code_to_paste_is_given_for_each_tenant(kims: Program, kim: User, ec: Ke
 class TestKeySets:
     """Tried before they are registered."""
 
+    @pytest.mark.requirement("REG-09")
     def test_a_url_is_fetched_once_and_reported_on(self, kims: Program, jwks_host: JwksHost, ec: KeyPair) -> None:
         jwks_host.page = Page({"keys": [ec.public_jwk]}, headers=(("Content-Type", "application/json"),))
         report = kims.ask("POST", "test-jwks", {"jwks_uri": jwks_host.url}).json()

@@ -42,6 +42,7 @@ def web_answers(**members: Any) -> dict[str, Any]:
     } | members
 
 
+@pytest.mark.requirement("REG-01", "REG-11")
 def test_a_program_registers_an_app_from_beginning_to_end(kims: Program, ec: KeyPair) -> None:
     begun = kims.ask("POST", "drafts", {"kind": "service"})
     assert begun.status_code == 201
@@ -63,6 +64,7 @@ def test_a_program_registers_an_app_from_beginning_to_end(kims: Program, ec: Key
     assert acts == ["activated", "approved", "requested", "keys_by_value", "submitted"]
 
 
+@pytest.mark.requirement("REG-10")
 def test_the_secret_of_a_confidential_app_is_told_once(kims: Program) -> None:
     draft = kims.ask("POST", "drafts", {"kind": "patient", "answers": web_answers()}).json()
     assert draft["findings"] == []
@@ -134,6 +136,7 @@ class TestChanges:
         kims.ask("PATCH", led["Location"], {"answers": {"scope": "system/Immunization.rs system/Patient.rs"}})
         return kims.ask("POST", f"{led['Location']}/submit")
 
+    @pytest.mark.requirement("REG-15")
     def test_more_scopes_wait_and_can_be_taken_back(self, kims: Program, where: str) -> None:
         done = self.ask_for_more(kims, where)
         assert (done.status_code, done.json()["client"]["state"]) == (200, "approved")
@@ -156,6 +159,7 @@ class TestChanges:
         assert kims.ask("POST", f"{where}/draft").status_code == 303
 
 
+@pytest.mark.requirement("REG-14")
 def test_a_retired_client_stays_and_can_do_nothing(kims: Program, kim: User, ec: KeyPair) -> None:
     where = f"clients/{make_own_client(kim, ec).client_id}"
     retired = kims.ask("POST", f"{where}/retire").json()
