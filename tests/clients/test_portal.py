@@ -16,13 +16,16 @@ from django.test import Client as Browser
 from django.utils import timezone
 from joserfc.jwk import RSAKey
 
+from clients.acting import operator
 from clients.key_pairs import KeyPair
+from clients.lifecycle import take_step
 from clients.metadata import ClientMetadata
 from clients.models import Activation, Client, Draft
+from smartauth.context import new_context
 from smartauth.digests import digest
 from smartauth.people.models import User
 from smartauth.receipts.models import Receipt
-from tests.clients.portal_pages import HOST, IDENTITY, Texts, answers_of, begin, partner, step_url
+from tests.clients.portal_pages import HOST, IDENTITY, SecureBrowser, Texts, answers_of, begin, partner, step_url
 from tests.conftest import Configure
 from tests.factories import make_tenant
 
@@ -410,6 +413,56 @@ class TestAfterwards:
         kim.post(step_url(draft, "submit"))
         client.refresh_from_db()
         assert client.name == "Day Export"
+
+
+class TestElsewhere:
+    """Where a hospital decides."""
+
+    @pytest.fixture
+    def lee(self, configure: Configure) -> Browser:
+        configure(mode="production")
+        user = User.objects.create_user("lee", password="not used here")
+        user.groups.add(Group.objects.get(name="Partner"))
+        browser = SecureBrowser(HTTP_HOST=HOST)
+        browser.force_login(user)
+        return browser
+
+    def test_it_waits_and_may_be_withdrawn(self, lee: Browser, ec: KeyPair) -> None:
+        client = registered(lee, ec)
+        url = f"/developers/apps/{client.client_id}"
+        page = lee.get(url).content.decode()
+        assert "Waits for the hospital" in page
+        assert lee.post(f"{url}/revise").status_code == 409
+        assert lee.post(f"{url}/steps/withdrawn").status_code == 302
+        assert "Not submitted" in lee.get(url).content.decode()
+        assert lee.post(f"{url}/revise").status_code == 302
+
+    def test_what_the_hospital_says_is_read_there(self, lee: Browser, ec: KeyPair) -> None:
+        client = registered(lee, ec)
+        hospital = operator(User.objects.create_user("op").pk)
+        reason = f"No <b>policy</b> yet. {SCRIPT}"
+        take_step(client.client_id, "declined", by=hospital, context=new_context(), reason=reason)
+        answer = lee.get(f"/developers/apps/{client.client_id}")
+        assert reason in Texts(answer).text
+        assert SCRIPT not in answer.content.decode()
+
+    def test_a_change_shows_before_and_after_and_may_be_withdrawn(self, lee: Browser, ec: KeyPair) -> None:
+        client = registered(lee, ec)
+        hospital = operator(User.objects.create_user("op").pk)
+        take_step(client.client_id, "approved", by=hospital, context=new_context())
+        url = f"/developers/apps/{client.client_id}"
+        lee.post(f"{url}/revise")
+        draft = Draft.objects.get()
+        lee.post(step_url(draft, "data"), {"data": ["Condition.r", "Patient.s"], "tenants": ["sandbox"]})
+        lee.post(step_url(draft, "submit"))
+        page = lee.get(url).content.decode()
+        assert "<ins>system/Condition.r</ins>" in page
+        assert "<del>system/Patient.rs</del>" in page
+        assert "needs approval" in page
+        assert lee.post(f"{url}/withdraw-change").status_code == 302
+        assert lee.post(f"{url}/withdraw-change").status_code == 409
+        client.refresh_from_db()
+        assert client.scope == "system/Patient.rs"
 
 
 class TestOthers:
