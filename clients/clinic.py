@@ -99,10 +99,10 @@ def _require_own(read: CompactJws, client: RegisteredClient) -> None:
     Raises InvalidClient for a token of another kind.
     """
     named = [read.claims[name] for name in ("iss", "sub") if name in read.claims]
+    if kind_of_token(read) and read.claims.get("iss") != read.claims.get("sub"):
+        claimed_client_id(read)
     if not named or client.client_id in named:
         return
-    if kind_of_token(read):
-        claimed_client_id(read)
     raise NotYourAssertion(
         Refusal(
             "clinic.not_yours",

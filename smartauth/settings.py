@@ -261,7 +261,7 @@ OAUTH2_PROVIDER = {
     "ALLOW_URI_WILDCARDS": False,
     "ALLOWED_REDIRECT_URI_SCHEMES": ["https", "http"],
     "OIDC_ENABLED": False,
-    "APPLICATION_ADMIN_CLASS": "clients.admin.ClientAdmin",
+    "APPLICATION_ADMIN_CLASS": "clients.administration.clients.ClientAdmin",
     "ACCESS_TOKEN_ADMIN_CLASS": "smartauth.admin.AccessTokenAdmin",
     "REFRESH_TOKEN_ADMIN_CLASS": "smartauth.admin.RefreshTokenAdmin",
     "GRANT_ADMIN_CLASS": "smartauth.admin.AuthorizationCodeAdmin",

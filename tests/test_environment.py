@@ -43,6 +43,23 @@ def test_a_good_production_environment_starts_without_a_warning(tmp_path: Path) 
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.requirement("DCR-07")
+@pytest.mark.parametrize(("said", "registers"), [({}, False), ({"SMARTAUTH_REGISTRATION": "on"}, True)])
+def test_in_production_nobody_registers_by_protocol_unless_it_is_switched_on(
+    tmp_path: Path, said: dict[str, str], registers: bool
+) -> None:
+    asked = "from smartauth import settings; print(settings.SMARTAUTH.registration)"
+    done = subprocess.run(
+        [sys.executable, "-c", asked],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], **GOOD, "SMARTAUTH_VAR": str(tmp_path), **said},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == str(registers)
+
+
 BAD = [
     ("SMARTAUTH_MODE", "debug", "must be one of production, sandbox"),
     ("SMARTAUTH_BASE_URL", None, "is not set"),

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from clients.models import Activation, Client, KeyFinding, KeyWatchRound, Tenant
+from clients.models import Activation, ChangeRequest, Client, KeyFinding, KeyWatchRound, Tenant
 from smartauth import keys
 from smartauth.audit.models import AuditRecord
 from smartauth.models import SigningKey
@@ -180,18 +180,23 @@ def test_who_waits_for_an_operator_is_counted():
     gone = make_client(phone_app(client_id="gone"), status=Client.Status.RETIRED).client
     Client.objects.filter(pk=waiting.pk).update(updated=NOW - timedelta(hours=2))
     sandbox = Tenant.objects.get(slug="sandbox")
-    for client, tenant, is_active in (
-        (approved, sandbox, False),
-        (waiting, sandbox, False),
-        (gone, sandbox, False),
-        (approved, Tenant.objects.get(pk=closed.pk), False),
+    declined = make_client(phone_app(client_id="declined-here")).client
+    for client, tenant, decided_at in (
+        (approved, sandbox, None),
+        (waiting, sandbox, None),
+        (gone, sandbox, None),
+        (declined, sandbox, NOW),
+        (approved, Tenant.objects.get(pk=closed.pk), None),
     ):
-        Activation.objects.create(client=client, tenant=tenant, is_active=is_active)
+        Activation.objects.create(client=client, tenant=tenant, is_active=False, decided_at=decided_at)
+    ChangeRequest.objects.create(client=approved, before={}, wanted={})
+    ChangeRequest.objects.create(client=approved, before={}, wanted={}, state="declined", decided_at=NOW)
     samples = scrape()
     assert samples["smartauth_activations_waiting", ()] == 2
+    assert samples["smartauth_change_requests_waiting", ()] == 1
     assert samples["smartauth_oldest_submitted_client_age_seconds", ()] == 7200
     counts = only(samples, "smartauth_clients")
-    assert (counts["approved"], counts["submitted"], counts["retired"]) == (1, 1, 1)
+    assert (counts["approved"], counts["submitted"], counts["retired"]) == (2, 1, 1)
     assert told()["clients"]["submitted_since"] == (NOW - timedelta(hours=2)).isoformat()
 
 
@@ -253,7 +258,7 @@ def test_the_format_is_the_one_the_scraper_takes(accept, content_type):
 
 @pytest.mark.django_db
 def test_a_scrape_costs_few_statements(django_assert_max_num_queries):
-    with django_assert_max_num_queries(17):
+    with django_assert_max_num_queries(18):
         read_facts(NOW)
 
 

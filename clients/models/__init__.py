@@ -4,6 +4,7 @@ from clients.models.clients import WITH_SECRET, AppKind, AuthMethod, Client, Spe
 from clients.models.initial_tokens import InitialAccessToken
 from clients.models.keys import AssertionId, KeyFinding, KeySet, KeyUse, KeyWatchRound
 from clients.models.life_cycle import ChangeRequest, ClientEvent, Draft
+from clients.models.reviews import Review
 from clients.models.tenants import Activation, Brand, Tenant
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "KeySet",
     "KeyUse",
     "KeyWatchRound",
+    "Review",
     "SpentClientId",
     "Tenant",
 ]

@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from clients.portal.access import find_own_client, not_yours, portal_page
-from smartauth.receipts.views import describe, find_receipt
+from smartauth.receipts.views import as_text, describe, find_receipt
 
 
 @portal_page("GET")
@@ -24,24 +24,7 @@ def receipt_page(request: HttpRequest, trace_id: UUID) -> HttpResponse:
         "receipt": told,
         "at": receipt.at,
         "client": client,
-        "explanation": _explanation(told),
+        "explanation": as_text(told),
         "is_about_assertion": receipt.rule.startswith(("assertion.", "jwks.")),
     }
     return render(request, "developers/receipt.html", page)
-
-
-def _explanation(told: dict[str, str]) -> str:
-    """Return the receipt as text for a colleague or the operator, e.g. to paste into a mail."""
-    lines = (
-        ("Trace", told["trace_id"]),
-        ("When", told["at"]),
-        ("Request", " at ".join(filter(None, (told["endpoint"], told["tenant"])))),
-        ("Client", told["client_id"]),
-        ("Answer", f"{told['status']} {told['error']}".strip()),
-        ("Rule", told["rule"]),
-        ("Why", told["reason"]),
-        ("Expected", told["expected"]),
-        ("Seen", told["seen"]),
-        ("What mends it", told["fix"]),
-    )
-    return "\n".join(f"{label}: {text}" for label, text in lines if text)

@@ -33,6 +33,7 @@ ACTS: Mapping[str, str] = MappingProxyType(
         "withdrawn": "Withdrawn",
         "returned": "Changes asked for",
         "approved": "Approved",
+        "narrowed": "Fewer scopes than asked for",
         "declined": "Declined",
         "reviewed_again": "Review began again",
         "suspended": "Suspended",

@@ -23,6 +23,7 @@ def details(facts: Facts | None, *, marks_read_ago: float | None) -> Json:
             "by_status": dict(facts.clients),
             "submitted_since": _time(facts.oldest_submitted_at),
             "activations_waiting": facts.activations_waiting,
+            "changes_waiting": facts.changes_waiting,
         },
         "refusals_last_hour": {
             "by_rule": dict(sorted(facts.refusals_by_rule.items())),

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import connection, transaction
-from django.db.models import Count, Max, Min, Q, Sum
+from django.db.models import Count, Max, Min, Sum
 
-from clients.models import Activation, Client, KeyFinding, KeyWatchRound
+from clients.models import Activation, ChangeRequest, Client, KeyFinding, KeyWatchRound
 from smartauth import keys
 from smartauth.audit.models import AuditRecord
 from smartauth.marks.models import Mark
@@ -70,7 +70,8 @@ class Facts:
     answered_in: float  # seconds that all questions together took
     clients: Mapping[str, int]  # by status, every status
     oldest_submitted_at: datetime | None
-    activations_waiting: int  # not active, of clients that are submitted or approved
+    activations_waiting: int  # undecided, of clients that are submitted or approved
+    changes_waiting: int  # that owners of approved clients asked for
     findings: tuple[Finding, ...]  # the oldest, at most MOST_NAMED
     findings_by_kind: Mapping[str, int]  # all of them, every kind
     last_round: Round | None
@@ -97,6 +98,7 @@ def read_facts(now: datetime) -> Facts:
                 "at"
             ],
             activations_waiting=_activations_waiting(),
+            changes_waiting=ChangeRequest.objects.filter(state=ChangeRequest.State.OPEN).count(),
             findings=_findings(),
             findings_by_kind=_findings_by_kind(),
             last_round=_last_round(),
@@ -119,7 +121,8 @@ def _by_status() -> dict[str, int]:
 
 
 def _activations_waiting() -> int:
-    return Activation.objects.filter(Q(client__status__in=WAITING), is_active=False, tenant__is_active=True).count()
+    undecided = Activation.objects.filter(is_active=False, decided_at=None)
+    return undecided.filter(client__status__in=WAITING, tenant__is_active=True).count()
 
 
 def _findings() -> tuple[Finding, ...]:

@@ -62,9 +62,10 @@ def _registry(facts: Facts) -> Iterator[Metric]:
         yield _one("smartauth_oldest_submitted_client_age_seconds", "Since the client that waits longest changed", age)
     yield _one(
         "smartauth_activations_waiting",
-        "Activations that are not active, of clients that are submitted or approved",
+        "Activations nobody has decided on, of clients that are submitted or approved",
         facts.activations_waiting,
     )
+    yield _one("smartauth_change_requests_waiting", "Changes of approved clients that wait", facts.changes_waiting)
 
 
 def _key_sets(facts: Facts) -> Iterator[Metric]:

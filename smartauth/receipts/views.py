@@ -1,6 +1,6 @@
 """The two views of a receipt, as data."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any, Literal
 from uuid import UUID
 
@@ -60,3 +60,20 @@ def describe(receipt: Receipt, view: View) -> dict[str, Any]:
             value = {step: value[step] for step in (*STEPS, *sorted(value)) if step in value}
         described[name] = value if isinstance(value, int | dict) else value.isoformat() if name == "at" else str(value)
     return described
+
+
+def as_text(told: Mapping[str, Any]) -> str:
+    """Return the partner's view of a receipt as lines of text, to paste into a mail.    told: from `describe`."""
+    lines = (
+        ("Trace", told["trace_id"]),
+        ("When", told["at"]),
+        ("Request", " at ".join(filter(None, (told["endpoint"], told["tenant"])))),
+        ("Client", told["client_id"]),
+        ("Answer", f"{told['status']} {told['error']}".strip()),
+        ("Rule", told["rule"]),
+        ("Why", told["reason"]),
+        ("Expected", told["expected"]),
+        ("Seen", told["seen"]),
+        ("What mends it", told["fix"]),
+    )
+    return "\n".join(f"{label}: {text}" for label, text in lines if text)

@@ -4,14 +4,16 @@ SMART 2.2 app-launch, "Launch App: EHR Launch"; RFC 9700 §4.16.
 """
 
 import re
+import threading
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from playwright.sync_api import FrameLocator, Page, expect
 
 from smartauth.sandbox.models import Run
 from tests.hospital import PASSWORD, hospital
-from tests.world import World
+from tests.world import World, register
 
 __all__ = ["hospital"]
 
@@ -115,9 +117,60 @@ def test_an_app_with_a_server_meets_an_expired_token_and_refreshes(page: Page, h
     expect(page.locator("#report li", has_text="The refresh token is used")).to_have_class("good")
 
 
-def test_it_works_from_the_keyboard_on_a_narrow_screen(
-    new_page: Callable[[], Page], hospital: World
-) -> None:
+# An app of somebody else, with the npm fhirclient as it comes, that was never written for a frame.
+LAUNCH_PAGE = """<script src="{base}/static/launcher/fhir-client.pure.min.js"></script><body><script>
+FHIR.oauth2.authorize({{clientId: "elsewhere", scope: "launch openid patient/Patient.rs", redirectUri: "done"}});
+</script>"""
+DONE_PAGE = """<h1 id="out">…</h1><script src="{base}/static/launcher/fhir-client.pure.min.js"></script><script>
+FHIR.oauth2.ready().then((client) => client.patient.read()).then((patient) => {{
+  document.getElementById("out").textContent = "Hello " + patient.name[0].family;
+}});
+</script>"""
+
+
+@pytest.fixture
+def elsewhere(hospital: World) -> Iterator[str]:
+    """The app on a server of its own, registered at the hospital; gives its base URL."""
+
+    class Pages(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            markup = LAUNCH_PAGE if self.path.startswith("/launch") else DONE_PAGE
+            body = markup.format(base=hospital.base_url).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html; charset=utf-8")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's name
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Pages) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        base = f"http://127.0.0.1:{server.server_port}"
+        metadata = {
+            "client_id": "elsewhere",
+            "token_endpoint_auth_method": "none",
+            "grant_types": ["authorization_code"],
+            "redirect_uris": [f"{base}/done"],
+            "launch_urls": [f"{base}/launch"],
+            "scope": "launch openid patient/*.rs",
+        }
+        register(hospital, metadata)
+        yield base
+        server.shutdown()
+
+
+def test_an_app_of_another_origin_runs_in_the_frame_as_it_is(page: Page, hospital: World, elsewhere: str) -> None:
+    page.goto(f"{hospital.base_url}/launcher/?client=elsewhere&user=dr-grey&patient=ben")
+    press_launch(page)
+    sign_in(page, "dr-grey")
+    expect(app_in(page).get_by_role("heading", name="Hello Okafor")).to_be_visible()
+    expect(page.get_by_role("group", name="Patient")).to_contain_text("Ben Okafor")
+    assert page.frames[1].url.startswith(elsewhere)
+
+
+def test_it_works_from_the_keyboard_on_a_narrow_screen(new_page: Callable[[], Page], hospital: World) -> None:
     page = new_page()
     page.set_viewport_size({"width": 360, "height": 740})
     page.emulate_media(color_scheme="dark")

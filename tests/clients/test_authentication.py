@@ -59,6 +59,7 @@ def test_a_public_client_is_named_by_client_id(db):
     assert context.client_id == "growth-chart"
 
 
+@pytest.mark.requirement("REG-05")
 @pytest.mark.requirement("TOK-05", "T-62")
 def test_a_confidential_client_cannot_pass_for_a_public_one(secret, bulk_loader):
     for client_id in ("cardio", "bulk-loader"):

@@ -1,8 +1,10 @@
 """Filling in a registration: what is kept, what is found, and what becomes of it."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from clients import drafts
 from clients.acting import NotPossible, operator, owner
@@ -10,7 +12,9 @@ from clients.changes import decide_change, differences_of
 from clients.key_pairs import KeyPair
 from clients.lifecycle import take_step
 from clients.models import Activation, ChangeRequest, Client, ClientEvent, Draft
+from clients.probes import probe
 from clients.registered import find_client
+from clients.tenants import find_tenant
 from smartauth.audit.models import AuditRecord
 from smartauth.context import new_context
 from smartauth.people.models import User
@@ -63,6 +67,26 @@ def test_elsewhere_it_waits_for_the_hospital(kim: User, ec: KeyPair, configure: 
     client = submitted(kim, ec)
     assert client.status == "submitted"
     assert list(Activation.objects.values_list("is_active", "decided_at")) == [(False, None)]
+
+
+@pytest.mark.requirement("REG-13")
+@pytest.mark.parametrize(
+    ("kind", "scope", "grants"),
+    [
+        ("patient", "launch/patient openid patient/Observation.rs", {"authorization_code", "refresh_token"}),
+        ("clinician", "launch openid fhirUser user/Observation.rs", {"authorization_code", "refresh_token"}),
+        ("service", "system/Observation.rs", {"client_credentials"}),
+    ],
+)
+def test_apps_for_one_patient_for_a_clinician_and_for_all_patients_are_registered(
+    kim: User, ec: KeyPair, kind: str, scope: str, grants: set[str]
+) -> None:
+    draft = drafts.begin(kim.pk, kind)
+    app = {} if kind == "service" else {"redirect_uris": ["https://app.example.org/callback"]}
+    assert drafts.save_answers(draft, service_answers(ec, scope=scope, **app)) == ()
+    client = drafts.submit(draft, user=kim.pk, context=new_context()).client
+    assert (client.kind, client.scope, set(client.grant_types)) == (kind, scope, grants)
+    assert probe(client.client_id, find_tenant("sandbox"), now=timezone.now() + timedelta(seconds=2)).works
 
 
 @pytest.mark.parametrize(

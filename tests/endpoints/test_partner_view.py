@@ -235,8 +235,8 @@ def assert_tells_nothing(told: dict[str, Any]) -> None:
 IN_BODY = {"client_id": "cardio", "client_secret": "some"}
 WITH_A_SECRET = [
     # Authorization header      in the body                  rule                      words
-    (("cardio", "wrong"),       {},                          "client.secret",          "at registration"),
-    (("cardio", ""),            {},                          "client.secret_empty",    "at registration"),
+    (("cardio", "wrong"),       {},                          "client.secret",          "shown last"),
+    (("cardio", ""),            {},                          "client.secret_empty",    "shown last"),
     (("growth-chart", "some"),  {},                          "client.auth_method",     "none | client_secret_basic"),
     (("nobody", "some"),        {},                          "client.unknown",         "nobody"),
     ("Basic %%%",               {},                          "client.basic_malformed", "base64 of"),

@@ -124,6 +124,24 @@ def test_a_failing_fhir_server_is_503_with_an_outcome(make_flow: MakeFlow, kind:
     assert flow.seen()[-1]["rule"] == "fault.fhir_fails"
 
 
+def test_a_failing_fhir_server_answers_head_without_a_body(make_flow: MakeFlow) -> None:
+    flow = make_flow(fault="fhir-fails")
+    headers = {"Authorization": f"Bearer {flow.tokens()['access_token']}"}
+    answer = Browser().head("/fhir/sandbox/r4/Patient/ana", headers=headers)
+    assert (answer.status_code, answer.content) == (503, b"")
+
+
+def test_a_page_of_another_origin_can_read_the_failure(make_flow: MakeFlow) -> None:
+    flow = make_flow(fault="fhir-fails")
+    headers = {
+        "Authorization": f"Bearer {flow.tokens()['access_token']}",
+        "Origin": "https://cardio.example.org",
+    }
+    answer = Browser().get("/fhir/sandbox/r4/Patient/ana", headers=headers)
+    assert answer.status_code == 503
+    assert answer.headers["Access-Control-Allow-Origin"] == "https://cardio.example.org"
+
+
 def test_what_is_refused_anyway_is_refused_for_its_own_reason(make_flow: MakeFlow) -> None:
     flow = make_flow(fault="fhir-fails")
     answer = flow.call("/Immunization?patient=ana", flow.tokens()["access_token"])

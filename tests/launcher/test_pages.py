@@ -126,6 +126,14 @@ def test_a_service_is_shown_its_assertion_and_lines_to_paste(begin_run: Watch, b
     assert "Run it from here" not in page  # This hospital has no key of it.
 
 
+def test_a_browser_finds_its_launches_again(begin_run: Watch, chart: App) -> None:
+    run = begin_run(STANDALONE, "chart", fault="fhir-fails")
+    mine, other = Browser(), Browser()
+    mine.cookies[COOKIE] = MINE
+    assert f"/launcher/run/{run.pk}" in text_of(mine.get("/launcher/"))
+    assert "/launcher/run/" not in text_of(other.get("/launcher/"))
+
+
 # ---- the banner
 
 

@@ -28,7 +28,9 @@ from tests.clients.jwks_host import JwksHost, Page, run_jwks_host
 from tests.clients.test_assertions import encoded
 from tests.endpoints.conftest import Post
 from tests.endpoints.test_token_client_credentials import GRANT, TOKEN
+from tests.endpoints.test_token_refresh_token import Start
 from tests.factories import ASSERTION_TYPE, TOKEN_URL, make_client, service
+from tests.proxy.conftest import Behind
 from tests.tokens.broken_assertions import CAUSES, UNKNOWN, Partner, other_key_of_the_set
 
 
@@ -210,6 +212,19 @@ def test_the_receipt_has_the_words_that_help(cause: str, words: str, post: Post,
 def test_the_receipt_belongs_to_the_client_that_the_assertion_names(post: Post, partner: Partner) -> None:
     send(post, partner.sign({"aud": "https://elsewhere.example.org"}))
     assert Receipt.objects.get().client_id == "bulk-loader"
+
+
+@pytest.mark.parametrize("kind", ["access_token", "id_token"])
+def test_a_token_of_this_server_is_no_assertion(
+    kind: str, post: Post, partner: Partner, start: Start, small: Behind
+) -> None:
+    token = start()[kind] if kind == "id_token" else send(post, partner.sign()).json()[kind]
+    told = partner_view(send(post, token))
+    assert told["rule"] == "assertion.other_token"
+    diagnosis = examine(token)
+    assert diagnosis.first is not None
+    assert (diagnosis.first.rule, diagnosis.others, diagnosis.claims) == ("assertion.other_token", (), None)
+    assert token.rpartition(".")[2] not in json.dumps([told, diagnosis.as_json()])
 
 
 def test_encoding_helps_nobody(post: Post, partner: Partner) -> None:

@@ -89,6 +89,7 @@ def _break_out(request: HttpRequest, location: str) -> HttpResponse:
     response = HttpResponse(page)
     response["Cache-Control"] = "no-store"
     response["Referrer-Policy"] = "no-referrer"
+    response["X-Content-Type-Options"] = "nosniff"
     return framed_by_us(response)
 
 

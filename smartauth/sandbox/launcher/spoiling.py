@@ -146,7 +146,7 @@ def _fail(request: HttpRequest, response: HttpResponseBase) -> None:
     response.status_code = 503
     response["Content-Type"] = FHIR_JSON
     response["Retry-After"] = "5"
-    body = msgspec.json.encode(outcome)
+    body = b"" if request.method == "HEAD" else msgspec.json.encode(outcome)
     if response.streaming:
         response.streaming_content = iter([body])  # type: ignore[attr-defined]
     else:
