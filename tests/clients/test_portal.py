@@ -414,6 +414,22 @@ class TestAfterwards:
         client.refresh_from_db()
         assert client.name == "Day Export"
 
+    def test_the_first_page_asks_for_each_app_once(
+        self, kim: Browser, ec: KeyPair, django_assert_max_num_queries: Any
+    ) -> None:
+        for _ in range(3):
+            registered(kim, ec)
+        # Session, user, drafts, apps, activations, refusals; and of each app its keys: they are asked for at most.
+        with django_assert_max_num_queries(8 + 3 * 5):
+            kim.get("/developers/")
+
+    def test_what_no_form_has_is_refused_in_words(self, kim: Browser) -> None:
+        draft = begin(kim)
+        huge = kim.post(step_url(draft, "identity"), {"purpose": "x" * 11_000_000})
+        many = kim.post(step_url(draft, "data"), {"data": [f"Patient.{n}" for n in range(2_000)]})
+        assert {huge.status_code, many.status_code} <= {400, 413}
+        assert b"cannot be understood" in many.content
+
 
 class TestElsewhere:
     """Where a hospital decides."""
