@@ -176,6 +176,33 @@ def test_a_new_key_of_a_registered_app_stands_beside_the_old_one(page: Page, wor
     assert len(kids) == 2
 
 
+def test_the_first_read_is_a_click_away_and_a_refusal_says_why(
+    page: Page, world: World, ec: KeyPair, rsa: KeyPair
+) -> None:
+    user = sign_in(page, world, "trier")
+    service = {"token_endpoint_auth_method": "private_key_jwt", "grant_types": ["client_credentials"]}
+    register(world, {"client_id": "tried", "scope": "system/Patient.rs", "jwks": ec.jwks, **service})
+    Client.objects.filter(client_id="tried").update(user=user)
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.post_data or ""))
+    page.goto(f"{world.base_url}/developers/apps/tried")
+
+    def read_with(pem: bytes) -> Locator:
+        key = {"name": "private-key.pem", "mimeType": "application/x-pem-file", "buffer": pem}
+        page.get_by_label("Private key").set_input_files(files=[key])  # type: ignore[list-item]
+        page.get_by_role("button", name="Get a token and read").click()
+        return page.locator("#first-read-answer")
+
+    expect(read_with(ec.private_pem)).to_contain_text("A token for 300 s, and an answer: Bundle")
+    assert not any(ec.private_pem.decode().splitlines()[1] in one for one in sent)
+    expect(read_with(rsa.private_pem)).to_contain_text("of another kind than the registered one")
+    Client.objects.filter(client_id="tried").update(status="suspended")
+    answer = read_with(ec.private_pem)
+    expect(answer).to_contain_text("No token: 401 invalid_client")
+    answer.get_by_role("link", name="Read why").click()
+    expect(page.get_by_text(re.compile("suspended")).first).to_be_visible()
+
+
 def test_leaving_a_field_tells_what_is_wrong_and_saves_the_draft(page: Page, world: World) -> None:
     user = sign_in(page, world, "leaver")
     page.goto(f"{world.base_url}/developers/new")
