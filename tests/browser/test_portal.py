@@ -197,6 +197,7 @@ def test_the_first_read_is_a_click_away_and_a_refusal_says_why(
     assert not any(ec.private_pem.decode().splitlines()[1] in one for one in sent)
     expect(read_with(rsa.private_pem)).to_contain_text("of another kind than the registered one")
     Client.objects.filter(client_id="tried").update(status="suspended")
+    time.sleep(1.1)  # As long as a worker may take to hear of it.
     answer = read_with(ec.private_pem)
     expect(answer).to_contain_text("No token: 401 invalid_client")
     answer.get_by_role("link", name="Read why").click()
