@@ -16,6 +16,7 @@ from django.test import Client as Browser
 from django.utils import timezone
 from joserfc.jwk import RSAKey
 
+from clients import drafts
 from clients.acting import operator
 from clients.key_pairs import KeyPair
 from clients.lifecycle import take_step
@@ -94,6 +95,7 @@ class TestAccounts:
 class TestWizard:
     """Filling in a registration, without scripts."""
 
+    @pytest.mark.requirement("REG-13")
     def test_the_kind_presets_what_it_can(self, kim: Browser) -> None:
         draft = begin(kim)
         assert draft.answers["grant_types"] == ["client_credentials"]
@@ -193,6 +195,26 @@ class TestWizard:
         assert "x" * 250_000 in answer.content.decode()
         assert answers_of(draft)["purpose"] == "Counts vaccinations."
 
+    @pytest.mark.parametrize("odd", [5, {"a": 1}, [1, None, {}], True, "x"])
+    def test_answers_of_any_shape_are_shown(self, kim: Browser, odd: Any) -> None:
+        """A program may have written the draft through the API, where any JSON is kept."""
+        for kind in ("service", "clinician"):
+            draft = begin(kim, kind)
+            Draft.objects.filter(pk=draft.pk).update(answers=dict.fromkeys(drafts.MEMBERS, odd))
+            for name in ("identity", "connection", "data", "review", "export"):
+                assert kim.get(step_url(draft, name)).status_code == 200
+            assert kim.post(step_url(draft, "kind"), {"kind": "patient"}).status_code == 302
+            assert kim.post(step_url(draft, "submit")).status_code == 200
+        assert kim.get("/developers/").status_code == 200
+
+    @pytest.mark.requirement("REG-12")
+    @pytest.mark.parametrize("method", ["client_secret_basic", "none"])
+    def test_a_service_has_no_choice_but_a_key(self, kim: Browser, ec: KeyPair, method: str) -> None:
+        draft = begin(kim)
+        keys = {"jwks": json.dumps(ec.jwks), "keys_from": "paste"}
+        kim.post(step_url(draft, "connection"), {**keys, "token_endpoint_auth_method": method})
+        assert answers_of(draft)["token_endpoint_auth_method"] == "private_key_jwt"
+
     def test_lines_and_control_characters_do_no_harm(self, kim: Browser) -> None:
         draft = begin(kim)
         kim.post(step_url(draft, "identity"), {**IDENTITY, "purpose": "One\r\ntwo\x00three"})
@@ -202,6 +224,7 @@ class TestWizard:
 class TestKeys:
     """Keys that come by URL, pasted, or made in the browser and then pasted by its script."""
 
+    @pytest.mark.requirement("REG-06")
     def test_a_url_or_pasted_keys_never_both(self, kim: Browser, ec: KeyPair) -> None:
         draft, both = begin(kim), {"jwks": json.dumps(ec.jwks), "jwks_uri": "https://kim.example.org/jwks.json"}
         kim.post(step_url(draft, "connection"), {**both, "keys_from": "paste"})
@@ -292,6 +315,7 @@ class TestSubmitting:
         assert not Client.objects.exists()
         assert Draft.objects.count() == 1
 
+    @pytest.mark.requirement("REG-10")
     def test_the_secret_is_on_that_page_and_never_again(self, kim: Browser) -> None:
         draft = begin(kim, "patient")
         kim.post(step_url(draft, "identity"), IDENTITY)
@@ -565,6 +589,7 @@ def app_with_secret(browser: Browser) -> tuple[Client, str]:
 class TestSecrets:
     """A shared secret: another one, and the end of the former."""
 
+    @pytest.mark.requirement("REG-10")
     def test_a_new_one_is_shown_once_and_the_former_stays_for_a_while(self, kim: Browser) -> None:
         client, first = app_with_secret(kim)
         url = f"/developers/apps/{client.client_id}"
