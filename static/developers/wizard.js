@@ -36,9 +36,11 @@ async function check() {
   running = new AbortController();
   try {
     const answer = await fetch(form.dataset.check, { method: "POST", body: answers, signal: running.signal });
-    const told = await answer.json();
-    if (answer.ok) show(told.findings);
-    saved.textContent = answer.ok ? "Draft saved" : `Not saved: ${told.reason}`;
+    // Whoever was signed out meanwhile gets a page instead.
+    const isJson = answer.headers.get("Content-Type")?.includes("json");
+    const told = isJson ? await answer.json() : { reason: "load the page again" };
+    if (told.findings) show(told.findings);
+    saved.textContent = told.findings ? "Draft saved" : `Not saved: ${told.reason}`;
   } catch (error) {
     if (error.name !== "AbortError") saved.textContent = "Not saved: the server cannot be reached";
   }
