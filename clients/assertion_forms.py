@@ -84,7 +84,7 @@ def _mistake(text: str) -> InvalidClient | None:
             seen="the JSON serialization of a JWS" if is_signed else "JSON without a signature",
             fix="Use the compact serialization." if is_signed else "Sign the claims with a JWT library.",
         )
-    if re.match(r"bearer\b", bare, re.IGNORECASE):
+    if re.match(r"bearer(\b|(?=eyJ))", bare, re.IGNORECASE):
         fix = "Send the assertion alone, without the word Bearer."
         return refuse("prefix", "the assertion comes with the prefix of an HTTP header", seen="Bearer", fix=fix)
     found = re.search(r"[\s\"'%]", text)

@@ -19,7 +19,7 @@ from django.db.models import Q
 
 from clients import key_findings
 from clients.jwks_fetch import TOTAL_TIMEOUT, fetch_jwks
-from clients.jwks_rules import Jwk, PublicKey, UnusableJwks, decode_jwks, import_public_key, read_jwks
+from clients.jwks_rules import FIXES, Jwk, PublicKey, UnusableJwks, decode_jwks, import_public_key, read_jwks
 from clients.models import KeySet
 from smartauth.marks import MarkedCache
 
@@ -154,9 +154,7 @@ def _wait(under_way: Future[Copy], jwks_uri: str) -> Copy:
     try:
         return under_way.result(timeout=TOTAL_TIMEOUT / 1_000)
     except TimeoutError:
-        raise UnusableJwks(
-            "jwks.timeout", "the JWKS URL took too long to answer", seen=jwks_uri, fix="Answer within 5 s."
-        ) from None
+        raise UnusableJwks("jwks.timeout", "the JWKS URL took too long to answer", seen=jwks_uri) from None
 
 
 def _finish(jwks_uri: str) -> Future[Copy]:
@@ -246,7 +244,7 @@ def _known_problem(row: KeySet, now: datetime) -> UnusableJwks:
         rule,
         reason,
         seen=f"{row.jwks_uri}, as last tried{age}",
-        fix=f"Mend the cause; the URL is tried again at most every {RETRY_EVERY.seconds} s.",
+        fix=f"{FIXES.get(rule, 'Mend the cause.')} The URL is tried again at most every {RETRY_EVERY.seconds} s.",
     )
 
 

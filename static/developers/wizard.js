@@ -25,6 +25,7 @@ function show(findings) {
 }
 
 async function check() {
+  running?.abort(); // What it would tell is of what was typed before.
   const answers = new FormData(form);
   const pasted = answers.get("jwks");
   if (pasted && isPrivate(pasted)) {
@@ -32,7 +33,6 @@ async function check() {
     document.getElementById("problems-jwks").replaceChildren(finding("this is the private part of a key; it stays here", "", fix));
     return;
   }
-  running?.abort();
   running = new AbortController();
   try {
     const answer = await fetch(form.dataset.check, { method: "POST", body: answers, signal: running.signal });

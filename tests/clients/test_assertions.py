@@ -230,6 +230,7 @@ FORMS = [
     (f"{unsigned(GOOD_HEADER, claims_at())}\n", "assertion.characters"),
     (f'"{unsigned(GOOD_HEADER, claims_at())}"', "assertion.characters"),
     (f"Bearer {unsigned(GOOD_HEADER, claims_at())}", "assertion.prefix"),
+    (f"Bearer{unsigned(GOOD_HEADER, claims_at())}", "assertion.prefix"),
     ("a.b.c.d.e", "assertion.not_jws"),
     ('{"payload":"e30","signatures":[]}', "assertion.json"),
     ('{"iss":"bulk-loader", "a": "1.2.3.4.5"}', "assertion.json"),

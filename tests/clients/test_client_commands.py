@@ -108,7 +108,7 @@ def test_what_is_wrong_with_a_key_set_is_mentioned_and_refuses_nothing(db, tmp_p
     assert told("good", ec.public_jwk) == ""
     assert jwks_host.visits == 1
     assert told("away", status=404) == (
-        "Registered, but mend its keys: the JWKS URL does not answer 200 (jwks.status). "
+        "Registered, but mend its keys: the JWKS URL answers 404 (jwks.status). "
         "Serve the key set publicly, without authentication.\n"
     )
     unfit = told("unfit", ec.public_jwk, ec256.public_jwk | {"use": "enc"})

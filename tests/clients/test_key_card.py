@@ -122,7 +122,7 @@ def test_findings_are_told_in_words_and_mended_ones_stay_for_a_while(partner, jw
     look()
     [finding] = key_card(partner, after(1)).findings
     assert finding.kind == "unreachable"
-    assert finding.details == "the JWKS URL does not answer 200 (jwks.status)"
+    assert finding.details == "the JWKS URL answers 503 (jwks.status)"
     assert (finding.first_seen_at, finding.resolved_at) == (NOW, None)
     shown = text(key_card(partner, after(1)))
     assert "The key set cannot be read. The server could not fetch the key set." in shown

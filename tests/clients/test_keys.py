@@ -265,6 +265,7 @@ def test_a_failing_host_is_tried_once_in_five_seconds_whoever_asks(client, jwks_
         forget_in_process()  # The pause is shared by all workers.
         told = refusal(client, now=after(seconds))
         assert (told.rule, told.reason, jwks_host.visits) == ("jwks.status", first.reason, 1)
+        assert told.fix == f"{first.fix} The URL is tried again at most every 5 s."
         assert jwks_host.url in told.seen
     assert refusal(client, now=after(5)).rule == "jwks.status"
     assert refusal(client, now=after(5)).rule == "jwks.status"

@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from datetime import datetime, timedelta
+from functools import partial
 
 import pytest
 from django.core.management import call_command
@@ -16,7 +17,7 @@ from clients.key_watching import Round, watch
 from clients.models import Client, KeyFinding, KeySet, KeyWatchRound
 from clients.watch_loop import go_on, seconds_to_next
 from smartauth import alarms
-from tests.clients.at_once import each_at_once
+from tests.clients.at_once import at_once, each_at_once
 from tests.clients.jwks_host import JwksHost, Page
 from tests.factories import NOW, make_client, service
 
@@ -195,7 +196,8 @@ def test_two_watches_at_once_fetch_once_and_find_and_tell_once(jwks_host: JwksHo
     make_client(service(jwks_uri=jwks_host.url))
     jwks_host.page = page
     for minute in range(3):
-        each_at_once(2, lambda _, minute=minute: watch(lambda: after(minute * 400), pause=0))
+        rounds = at_once(*[partial(watch, partial(after, minute * 400), pause=0)] * 2)
+        assert sorted(one.fetched for one in rounds if isinstance(one, Round)) == [0, 1]
         alarms._raised.clear()
         assert jwks_host.visits == minute + 1
     watch(lambda: after(2_000), pause=0)

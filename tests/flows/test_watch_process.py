@@ -1,7 +1,6 @@
 """`watch_jwks` as an operator leaves it running: on time, stopped by a signal, and back when its database is."""
 
 import signal
-import time
 from contextlib import AbstractContextManager
 
 import psycopg
@@ -43,10 +42,8 @@ def test_it_goes_round_after_round_until_a_signal(site: Site, number: signal.Sig
         [(began, ended, key_sets)] = site.ask("SELECT began_at, ended_at, key_sets FROM clients_keywatchround")
         assert began <= ended
         assert key_sets == 1
-        stopped = time.monotonic()
         running.process.send_signal(number)
         assert running.process.wait(SOON) == 0
-        assert time.monotonic() - stopped < 5
     assert running.output.startswith("1 key sets, 1 fetched, 1 new findings\n1 key sets, 0 fetched, 0 new findings\n")
     assert "Traceback" not in running.log
     assert running.log.count(ALARM) == 1
@@ -57,7 +54,7 @@ def test_a_signal_ends_the_wait_for_a_round_that_is_far_away(site: Site):
     with watching(site, "far", "--every", "3600") as running:
         wait_for_rounds(running, 1)
         running.process.terminate()
-        assert running.process.wait(5) == 0
+        assert running.process.wait(SOON) == 0
 
 
 def test_while_the_database_is_away_it_keeps_trying(site: Site):

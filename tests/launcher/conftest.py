@@ -65,7 +65,7 @@ def begin_run() -> Watch:
     def begin(kind: str, client: str, *, handle: str = "", **chosen: Any) -> Run:
         found = Choices(kind=kind, client=client, **({"place": "window"} | chosen))
         opened = f"{LAUNCH_URL}?launch={handle}" if handle else ""
-        return runs.begin(found, browser=MINE, opened=opened, launch=handle, result={}, now=timezone.now())
+        return runs.begin(found, browser=MINE, opened=opened, launch=handle, now=timezone.now())
 
     return begin
 

@@ -133,7 +133,7 @@ def test_few_launches_are_kept_and_none_for_long(db: None, monkeypatch: pytest.M
 
     def begin(now: Any) -> Run:
         chosen = Choices(kind=STANDALONE, client="chart")
-        return runs.begin(chosen, browser=MINE, opened="", launch="", result={}, now=now)
+        return runs.begin(chosen, browser=MINE, opened="", launch="", now=now)
 
     now = timezone.now()
     old = begin(now - runs.KEPT_FOR - timedelta(seconds=1))

@@ -26,7 +26,7 @@ EHR_PATIENCE = timedelta(minutes=15)  # An app that has lost its handle comes so
 PURPOSE = "launcher"
 
 
-def begin(found: Choices, *, browser: str, opened: str, launch: str, result: dict[str, object], now: datetime) -> Run:
+def begin(found: Choices, *, browser: str, opened: str, launch: str, now: datetime) -> Run:
     """Store a launch and watch it from now on.
 
     browser: the value of the cookie of who begins it.    opened: where the app is opened, "" if it opens itself.
@@ -42,7 +42,6 @@ def begin(found: Choices, *, browser: str, opened: str, launch: str, result: dic
         fault=found.fault,
         habit=found.habit,
         opened=encrypt(opened.encode(), purpose=PURPOSE) if opened else "",
-        result=result,
         begun_at=now,
         watched_until=now + watched,
     )

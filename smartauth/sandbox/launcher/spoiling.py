@@ -5,7 +5,7 @@ A fault is made by changing the request, the row behind it, or the answer, so th
 
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import msgspec
@@ -45,7 +45,7 @@ class Spoilt:
     """
 
     fault: str = ""
-    scopes: str | None = field(default=None)
+    scopes: str | None = None
     answer: HttpResponse | None = None
 
 

@@ -1,7 +1,7 @@
 """The launcher's pages: the form, a launch with its frame and its recorder, and a service that is run."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -92,17 +92,11 @@ def run_service(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 def _form_from_link(request: HttpRequest, known: Known, now: datetime) -> HttpResponse:
     if not request.GET:
-        good = {name: value for name, value in vars_of(FIRST).items() if value}
-        return _form(request, forget(*read(good, known)), {}, known, now)
+        return _form(request, forget(*read(asdict(FIRST), known)), {}, known, now)
     given = {name: values[-1] for name, values in request.GET.lists()}
     found, wrong = read(given, known)
     ignored = {name: f"{given[name][:80]}: {problem}" if name else problem for name, problem in wrong.items()}
     return _form(request, forget(found, wrong), {}, known, now, ignored=ignored)
-
-
-def vars_of(found: Choices) -> dict[str, str]:
-    """Return the fields of choices by name."""
-    return {name: getattr(found, name) for name in NAMES}
 
 
 def _form(
@@ -142,23 +136,22 @@ def _begin(request: HttpRequest, found: Choices, known: Known, now: datetime) ->
         return _form(request, found, {refused.field: str(refused)}, known, now)
     except NotReached as error:
         return _form(request, found, {"": str(error)}, known, now)
-    client = find_client(found.client)
-    opened = begun.url if begun else _own_start(found)
-    chosen = begun.choices if begun else found
-    place = "window" if not begun else found.place or ("frame" if framing.suits_frame(opened) else "window")
     response = HttpResponseRedirect("")
-    stored = runs.begin(
-        replace(chosen, place=place),
-        browser=remember(request, response),
-        opened=opened,
-        launch=begun.handle if begun else "",
-        result={"client_uri": client.client_uri} if client else {},
-        now=now,
-    )
-    for entry in begun.entries if begun else ():
-        keep(stored, entry)
+    browser = remember(request, response)
+    if begun is None:
+        opened = _own_start(found)
+        stored = runs.begin(replace(found, place="window"), browser=browser, opened=opened, launch="", now=now)
+    else:
+        chosen = replace(begun.choices, place=found.place or _place_for(begun.url))
+        stored = runs.begin(chosen, browser=browser, opened=begun.url, launch=begun.handle, now=now)
+        for entry in begun.entries:
+            keep(stored, entry)
     response["Location"] = reverse("launcher_run", args=[stored.pk])
     return response
+
+
+def _place_for(url: str) -> str:
+    return "frame" if framing.suits_frame(url) else "window"
 
 
 def _own_start(found: Choices) -> str:
