@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from cryptography.fernet import Fernet
 from django.core.exceptions import ImproperlyConfigured
 
 from smartauth.conf import ASSERTION_ALGORITHMS
@@ -14,7 +13,7 @@ from smartauth.environment import Environment
 from smartauth.sandbox import running
 from tests.servers import ROOT
 
-KEY = Fernet.generate_key().decode()
+KEY = "dGVzdHMgb25seSwgbmV2ZXIgYW55d2hlcmUgZWxzZSE="  # "tests only, never anywhere else!"
 GOOD = {
     "SMARTAUTH_MODE": "production",
     "SMARTAUTH_BASE_URL": "https://auth.example.org",
