@@ -209,6 +209,20 @@ class TestReview:
         client.refresh_from_db()
         assert client.status == "approved"
 
+    def test_what_the_rules_forbid_by_now_is_told_and_nothing_is_lost(
+        self, registrar: Browser, kim: User, ec: KeyPair, configure: Configure
+    ) -> None:
+        configure(assertion_algorithms=("RS384", "ES384", "ES256"))
+        metadata = service(jwks=ec.jwks, scope="system/Patient.rs system/Device.rs")
+        client = make_client(metadata | {"token_endpoint_auth_signing_alg": "ES256"}, status="submitted").client
+        said = verdict(registrar, client, "narrowed", keep=["system/Patient.rs"], note="Typed.", checked=[])
+        configure(assertion_algorithms=("RS384", "ES384"))
+        page = registrar.post(review_url(client), said | {"confirmed": "yes"})
+        assert (page.status_code, "Typed." in page.content.decode()) == (409, True)
+        assert "The rules do not allow it any more: token_endpoint_auth_signing_alg" in page.content.decode()
+        client.refresh_from_db()
+        assert (client.status, client.scope) == ("submitted", metadata["scope"])
+
 
 class TestTwoOfficers:
     """Who comes second decides nothing, is told so, and loses nothing."""
@@ -412,6 +426,22 @@ class TestRoles:
         record = AuditRecord.objects.filter(action="revoke").first()
         assert record is not None
         assert record.details["administrator"] == User.objects.get(username="sue").pk
+
+    @pytest.mark.requirement("SEC-13")
+    def test_nobody_comes_in_who_is_not_staff(self, kim: User) -> None:
+        client = submitted(kim)
+        kim.groups.set(Group.objects.all())
+        outside = Browser(HTTP_HOST="127.0.0.1:8000")
+        outside.force_login(kim)
+        names = ("page", "review", "keys", "secret")
+        urls = [QUEUE, reverse("admin:receipts_trace"), reverse("admin:smartauth_revoke_client", args=[client.pk])]
+        urls += [reverse(f"admin:clients_client_{name}", args=[client.pk]) for name in names]
+        urls.append(reverse("admin:clients_client_step", args=[client.pk, "retired"]))
+        for url in urls:
+            for answer in (outside.get(url), outside.post(url, {"reason": "x"}), Browser().get(url)):
+                assert (answer.status_code, "/admin/login/" in answer["Location"]) == (302, True)
+        client.refresh_from_db()
+        assert client.status == "submitted"
 
     @pytest.mark.parametrize("role", ["Keys", "People"])
     def test_others_see_none_of_it(self, kim: User, role: str) -> None:
