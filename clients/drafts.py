@@ -17,7 +17,15 @@ from clients.app_kinds import KINDS, kind_of
 from clients.changes import request_change
 from clients.client_secrets import OWNERS_LIFETIME
 from clients.differences import merged
-from clients.findings import STEPS, TENANTS, Finding, as_metadata, find_problems, without_private_keys
+from clients.findings import (
+    STEPS,
+    TENANTS,
+    Finding,
+    as_metadata,
+    find_problems,
+    private_key_sent,
+    without_private_keys,
+)
 from clients.inline_keys import remind_of_new_keys
 from clients.lifecycle import note_event, take_step
 from clients.metadata import ClientMetadata
@@ -89,27 +97,17 @@ def save_answers(draft: Draft, answers: Mapping[str, Any], *, whole: bool = Fals
     Raises NotPossible for what cannot be stored at all, and for a draft that is gone.
     """
     given = {name: value for name, value in answers.items() if name in MEMBERS}
-    if not is_storable(given) or len(str(given)) > LONGEST_ANSWERS:
-        raise NotPossible("draft.answers", "the answers have control characters or are too long", fix="Shorten them.")
-    kept, had_private_key = without_private_keys(given)
-    if had_private_key:
-        kept["jwks"] = None
+    _require_storable(given)
+    kept, private = without_private_keys(given)
     with transaction.atomic():
         stored = _locked(draft.pk)  # Another window may have saved another step.
         draft.answers = kept if whole else {**stored.answers, **kept}
         draft.save(update_fields=["answers", "changed_at"])
     found = problems_of(draft)
-    if had_private_key:
-        found = (PRIVATE_KEY_SENT, *(one for one in found if one.member not in ("jwks", "jwks_uri")))
+    if private:
+        silent = {*private, "jwks_uri"} if "jwks" in private else {*private}
+        found = (*map(private_key_sent, private), *(one for one in found if one.member not in silent))
     return found
-
-
-PRIVATE_KEY_SENT = Finding(
-    "jwks",
-    "jwks.private_key",
-    "the private part of a key was in it; it was not kept",
-    "Never use this key again: make a new pair, and paste its public part only.",
-)
 
 
 def problems_of(draft: Draft) -> tuple[Finding, ...]:
@@ -155,6 +153,23 @@ def submit(draft: Draft, *, user: int, context: RequestContext) -> Submitted:
             done = Submitted(_approve_by_itself(done.client, tenants, context), done.secret, done.change)
         draft.delete()
     return done
+
+
+def _require_storable(answers: Mapping[str, Any]) -> None:
+    """Raise NotPossible for answers that cannot be kept at all, and name the first."""
+    for name, value in answers.items():
+        if not is_storable(value):
+            reason = f"{name} has control characters, or is no text or JSON that can be kept"
+            raise NotPossible("draft.answers", reason, fix="Type it again, without what cannot be seen.")
+    sizes = {name: len(str(value)) for name, value in answers.items()}
+    if sum(sizes.values()) > LONGEST_ANSWERS:
+        longest = max(sizes, key=lambda name: sizes[name])
+        raise NotPossible(
+            "draft.answers",
+            f"the answers are too long, {longest} most of all",
+            seen=f"{sizes[longest]} characters",
+            fix=f"Shorten it: all of them together have at most {LONGEST_ANSWERS} characters.",
+        )
 
 
 def _locked(pk: int) -> Draft:

@@ -17,6 +17,7 @@ from clients.jwks_fetch import require_fetchable
 from clients.jwks_rules import UnusableJwks, require_registrable, shown
 from clients.lifetimes import lifetime_problem
 from clients.models import AuthMethod, Client
+from clients.private_keys import holds_private_key
 from clients.registered import CLIENT_ID
 from clients.serializers import ClientMetadataSerializer, first_problem
 from clients.uri_rules import origin_problem, redirect_uri_problem, web_url_problem
@@ -112,6 +113,7 @@ class ClientMetadata:
         if not operator:
             for name in ("client_id", *OPERATORS_OWN):
                 values.pop(name, None)
+        _refuse_private_keys(values)
         return cls(**_with_defaults(values, operator=operator)).checked()
 
     def checked(self) -> Self:
@@ -140,6 +142,14 @@ def _typed(metadata: object) -> dict[str, Any]:
     except RecursionError:
         raise InvalidClientMetadata("metadata", "it is nested too deeply") from None
     return dict(serializer.validated_data)
+
+
+def _refuse_private_keys(values: Mapping[str, Any]) -> None:
+    """What was pasted into the wrong member would be stored, and shown to people. Key sets have rules of their own."""
+    for name, value in values.items():
+        if name != "jwks" and holds_private_key(value):
+            fix = "Leave it out, and never use this key again: make a new pair."
+            raise InvalidClientMetadata(name, "the private part of a key is in it", fix=fix)
 
 
 def _with_defaults(values: dict[str, Any], *, operator: bool) -> dict[str, Any]:

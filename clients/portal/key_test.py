@@ -9,7 +9,7 @@ from django.shortcuts import render
 from django.utils import timezone
 from msgspec import json
 
-from clients.drafts import PRIVATE_KEY_SENT
+from clients.findings import PRIVATE_KEY_SENT
 from clients.jwks_fetch import FetchedJwks
 from clients.jwks_report import JwksReport, Problem, make_report
 from clients.key_sets import FORCED_EVERY

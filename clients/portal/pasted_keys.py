@@ -12,7 +12,10 @@ from typing import Any
 from joserfc.errors import JoseError, SecurityWarning
 from joserfc.jwk import ECKey, RSAKey
 
-PRIVATE_PEM = re.compile(r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----")
+from clients.private_keys import holds_private_key
+from clients.serializers import is_storable
+
+# In a key set no such member is harmless, however short.
 PRIVATE_MEMBER = re.compile(r"""["'](?:d|p|q|dp|dq|qi|oth|k)["']\s*:""")
 CONTROL = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 
@@ -33,7 +36,7 @@ def read_pasted_keys(text: str) -> Pasted:
     text = text.strip()
     if not text:
         return Pasted(None)
-    if PRIVATE_PEM.search(text):
+    if holds_private_key(text):
         return Pasted(None, is_private=True)
     if text.startswith("-----BEGIN"):
         return _from_pem(text)
@@ -41,9 +44,11 @@ def read_pasted_keys(text: str) -> Pasted:
         document = json.loads(text)
     except (ValueError, RecursionError):
         document = None
+    if not is_storable(document):
+        document = None
     if isinstance(document, dict) and "keys" not in document and "kty" in document:
         document = {"keys": [document]}
-    if PRIVATE_MEMBER.search(text):
+    if PRIVATE_MEMBER.search(text) or holds_private_key(document):
         return Pasted(None, is_private=True)
     return Pasted(document if isinstance(document, dict) else CONTROL.sub(" ", text))
 

@@ -10,13 +10,13 @@ from msgspec import json
 from clients import drafts
 from clients.acting import NotPossible
 from clients.app_kinds import KINDS
-from clients.drafts import PRIVATE_KEY_SENT, Unfinished
-from clients.findings import TENANTS, Finding, as_metadata
+from clients.drafts import Unfinished
+from clients.findings import PRIVATE_KEY_SENT, TENANTS, Finding, as_metadata
 from clients.metadata import InvalidClientMetadata
 from clients.models import Client, Draft, Tenant
 from clients.portal import answers as reading
 from clients.portal import data_table
-from clients.portal.access import find_own_draft, not_yours, portal_page
+from clients.portal.access import find_own_client, find_own_draft, not_yours, portal_page
 from clients.portal.client_page import show_client
 from clients.portal.fetch_room import room
 from clients.portal.step_pages import AFTER, STEPS, marks, review_page, step_page, step_url
@@ -148,7 +148,7 @@ def export(request: HttpRequest, pk: int) -> HttpResponse:
 @portal_page("POST")
 def revise(request: HttpRequest, client_id: str) -> HttpResponse:
     """Begin to change a registered client, or go on with the change that was begun."""
-    client = Client.objects.filter(user=_user(request), client_id=client_id).first()
+    client = find_own_client(request.user, client_id)
     if client is None:
         raise not_yours("app")
     try:

@@ -35,12 +35,16 @@ async function check() {
   }
   running = new AbortController();
   try {
-    const answer = await fetch(form.dataset.check, { method: "POST", body: answers, signal: running.signal });
-    // Whoever was signed out meanwhile gets a page instead.
-    const isJson = answer.headers.get("Content-Type")?.includes("json");
-    const told = isJson ? await answer.json() : { reason: "load the page again" };
-    if (told.findings) show(told.findings);
-    saved.textContent = told.findings ? "Draft saved" : `Not saved: ${told.reason}`;
+    const headers = { Accept: "application/json" };
+    const answer = await fetch(form.dataset.check, { method: "POST", headers, body: answers, signal: running.signal });
+    if (!answer.headers.get("Content-Type")?.startsWith("application/json")) {
+      // Somebody signed in or out in another tab, and this form is of before.
+      saved.textContent = "Not saved: this page is out of date. Copy what you typed last, and load it again.";
+      return;
+    }
+    const told = await answer.json();
+    if (answer.ok) show(told.findings);
+    saved.textContent = answer.ok ? "Draft saved" : `Not saved: ${told.reason}. ${told.fix}`;
   } catch (error) {
     if (error.name !== "AbortError") saved.textContent = "Not saved: the server cannot be reached";
   }

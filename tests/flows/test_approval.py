@@ -11,9 +11,11 @@ from itertools import count
 
 import pytest
 import requests
+from django.utils import timezone
 
 from clients.acting import operator
 from clients.activations import activate, deactivate
+from clients.client_secrets import issue_secret
 from clients.lifecycle import take_step
 from clients.models import Client
 from clients.registration import register_client
@@ -132,6 +134,22 @@ def test_a_narrower_activation_reaches_every_worker_and_the_tokens_that_are_out(
     require_promise(known_after(partial(applicant.activate, NARROW), search, before=200, after=403))
     assert applicant.granted() == NARROW
     assert applicant.read(token) == 200
+
+
+def test_a_new_secret_is_good_at_once_on_every_worker_and_is_no_guess(world: World) -> None:
+    metadata = {"client_name": "Secretive", "redirect_uris": ["https://secretive.example.org/callback"]}
+    registered = register_client(metadata, operator=True, activate_at=[tenant_of(world)])
+    client_id = registered.client.client_id
+
+    def show(secret: str | None) -> int:
+        params = {"grant_type": "authorization_code", "code": "none", "redirect_uri": metadata["redirect_uris"][0]}
+        answer = requests.post(world.token_url, params, auth=(client_id, secret or ""), timeout=10)
+        return answer.status_code
+
+    assert {show(registered.secret) for _ in range(12)} == {400}  # Every worker remembers the first secret.
+    issued = issue_secret(client_id, by=OPERATOR, context=new_context(), now=timezone.now())
+    assert [show(issued.secret) for _ in range(12)] == [400] * 12
+    assert show("a wrong one") == 401
 
 
 @pytest.mark.requirement("REG-14")
