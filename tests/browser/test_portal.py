@@ -373,6 +373,8 @@ def test_everybody_can_use_every_page(page: Page, world: World, width: int, sche
     page.get_by_role("button", name="Test it").click()
     expect(page.get_by_role("heading", name="There is something to mend")).to_be_visible()
     judge("report on keys")
+    page.goto(f"{world.base_url}/developers/tokens")
+    judge("API tokens")
     page.goto(f"{world.base_url}/developers/apps/nobody")
     judge("nothing there")
     assert {name: one for name, one in found.items() if one} == {}
