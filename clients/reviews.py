@@ -52,6 +52,11 @@ class Matter:
     version: str
 
     @property
+    def is_declined(self) -> bool:
+        """Return True for a client that waits no more, and can only be approved after all."""
+        return self.client.status == Status.DECLINED
+
+    @property
     def scopes(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(split_scope(str(self.asked.get("scope", "")))))
 
@@ -84,8 +89,8 @@ class Verdict:
 
 
 def find_matter(client: Client) -> Matter | None:
-    """Return what waits about a client, or None."""
-    if client.status == Status.SUBMITTED:
+    """Return what can be decided about a client, or None: also about one that was declined and may yet be approved."""
+    if client.status in (Status.SUBMITTED, Status.DECLINED):
         began = client.events.filter(act__in=SUBMISSIONS).values_list("at", flat=True).first()
         asked = describe_metadata(client)
         return Matter(client, None, began or client.created, asked, {}, f"client {client.updated.isoformat()}")
@@ -152,6 +157,8 @@ def problems_of(matter: Matter, verdict: Verdict) -> dict[str, str]:
         found["outcome"] = (
             "A change is not sent back. Decline it and say what would be accepted; the app goes on as it is."
         )
+    if not approves and matter.is_declined:
+        found["outcome"] = "It is declined already. Its owner may mend it and submit it again."
     if not approves and verdict.activate:
         found["activate"] = "A client that is not approved is not activated. Untick it, or approve the client."
     return found

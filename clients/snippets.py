@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.template.loader import render_to_string
 
@@ -33,6 +34,18 @@ class Snippet:
     code: str
 
 
+@dataclass(frozen=True, slots=True)
+class FirstRead:
+    """What a page needs to get a token and read in the name of a service. The first two URLs are paths of our own."""
+
+    token_url: str
+    read_url: str
+    audience: str
+    path: str
+    kid: str
+    alg: str
+
+
 LANGUAGES: tuple[tuple[str, str, str, Callable[[str], str]], ...] = (
     ("curl", "Shell with curl", "sh", shlex.quote),
     ("python", "Python with Authlib", "py", json.dumps),
@@ -47,6 +60,18 @@ def snippets(client: Client, tenant: TenantInfo) -> tuple[Snippet, ...]:
         Snippet(language, title, _render(f"{form}.{ending}", client, tenant, quote))
         for language, title, ending, quote in LANGUAGES
     )
+
+
+def first_read(client: Client, tenant: TenantInfo) -> FirstRead | None:
+    """Return how a page tries a backend service with keys, None for a client that people sign in to."""
+    signs = client.token_endpoint_auth_method == AuthMethod.PRIVATE_KEY_JWT
+    if not signs or "client_credentials" not in client.grant_types:
+        return None
+    token_url, path = endpoints.oauth(tenant.slug, "token"), _first_read(client.scope)
+    kid, alg = _key(client)
+    # The page may have been opened under another name of this host, so it asks where it came from.
+    below = urlsplit(token_url).path, urlsplit(tenant.fhir_base).path
+    return FirstRead(below[0], f"{below[1]}/{path}", token_url, path, kid, alg)
 
 
 def _render(name: str, client: Client, tenant: TenantInfo, quote: Callable[[str], str]) -> str:

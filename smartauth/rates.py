@@ -46,6 +46,7 @@ class Buckets:
 
 _addresses = Buckets()
 _clients = Buckets()
+_people = Buckets()
 _trials = Buckets()
 
 
@@ -73,6 +74,15 @@ def admit_client(context: RequestContext, client_id: str, subject: str = "") -> 
     _require(_clients, context, (client_id, subject), config().rate_per_client, "client")
 
 
+def admit_user(context: RequestContext, user: int) -> None:
+    """Count a request of somebody who has signed in, or of a program of theirs. Raises TooManyRequests.
+
+    user: primary key.
+    """
+    context.is_proven = True
+    _require(_people, context, user, config().rate_per_client, "user")
+
+
 def admit_trial(context: RequestContext, who: str) -> None:
     """Count a fetch from a URL that the holder of a credential chose. Raises TooManyRequests."""
     _require(_trials, context, who, TRIALS, "credential", does="have a key set fetched")
@@ -80,8 +90,8 @@ def admit_trial(context: RequestContext, who: str) -> None:
 
 def forget() -> None:
     """Begin to count anew."""
-    global _addresses, _clients, _trials
-    _addresses, _clients, _trials = Buckets(), Buckets(), Buckets()
+    global _addresses, _clients, _people, _trials
+    _addresses, _clients, _people, _trials = Buckets(), Buckets(), Buckets(), Buckets()
 
 
 def _require(

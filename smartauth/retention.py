@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from django.contrib.sessions.models import Session
 from django.db.models import Model, Q, QuerySet
 
-from clients.models import AssertionId, InitialAccessToken, KeyFinding, KeyUse
+from clients.models import ApiToken, AssertionId, InitialAccessToken, KeyFinding, KeyUse
 from smartauth import keys, tokens
 from smartauth.conf import config
 from smartauth.marks.models import Mark
@@ -56,6 +56,7 @@ def purge(now: datetime) -> dict[str, int]:
         "initial access tokens": InitialAccessToken.objects.filter(
             Q(expires_at__lt=long_dead) | Q(uses_left=0, created_at__lt=long_dead)
         ),
+        "api tokens": ApiToken.objects.filter(expires_at__lt=long_dead).order_by("expires_at"),
         "proof ids": ProofId.objects.filter(expires_at__lt=now).order_by("expires_at"),
         "access tokens": AccessToken.objects.filter(expires__lt=long_dead).order_by("expires"),
         "authorization codes": AuthorizationCode.objects.filter(authorization__in=dead_authorizations),

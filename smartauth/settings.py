@@ -286,6 +286,17 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "URL_FORMAT_OVERRIDE": None,  # The Accept header says it.
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Developer API",
+    "DESCRIPTION": "What the partner portal does, for programs: register apps, look after them, see refusals.",
+    "VERSION": "1",
+    "SCHEMA_PATH_PREFIX": "/developers/api",
+    "COMPONENT_SPLIT_PATCH": False,  # What a PATCH takes has the same members it must have.
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    "POSTPROCESSING_HOOKS": ["clients.api.document.mend"],
 }
 
 LOGGING = {

@@ -5,10 +5,14 @@ from uuid import UUID
 
 import pytest
 from django.contrib.auth.models import Group
+from django.db import connection
 from django.test import Client as Browser
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 
 from smartauth.audit.models import AuditRecord
+from smartauth.audit.recording import AuditEvent, record_now
 from smartauth.context import new_context
 from smartauth.errors import Refusal
 from smartauth.people.models import User
@@ -126,4 +130,38 @@ def test_the_front_page_tells_of_servers_that_do_not_answer_and_of_floods() -> N
     page = staff("Security officer").get("/admin/").content.decode()
     assert "the FHIR server of north did not answer" in page
     assert "500" in page
-    assert "north" not in staff("Registrar").get("/admin/").content.decode()
+    page = staff("Registrar").get("/admin/").content.decode()
+    assert ("the FHIR server of north did not answer" in page, "Refusals of a flood" in page) == (True, False)
+    assert "north" not in staff("Keys").get("/admin/").content.decode()
+
+
+@pytest.mark.parametrize("name", ["receipts_receipt", "audit_auditrecord", "receipts_refusalcount"])
+def test_a_long_list_asks_no_more_questions_than_a_short_one(name: str) -> None:
+    browser, url = staff("Security officer"), reverse(f"admin:{name}_changelist")
+
+    def add(begin: int, end: int) -> None:
+        for number in range(begin, end):
+            user = User.objects.create_user(f"user-{number}", password="not used here")
+            record_now(new_context(), AuditEvent("read", "allow", client_id=f"app-{number}", user=user.pk))
+            refused()
+            RefusalCount.objects.create(minute=timezone.now(), source=str(number), rule="client.secret", count=1)
+
+    def questions() -> int:
+        with CaptureQueriesContext(connection) as queries:
+            assert browser.get(url).status_code == 200
+        return len(queries)
+
+    add(0, 2)
+    questions()  # What is remembered from the first time on is not asked again.
+    few = questions()
+    add(2, 12)
+    assert questions() == few
+
+
+def test_the_audit_trail_is_searched_by_the_name_of_a_user_and_shows_it() -> None:
+    browser = staff("Security officer")
+    for name in ("ana", "ben"):
+        user = User.objects.create_user(name, password="not used here")
+        record_now(new_context(), AuditEvent("read", "allow", client_id=f"of-{name}", user=user.pk))
+    page = browser.get(reverse("admin:audit_auditrecord_changelist"), {"q": "ana"}).content.decode()
+    assert ("of-ana" in page, "ana (" in page, "of-ben" in page) == (True, True, False)

@@ -10,7 +10,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from clients.initial_tokens import make_initial_token
-from clients.models import AssertionId, Client, InitialAccessToken, Tenant
+from clients.models import ApiToken, AssertionId, Client, InitialAccessToken, Tenant
 from smartauth.digests import digest
 from smartauth.marks.models import Mark
 from smartauth.models import AccessToken, Authorization, AuthorizationCode, PendingAuthorization, RefreshToken
@@ -212,6 +212,16 @@ class TestConstraints:
 
 def test_the_migrations_say_what_the_models_say() -> None:
     call_command("makemigrations", check=True, dry_run=True, verbosity=0)
+
+
+def test_tokens_of_the_developer_api_go_a_week_after_their_end(user: User) -> None:
+    for label, ended in (("good", -1), ("just over", 6), ("over", 8)):
+        end = NOW - timedelta(days=ended)
+        ApiToken.objects.create(
+            user=user, label=label, token_digest=digest(label), created_at=end - timedelta(days=1), expires_at=end
+        )
+    assert purge(NOW)["api tokens"] == 1
+    assert set(ApiToken.objects.values_list("label", flat=True)) == {"good", "just over"}
 
 
 def test_initial_access_tokens_go_a_week_after_they_are_of_no_more_use() -> None:

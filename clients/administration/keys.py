@@ -4,6 +4,8 @@ from django.contrib import admin
 from django.db.models import Model
 from django.http import HttpRequest
 
+from clients.key_finding_words import WORDS
+from clients.key_watch import Kind
 from clients.models import AssertionId, KeyFinding, KeySet
 from clients.traced_admin import TracedAdmin
 from smartauth.readonly_admin import ReadOnlyAdmin
@@ -29,11 +31,30 @@ class KeySetAdmin(ReadOnlyAdmin, TracedAdmin):
 class KeyFindingAdmin(ReadOnlyAdmin):
     """What the watch over key sets found. It resolves its findings itself, once they are mended."""
 
-    list_display = ("client", "kind", "first_seen_at", "last_seen_at", "resolved_at", "details")
+    list_display = ("client_name", "what", "first_seen_at", "last_seen_at", "resolved_at", "details")
     list_select_related = ("client",)
     list_filter = (("resolved_at", admin.EmptyFieldListFilter), "kind", ("client", admin.RelatedOnlyFieldListFilter))
     search_fields = ("client__client_id",)
     ordering = ("-last_seen_at",)
+
+    readonly_fields = ("what", "what_it_means", "what_to_do")
+
+    @admin.display(description="client", ordering="client__name")
+    def client_name(self, row: KeyFinding) -> str:
+        return row.client.name or row.client.client_id
+
+    @admin.display(description="what", ordering="kind")
+    def what(self, row: KeyFinding) -> str:
+        """Say it in words, with the kind that the log names."""
+        return f"{WORDS[Kind(row.kind)].title} ({row.kind})"
+
+    @admin.display(description="What it means")
+    def what_it_means(self, row: KeyFinding) -> str:
+        return WORDS[Kind(row.kind)].explanation
+
+    @admin.display(description="What the partner does")
+    def what_to_do(self, row: KeyFinding) -> str:
+        return WORDS[Kind(row.kind)].fix
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         # The site asks here too before it deletes a client, whose findings go along with it.

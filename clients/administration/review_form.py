@@ -35,6 +35,8 @@ class ReviewForm(forms.Form):
         super().__init__(data, initial={"keep": matter.scopes})
         self.matter, self.tenants = matter, tenants
         skipped = {Review.Outcome.RETURNED} if matter.change else set()
+        if matter.is_declined:
+            skipped = {Review.Outcome.RETURNED, Review.Outcome.DECLINED}
         choices: dict[str, list[tuple[str, str]]] = {
             "outcome": [(name, text) for name, text in OUTCOMES.items() if name not in skipped],
             "checked": list(matter.checks.items()),

@@ -3,10 +3,9 @@
 from datetime import timedelta
 
 from django import forms
-from django.contrib import admin, messages
+from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
-from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
 
@@ -64,13 +63,9 @@ def secret(request: HttpRequest, pk: int) -> HttpResponse:
 
 def show_once(request: HttpRequest, client: Client, shown: str) -> HttpResponse:
     """Answer with a secret in this very page: a message would put it into a cookie or a session row first."""
-    context = {
-        **admin.site.each_context(request),
-        "title": "New client secret",
-        "opts": Client._meta,
-        "issued": [(client.client_id, shown)],
-    }
-    response = TemplateResponse(request, "admin/clients/client/new_secret.html", context)
+    trail = (("Clients", reverse("admin:clients_client_changelist")),)
+    facts = {"client": client, "secret": shown}
+    response = page(request, "admin/clients/new_secret.html", "New client secret", trail=trail, **facts)
     response["Cache-Control"] = "no-store"
     return response
 

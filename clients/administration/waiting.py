@@ -1,7 +1,7 @@
 """What of the registry waits for the hospital."""
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import Count, Min, QuerySet
@@ -11,10 +11,11 @@ from django.utils import timezone
 from django.utils.timesince import timesince
 
 from clients.administration.queue import waiting_changes, waiting_clients
-from clients.models import Activation, Client, KeyFinding
+from clients.models import Activation, Client, KeyFinding, KeyWatchRound
 from smartauth.administration.waiting import Waiting, tells_what_waits
 
-# A client that is itself waiting, or stopped, is decided about first.
+STANDS_STILL = timedelta(hours=1)  # since the last round of the watch over key sets
+# A client that is stopped or declined is decided about first.
 WORKING = (Client.Status.APPROVED, Client.Status.SUBMITTED)
 
 
@@ -38,6 +39,18 @@ def registry(request: HttpRequest) -> Iterator[Waiting]:
         count, oldest = _counted(KeyFinding.objects.filter(resolved_at__isnull=True), "first_seen_at")
         url = reverse("admin:clients_keyfinding_changelist") + "?resolved_at__isempty=1"
         yield Waiting("Problems with partners' keys", count, url, _age(oldest, now), is_urgent=True)
+        yield _unwatched(now)
+
+
+def _unwatched(now: datetime) -> Waiting:
+    """Say how many clients have keys by URL that nobody watches, because the watch stands still."""
+    ended_at = KeyWatchRound.objects.values_list("ended_at", flat=True).first()
+    url = reverse("admin:clients_keyset_changelist")
+    if ended_at is not None and now - ended_at < STANDS_STILL:
+        return Waiting("Clients whose keys nobody watches", 0, url)
+    count = Client.objects.filter(status=Client.Status.APPROVED).exclude(client_jwks_uri="").count()
+    since = f"the watch ended {timesince(ended_at, now, depth=1)} ago" if ended_at else "the watch has never run"
+    return Waiting("Clients whose keys nobody watches", count, url, since, is_urgent=True)
 
 
 def waiting_activations() -> QuerySet[Activation]:

@@ -1,5 +1,6 @@
 """The registry's rows."""
 
+from clients.models.api_tokens import ApiToken
 from clients.models.clients import WITH_SECRET, AppKind, AuthMethod, Client, SpentClientId
 from clients.models.initial_tokens import InitialAccessToken
 from clients.models.keys import AssertionId, KeyFinding, KeySet, KeyUse, KeyWatchRound
@@ -10,6 +11,7 @@ from clients.models.tenants import Activation, Brand, Tenant
 __all__ = [
     "WITH_SECRET",
     "Activation",
+    "ApiToken",
     "AppKind",
     "AssertionId",
     "AuthMethod",

@@ -19,7 +19,7 @@ from clients.portal.access import find_own_client, not_yours, portal_page
 from clients.portal.next_steps import next_steps
 from clients.portal.wordings import ACTS, STATES
 from clients.recent_requests import recent_requests
-from clients.snippets import snippets
+from clients.snippets import first_read, snippets
 from clients.tenants import find_tenant
 from smartauth.browser import PageRefused
 from smartauth.conf import config
@@ -91,6 +91,7 @@ def show_client(request: HttpRequest, client: Client, *, secret: str = "") -> Ht
         "overlap_days": LONGEST_OVERLAP.days,
         "tenant": tenant,
         "snippets": snippets(client, tenant) if tenant is not None else (),
+        "first_read": first_read(client, tenant) if tenant is not None and usable[0].is_active else None,
         "is_sandbox_mode": config().is_sandbox,
     }
     return render(request, "developers/client.html", page)

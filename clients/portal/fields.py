@@ -70,7 +70,7 @@ _WHO = Section(
 )  # fmt: skip
 _LINKS = (
     Field("client_uri", "Website", "url", example="https://app.example.org"),
-    Field("logo_uri", "Logo", "url", "We show a copy of our own; nobody's browser asks yours.",
+    Field("logo_uri", "Logo", "url", "The browsers of the people who use it never fetch it.",
           "https://app.example.org/logo.svg"),
     Field("policy_uri", "Privacy policy", "url", example="https://app.example.org/privacy"),
     Field("tos_uri", "Terms of use", "url", example="https://app.example.org/terms"),

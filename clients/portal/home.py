@@ -5,14 +5,17 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from clients.app_kinds import KINDS, kind_of
-from clients.models import Activation, Client, Draft
+from clients.key_card import key_card
+from clients.models import Activation, AuthMethod, Client, Draft
 from clients.portal.access import portal_page
 from clients.portal.next_steps import next_steps
 from clients.portal.wordings import STATES
 from clients.recent_requests import ENDPOINTS
 from smartauth.receipts.models import Receipt
 
+SIGNS = AuthMethod.PRIVATE_KEY_JWT
 MOST_FAILURES = 5
+MOST_CARDS = 10  # apps whose keys are looked at; a card costs five statements
 
 
 @portal_page("GET")
@@ -25,9 +28,10 @@ def home(request: HttpRequest) -> HttpResponse:
         .prefetch_related(Prefetch("activations", activations))
         .order_by("-created")
     )
+    living = [one for one in clients if one.status != Client.Status.RETIRED]
     page = {
         "drafts": [(one, KINDS[one.kind]) for one in drafts],
-        "apps": [_entry(one) for one in clients if one.status != Client.Status.RETIRED],
+        "apps": [_entry(one, with_keys=count < MOST_CARDS) for count, one in enumerate(living)],
         "retired": [one for one in clients if one.status == Client.Status.RETIRED],
         "failures": _failures(clients),
         "kinds": KINDS.values(),
@@ -35,13 +39,14 @@ def home(request: HttpRequest) -> HttpResponse:
     return render(request, "developers/home.html", page)
 
 
-def _entry(client: Client) -> dict[str, object]:
+def _entry(client: Client, *, with_keys: bool) -> dict[str, object]:
     activations = list(client.activations.all())
     return {
         "client": client,
         "kind": KINDS[kind_of(client)],
         "state": STATES[client.status],
         "activations": activations,
+        "card": key_card(client) if with_keys and client.token_endpoint_auth_method == SIGNS else None,
         "next_steps": next_steps(client, activations),
     }
 

@@ -20,5 +20,11 @@ def receipt_page(request: HttpRequest, trace_id: UUID) -> HttpResponse:
     if receipt is None or client is None:
         raise not_yours("receipt")
     told = describe(receipt, "partner")
-    page = {"receipt": told, "at": receipt.at, "client": client, "explanation": as_text(told)}
+    page = {
+        "receipt": told,
+        "at": receipt.at,
+        "client": client,
+        "explanation": as_text(told),
+        "is_about_assertion": receipt.rule.startswith(("assertion.", "jwks.")),
+    }
     return render(request, "developers/receipt.html", page)

@@ -78,7 +78,8 @@ def _data(draft: Draft, found: list[Finding]) -> dict[str, Any]:
     kind, answers = KINDS[draft.kind], draft.answers
     scope = answers.get("scope")
     wanted = data_table.take_apart(kind, scope if isinstance(scope, str) else "")
-    chosen = answers.get(TENANTS) or ()
+    chosen = answers.get(TENANTS)
+    chosen = chosen if isinstance(chosen, list) else []
     return {
         "groups": data_table.rows(wanted),
         "letters": data_table.LETTERS,

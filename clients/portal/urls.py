@@ -3,7 +3,7 @@
 from django.urls import include, path
 
 from clients.api import urls as api
-from clients.portal import client_page, key_test, secret_forms, wizard
+from clients.portal import client_page, key_test, secret_forms, token_page, wizard
 from clients.portal.clinic_page import clinic_page
 from clients.portal.home import home
 from clients.portal.probe_page import probe_page
@@ -13,6 +13,8 @@ urlpatterns = [
     path("developers", home),
     path("developers/", home, name="developers"),
     path("developers/api/", include(api)),
+    path("developers/tokens", token_page.tokens_page, name="api_tokens"),
+    path("developers/tokens/<int:pk>/withdraw", token_page.withdraw_token, name="withdraw_token"),
     path("developers/new", wizard.new, name="new_app"),
     path("developers/drafts/<int:pk>/kind", wizard.change_kind, name="change_kind"),
     path("developers/drafts/<int:pk>/review", wizard.review, name="review"),

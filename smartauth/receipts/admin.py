@@ -57,18 +57,19 @@ class RefusalCountAdmin(ReadOnlyAdmin):
 @tells_what_waits
 def trouble(request: HttpRequest) -> Iterator[Waiting]:
     """Say which FHIR servers do not answer, and where somebody guesses or floods, as far as refusals show it."""
-    if not request.user.has_perm("receipts.view_receipt"):
-        return
-    receipts = reverse("admin:receipts_receipt_changelist")
-    since = timezone.now() - LATELY
-    failed = Receipt.objects.filter(at__gte=since, endpoint="fhir", rule__in=DOWN)
-    for tenant, count in failed.order_by("tenant").values_list("tenant").annotate(Count("pk")):
-        url = f"{receipts}?{urlencode({'endpoint': 'fhir', 'tenant': tenant})}"
-        title = f"Requests the FHIR server of {tenant} did not answer"
-        yield Waiting(title, count, url, "in the last hour", is_urgent=True)
-    guesses = Receipt.objects.filter(at__gte=since, rule="client.guessing").count()
-    url = f"{receipts}?rule=client.guessing"
-    yield Waiting("Guesses at a client's secret", guesses, url, "in the last hour", is_urgent=True)
-    flood = RefusalCount.objects.filter(minute__gte=since).aggregate(total=Sum("count"))["total"] or 0
-    url = reverse("admin:receipts_refusalcount_changelist")
-    yield Waiting("Refusals of a flood, only counted", flood, url, "in the last hour", is_urgent=True)
+    since, may = timezone.now() - LATELY, request.user.has_perm
+    receipts, upstreams = (reverse(f"admin:{name}_changelist") for name in ("receipts_receipt", "fhirproxy_upstream"))
+    is_officer = may("receipts.view_receipt")
+    if is_officer or may("fhirproxy.view_upstream"):
+        failed = Receipt.objects.filter(at__gte=since, endpoint="fhir", rule__in=DOWN)
+        for tenant, count in failed.order_by("tenant").values_list("tenant").annotate(Count("pk")):
+            chosen = f"{receipts}?{urlencode({'endpoint': 'fhir', 'tenant': tenant})}" if is_officer else upstreams
+            title = f"Requests the FHIR server of {tenant} did not answer"
+            yield Waiting(title, count, chosen, "in the last hour", is_urgent=True)
+    if is_officer:
+        guesses = Receipt.objects.filter(at__gte=since, rule="client.guessing").count()
+        url = f"{receipts}?rule=client.guessing"
+        yield Waiting("Guesses at a client's secret", guesses, url, "in the last hour", is_urgent=True)
+        flood = RefusalCount.objects.filter(minute__gte=since).aggregate(total=Sum("count"))["total"] or 0
+        url = reverse("admin:receipts_refusalcount_changelist")
+        yield Waiting("Refusals of a flood, only counted", flood, url, "in the last hour", is_urgent=True)

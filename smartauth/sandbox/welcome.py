@@ -32,7 +32,8 @@ People (all synthetic), for the sign-in page:
 Open the sample app, connect, sign in as ana (a patient) or dr-grey (a clinician), and decide what it may see.
 Or let an EHR launch it: the launcher is one, breaks things on purpose, and shows each request.
 
-To register an app of yours, see docs/how-to/register-by-protocol.md. It takes the initial access token
+To register an app of yours, go to {base}/developers/, or see docs/how-to/register-by-protocol.md, which takes
+the initial access token
   {seeded.initial_access_token}
 
 A backend service gets a token and reads patients. Paste this into another terminal, in this folder:

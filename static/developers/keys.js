@@ -17,6 +17,17 @@ const form = document.getElementById("step");
 const field = (id) => document.getElementById(id);
 let mustSave = false;
 
+// A key that is registered already goes on signing while the new one takes its place.
+const registered = "keeps" in field("generate").dataset ? keysIn(field("in-jwks").value) : [];
+
+function keysIn(text) {
+  try {
+    return JSON.parse(text).keys ?? [];
+  } catch {
+    return []; // What somebody typed over it is theirs to mend.
+  }
+}
+
 function base64url(bytes) {
   return btoa(String.fromCharCode(...new Uint8Array(bytes))).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
 }
@@ -47,7 +58,7 @@ async function makePair() {
   const { key_ops: operations, ext, ...bare } = whole;
   offer(field("save-pem"), pem(await crypto.subtle.exportKey("pkcs8", pair.privateKey)), "application/x-pem-file");
   offer(field("save-jwk"), JSON.stringify({ ...bare, kid, alg, use: "sig" }, null, 2), "application/json");
-  field("in-jwks").value = JSON.stringify({ keys: [publicJwk] }, null, 2);
+  field("in-jwks").value = JSON.stringify({ keys: [...registered, publicJwk] }, null, 2);
   field("made-kid").textContent = kid;
   field("made").hidden = false;
   field("unsaved").hidden = true;

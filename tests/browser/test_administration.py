@@ -117,6 +117,10 @@ def test_everybody_can_use_its_pages(
     page.get_by_role("button", name="Switch on").click()
     found["confirmation"] = problems(page) + ([] if fits(page) else ["it scrolls sideways"])
     assert not Activation.objects.get(client=app).is_active
+    page.goto(f"{world.base_url}{here}secret/")
+    page.get_by_role("button", name="Issue a new secret").click()
+    expect(page.get_by_text("shown this once")).to_be_visible()
+    found["new secret"] = problems(page) + ([] if fits(page) else ["it scrolls sideways"])
     page.request.post(f"{world.token_url}", form={"grant_type": "client_credentials", "client_id": app.client_id})
     trace = Receipt.objects.filter(client_id=app.client_id).latest("at").trace_id
     page.context.clear_cookies()

@@ -16,10 +16,11 @@ from django.contrib.auth.hashers import Argon2PasswordHasher, make_password
 from joserfc.jwk import ECKey, RSAKey
 from playwright.sync_api import Download, Locator, Page, Request, expect
 
+from clients.key_pairs import KeyPair
 from clients.models import Client, Draft
 from smartauth.people.models import User
 from tests.browser.accessibility import fits, problems
-from tests.world import World
+from tests.world import World, register
 
 PASSWORD = "correct horse battery staple"
 MOST_ACTIONS = 25
@@ -153,6 +154,54 @@ def test_a_pair_made_in_the_browser_is_named_by_its_thumbprint_and_has_to_be_sav
     expect(page.get_by_role("heading", name="Data wanted")).to_be_visible()
     registered = Draft.objects.latest("changed_at").answers["jwks"]["keys"]
     assert [(one["kid"], "d" in one) for one in registered] == [(key.thumbprint(), False)]
+
+
+def test_a_new_key_of_a_registered_app_stands_beside_the_old_one(page: Page, world: World, ec: KeyPair) -> None:
+    user = sign_in(page, world, "rotator")
+    service = {"token_endpoint_auth_method": "private_key_jwt", "grant_types": ["client_credentials"]}
+    register(world, {"client_id": "rotating", "scope": "system/Patient.r", "jwks": ec.jwks, **service})
+    Client.objects.filter(client_id="rotating").update(user=user)
+    page.goto(f"{world.base_url}/developers/apps/rotating")
+    page.get_by_role("button", name="Change it").click()
+    page.locator(".steps").get_by_role("link", name="URLs and keys").click()
+    page.get_by_label("Make a pair now").check()
+    page.get_by_role("button", name="Make a key pair").click()
+    expect(page.get_by_text("The keys that are registered stay beside it")).to_be_visible()
+    with page.expect_download():
+        page.get_by_role("link", name="Save private-key.pem").click()
+    next_button(page).click()
+    expect(page.get_by_role("heading", name="Data wanted")).to_be_visible()
+    kids = [one["kid"] for one in Draft.objects.get(client__client_id="rotating").answers["jwks"]["keys"]]
+    assert kids[0] == "ec-1"
+    assert len(kids) == 2
+
+
+def test_the_first_read_is_a_click_away_and_a_refusal_says_why(
+    page: Page, world: World, ec: KeyPair, rsa: KeyPair
+) -> None:
+    user = sign_in(page, world, "trier")
+    service = {"token_endpoint_auth_method": "private_key_jwt", "grant_types": ["client_credentials"]}
+    register(world, {"client_id": "tried", "scope": "system/Patient.rs", "jwks": ec.jwks, **service})
+    Client.objects.filter(client_id="tried").update(user=user)
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.post_data or ""))
+    page.goto(f"{world.base_url}/developers/apps/tried")
+
+    def read_with(pem: bytes) -> Locator:
+        key = {"name": "private-key.pem", "mimeType": "application/x-pem-file", "buffer": pem}
+        page.get_by_label("Private key").set_input_files(files=[key])  # type: ignore[list-item]
+        page.get_by_role("button", name="Get a token and read").click()
+        return page.locator("#first-read-answer")
+
+    expect(read_with(ec.private_pem)).to_contain_text("A token for 300 s, and an answer: Bundle")
+    assert not any(ec.private_pem.decode().splitlines()[1] in one for one in sent)
+    expect(read_with(rsa.private_pem)).to_contain_text("of another kind than the registered one")
+    Client.objects.filter(client_id="tried").update(status="suspended")
+    time.sleep(1.1)  # As long as a worker may take to hear of it.
+    answer = read_with(ec.private_pem)
+    expect(answer).to_contain_text("No token: 401 invalid_client")
+    answer.get_by_role("link", name="Read why").click()
+    expect(page.get_by_text(re.compile("suspended")).first).to_be_visible()
 
 
 def test_leaving_a_field_tells_what_is_wrong_and_saves_the_draft(page: Page, world: World) -> None:
@@ -302,6 +351,14 @@ def test_everybody_can_use_every_page(page: Page, world: World, width: int, sche
         folded.click()
     judge("app with its secret")
     client_id = page.locator("#client-id").inner_text()
+    page.goto(f"{world.base_url}/developers/apps/{client_id}/works/{world.tenant}")
+    expect(page.get_by_role("heading", name="What must hold")).to_be_visible()
+    judge("does it work")
+    page.goto(f"{world.base_url}/developers/apps/{client_id}/clinic")
+    page.get_by_label("Client assertion").fill("eyJhbGciOiJFUzM4NCJ9.e30.AAAA")
+    page.get_by_role("button", name="Look at it").click()
+    expect(page.get_by_role("heading", name="The token endpoint refuses it")).to_be_visible()
+    judge("clinic")
     body = {"grant_type": "authorization_code", "client_id": client_id, "client_secret": "wrong", "code": "x"}
     page.request.post(world.token_url, form=body)
     page.goto(f"{world.base_url}/developers/")
@@ -316,6 +373,8 @@ def test_everybody_can_use_every_page(page: Page, world: World, width: int, sche
     page.get_by_role("button", name="Test it").click()
     expect(page.get_by_role("heading", name="There is something to mend")).to_be_visible()
     judge("report on keys")
+    page.goto(f"{world.base_url}/developers/tokens")
+    judge("API tokens")
     page.goto(f"{world.base_url}/developers/apps/nobody")
     judge("nothing there")
     assert {name: one for name, one in found.items() if one} == {}

@@ -12,6 +12,13 @@ from smartauth.people.models import User
 HOST = "127.0.0.1:8000"
 
 
+class SecureBrowser(Browser):
+    """A browser that comes by https, as production wants it."""
+
+    def generic(self, *args: Any, **kwargs: Any) -> Any:
+        return super().generic(*args, **{**kwargs, "secure": True})
+
+
 def partner(name: str = "kim") -> tuple[User, Browser]:
     """Return somebody who may use the portal, signed in."""
     user = User.objects.create_user(name, password="not used here")

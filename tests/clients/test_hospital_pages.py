@@ -2,6 +2,7 @@
 
 import html
 import re
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,9 +14,10 @@ from django.urls import reverse
 from django.utils import timezone
 
 from clients.acting import owner
+from clients.administration.queue import business_days
 from clients.changes import request_change
 from clients.key_pairs import KeyPair
-from clients.models import Activation, ChangeRequest, Client, ClientEvent, KeyFinding, Review, Tenant
+from clients.models import Activation, ChangeRequest, Client, ClientEvent, KeyFinding, KeyWatchRound, Review, Tenant
 from clients.registration import describe_metadata, register_client
 from smartauth.audit.models import AuditRecord
 from smartauth.context import new_context
@@ -192,6 +194,34 @@ class TestReview:
         assert registrar.post(review_url(client), said).status_code == 302
         client.refresh_from_db()
         assert (client.name, ChangeRequest.objects.get().state) == ("Heart", "approved")
+
+    def test_what_was_declined_waits_no_more_and_may_be_approved_after_all(self, registrar: Browser, kim: User) -> None:
+        client = submitted(kim)
+        said = verdict(registrar, client, "declined", reason="No.", confirmed="yes")
+        assert registrar.post(review_url(client), said).status_code == 302
+        assert review_url(client) not in registrar.get(QUEUE).content.decode()
+        assert "Approve after all" in registrar.get(page_url(client)).content.decode()
+        page = registrar.get(review_url(client)).content.decode()
+        assert ("It was declined" in page, 'value="declined"' in page) == (True, False)
+        client.refresh_from_db()
+        said = verdict(registrar, client, "approved", note="They called.", confirmed="yes")
+        assert registrar.post(review_url(client), said).status_code == 302
+        client.refresh_from_db()
+        assert client.status == "approved"
+
+    def test_what_the_rules_forbid_by_now_is_told_and_nothing_is_lost(
+        self, registrar: Browser, kim: User, ec: KeyPair, configure: Configure
+    ) -> None:
+        configure(assertion_algorithms=("RS384", "ES384", "ES256"))
+        metadata = service(jwks=ec.jwks, scope="system/Patient.rs system/Device.rs")
+        client = make_client(metadata | {"token_endpoint_auth_signing_alg": "ES256"}, status="submitted").client
+        said = verdict(registrar, client, "narrowed", keep=["system/Patient.rs"], note="Typed.", checked=[])
+        configure(assertion_algorithms=("RS384", "ES384"))
+        page = registrar.post(review_url(client), said | {"confirmed": "yes"})
+        assert (page.status_code, "Typed." in page.content.decode()) == (409, True)
+        assert "The rules do not allow it any more: token_endpoint_auth_signing_alg" in page.content.decode()
+        client.refresh_from_db()
+        assert (client.status, client.scope) == ("submitted", metadata["scope"])
 
 
 class TestTwoOfficers:
@@ -397,6 +427,22 @@ class TestRoles:
         assert record is not None
         assert record.details["administrator"] == User.objects.get(username="sue").pk
 
+    @pytest.mark.requirement("SEC-13")
+    def test_nobody_comes_in_who_is_not_staff(self, kim: User) -> None:
+        client = submitted(kim)
+        kim.groups.set(Group.objects.all())
+        outside = Browser(HTTP_HOST="127.0.0.1:8000")
+        outside.force_login(kim)
+        names = ("page", "review", "keys", "secret")
+        urls = [QUEUE, reverse("admin:receipts_trace"), reverse("admin:smartauth_revoke_client", args=[client.pk])]
+        urls += [reverse(f"admin:clients_client_{name}", args=[client.pk]) for name in names]
+        urls.append(reverse("admin:clients_client_step", args=[client.pk, "retired"]))
+        for url in urls:
+            for answer in (outside.get(url), outside.post(url, {"reason": "x"}), Browser().get(url)):
+                assert (answer.status_code, "/admin/login/" in answer["Location"]) == (302, True)
+        client.refresh_from_db()
+        assert client.status == "submitted"
+
     @pytest.mark.parametrize("role", ["Keys", "People"])
     def test_others_see_none_of_it(self, kim: User, role: str) -> None:
         browser, client = staff(role, name="nobody"), submitted(kim)
@@ -452,6 +498,17 @@ class TestFrontPage:
         keys = staff("Keys", name="kay").get("/admin/").content.decode()
         assert ("Nothing waits." in keys, "Its trace id" in keys) == (True, False)
 
+    def test_a_watch_that_stands_still_is_told_where_keys_are_by_url(self, registrar: Browser) -> None:
+        assert "nobody watches" not in registrar.get("/admin/").content.decode()
+        make_client(service(jwks_uri="https://keys.example.org/jwks.json"))
+        assert "the watch has never run" in registrar.get("/admin/").content.decode()
+        now = timezone.now()
+        row = KeyWatchRound(pk=1, began_at=now, ended_at=now, key_sets=1, fetched=1, new_findings=0)
+        row.save()
+        assert "nobody watches" not in registrar.get("/admin/").content.decode()
+        KeyWatchRound.objects.update(ended_at=now - timedelta(hours=3))
+        assert "the watch ended 3" in registrar.get("/admin/").content.decode()
+
     def test_every_link_of_it_opens(self, kim: User, registrar: Browser) -> None:
         make_client(web_app(), propose_at=[make_tenant()])
         submitted(kim)
@@ -462,6 +519,7 @@ class TestFrontPage:
             assert registrar.get(html.unescape(link)).status_code == 200
 
 
+@pytest.mark.requirement("SEC-10")
 @pytest.mark.parametrize(
     "member", ["client_name", "publisher", "purpose", "contacts", "intended_users", "data_sharing"]
 )
@@ -501,3 +559,25 @@ def test_a_long_list_asks_no_more_questions_than_a_short_one(registrar: Browser,
     few = questions()
     add(12, 2)
     assert questions() == few
+
+
+@pytest.mark.parametrize(
+    ("since", "now", "days"),
+    [
+        ("2026-03-02", "2026-03-02", 0),  # Monday
+        ("2026-03-02", "2026-03-06", 4),
+        ("2026-03-06", "2026-03-09", 1),  # over a weekend
+        ("2026-03-07", "2026-03-08", 0),
+        ("2026-03-02", "2026-03-16", 10),
+        ("2026-03-01", "2026-04-01", 23),
+    ],
+)
+def test_business_days_leave_weekends_out(since: str, now: str, days: int) -> None:
+    assert business_days(datetime.fromisoformat(f"{since}T23:59Z"), datetime.fromisoformat(f"{now}T00:01Z")) == days
+
+
+def test_who_waits_for_more_than_ten_business_days_is_marked(registrar: Browser, kim: User) -> None:
+    client = submitted(kim)
+    assert "over ten business days" not in registrar.get(QUEUE).content.decode()
+    Client.objects.filter(pk=client.pk).update(created=timezone.now() - timedelta(days=20))
+    assert "over ten business days" in registrar.get(QUEUE).content.decode()

@@ -16,13 +16,17 @@ from django.test import Client as Browser
 from django.utils import timezone
 from joserfc.jwk import RSAKey
 
+from clients import drafts
+from clients.acting import operator
 from clients.key_pairs import KeyPair
+from clients.lifecycle import take_step
 from clients.metadata import ClientMetadata
 from clients.models import Activation, Client, Draft
+from smartauth.context import new_context
 from smartauth.digests import digest
 from smartauth.people.models import User
 from smartauth.receipts.models import Receipt
-from tests.clients.portal_pages import HOST, IDENTITY, Texts, answers_of, begin, partner, step_url
+from tests.clients.portal_pages import HOST, IDENTITY, SecureBrowser, Texts, answers_of, begin, partner, step_url
 from tests.conftest import Configure
 from tests.factories import make_tenant
 
@@ -91,6 +95,7 @@ class TestAccounts:
 class TestWizard:
     """Filling in a registration, without scripts."""
 
+    @pytest.mark.requirement("REG-13")
     def test_the_kind_presets_what_it_can(self, kim: Browser) -> None:
         draft = begin(kim)
         assert draft.answers["grant_types"] == ["client_credentials"]
@@ -190,6 +195,26 @@ class TestWizard:
         assert "x" * 250_000 in answer.content.decode()
         assert answers_of(draft)["purpose"] == "Counts vaccinations."
 
+    @pytest.mark.parametrize("odd", [5, {"a": 1}, [1, None, {}], True, "x"])
+    def test_answers_of_any_shape_are_shown(self, kim: Browser, odd: Any) -> None:
+        """A program may have written the draft through the API, where any JSON is kept."""
+        for kind in ("service", "clinician"):
+            draft = begin(kim, kind)
+            Draft.objects.filter(pk=draft.pk).update(answers=dict.fromkeys(drafts.MEMBERS, odd))
+            for name in ("identity", "connection", "data", "review", "export"):
+                assert kim.get(step_url(draft, name)).status_code == 200
+            assert kim.post(step_url(draft, "kind"), {"kind": "patient"}).status_code == 302
+            assert kim.post(step_url(draft, "submit")).status_code == 200
+        assert kim.get("/developers/").status_code == 200
+
+    @pytest.mark.requirement("REG-12")
+    @pytest.mark.parametrize("method", ["client_secret_basic", "none"])
+    def test_a_service_has_no_choice_but_a_key(self, kim: Browser, ec: KeyPair, method: str) -> None:
+        draft = begin(kim)
+        keys = {"jwks": json.dumps(ec.jwks), "keys_from": "paste"}
+        kim.post(step_url(draft, "connection"), {**keys, "token_endpoint_auth_method": method})
+        assert answers_of(draft)["token_endpoint_auth_method"] == "private_key_jwt"
+
     def test_lines_and_control_characters_do_no_harm(self, kim: Browser) -> None:
         draft = begin(kim)
         kim.post(step_url(draft, "identity"), {**IDENTITY, "purpose": "One\r\ntwo\x00three"})
@@ -199,6 +224,7 @@ class TestWizard:
 class TestKeys:
     """Keys that come by URL, pasted, or made in the browser and then pasted by its script."""
 
+    @pytest.mark.requirement("REG-06")
     def test_a_url_or_pasted_keys_never_both(self, kim: Browser, ec: KeyPair) -> None:
         draft, both = begin(kim), {"jwks": json.dumps(ec.jwks), "jwks_uri": "https://kim.example.org/jwks.json"}
         kim.post(step_url(draft, "connection"), {**both, "keys_from": "paste"})
@@ -289,6 +315,7 @@ class TestSubmitting:
         assert not Client.objects.exists()
         assert Draft.objects.count() == 1
 
+    @pytest.mark.requirement("REG-10")
     def test_the_secret_is_on_that_page_and_never_again(self, kim: Browser) -> None:
         draft = begin(kim, "patient")
         kim.post(step_url(draft, "identity"), IDENTITY)
@@ -411,6 +438,72 @@ class TestAfterwards:
         client.refresh_from_db()
         assert client.name == "Day Export"
 
+    def test_the_first_page_asks_for_each_app_once(
+        self, kim: Browser, ec: KeyPair, django_assert_max_num_queries: Any
+    ) -> None:
+        for _ in range(3):
+            registered(kim, ec)
+        # Session, user, drafts, apps, activations, refusals; and of each app its keys: they are asked for at most.
+        with django_assert_max_num_queries(8 + 3 * 5):
+            kim.get("/developers/")
+
+    def test_what_no_form_has_is_refused_in_words(self, kim: Browser) -> None:
+        draft = begin(kim)
+        huge = kim.post(step_url(draft, "identity"), {"purpose": "x" * 11_000_000})
+        many = kim.post(step_url(draft, "data"), {"data": [f"Patient.{n}" for n in range(2_000)]})
+        assert {huge.status_code, many.status_code} <= {400, 413}
+        assert b"cannot be understood" in many.content
+
+
+class TestElsewhere:
+    """Where a hospital decides."""
+
+    @pytest.fixture
+    def lee(self, configure: Configure) -> Browser:
+        configure(mode="production")
+        user = User.objects.create_user("lee", password="not used here")
+        user.groups.add(Group.objects.get(name="Partner"))
+        browser = SecureBrowser(HTTP_HOST=HOST)
+        browser.force_login(user)
+        return browser
+
+    def test_it_waits_and_may_be_withdrawn(self, lee: Browser, ec: KeyPair) -> None:
+        client = registered(lee, ec)
+        url = f"/developers/apps/{client.client_id}"
+        page = lee.get(url).content.decode()
+        assert "Waits for the hospital" in page
+        assert lee.post(f"{url}/revise").status_code == 409
+        assert lee.post(f"{url}/steps/withdrawn").status_code == 302
+        assert "Not submitted" in lee.get(url).content.decode()
+        assert lee.post(f"{url}/revise").status_code == 302
+
+    def test_what_the_hospital_says_is_read_there(self, lee: Browser, ec: KeyPair) -> None:
+        client = registered(lee, ec)
+        hospital = operator(User.objects.create_user("op").pk)
+        reason = f"No <b>policy</b> yet. {SCRIPT}"
+        take_step(client.client_id, "declined", by=hospital, context=new_context(), reason=reason)
+        answer = lee.get(f"/developers/apps/{client.client_id}")
+        assert reason in Texts(answer).text
+        assert SCRIPT not in answer.content.decode()
+
+    def test_a_change_shows_before_and_after_and_may_be_withdrawn(self, lee: Browser, ec: KeyPair) -> None:
+        client = registered(lee, ec)
+        hospital = operator(User.objects.create_user("op").pk)
+        take_step(client.client_id, "approved", by=hospital, context=new_context())
+        url = f"/developers/apps/{client.client_id}"
+        lee.post(f"{url}/revise")
+        draft = Draft.objects.get()
+        lee.post(step_url(draft, "data"), {"data": ["Condition.r", "Patient.s"], "tenants": ["sandbox"]})
+        lee.post(step_url(draft, "submit"))
+        page = lee.get(url).content.decode()
+        assert "<ins>system/Condition.r</ins>" in page
+        assert "<del>system/Patient.rs</del>" in page
+        assert "needs approval" in page
+        assert lee.post(f"{url}/withdraw-change").status_code == 302
+        assert lee.post(f"{url}/withdraw-change").status_code == 409
+        client.refresh_from_db()
+        assert client.scope == "system/Patient.rs"
+
 
 class TestOthers:
     """What is somebody else's is not told apart from what never was."""
@@ -496,6 +589,7 @@ def app_with_secret(browser: Browser) -> tuple[Client, str]:
 class TestSecrets:
     """A shared secret: another one, and the end of the former."""
 
+    @pytest.mark.requirement("REG-10")
     def test_a_new_one_is_shown_once_and_the_former_stays_for_a_while(self, kim: Browser) -> None:
         client, first = app_with_secret(kim)
         url = f"/developers/apps/{client.client_id}"

@@ -111,7 +111,7 @@ def test_a_host_that_hangs_is_let_go(kim: Browser, jwks_host: JwksHost) -> None:
     jwks_host.page = Page(delay=30)
     began = time.monotonic()
     assert "jwks.timeout" in rules(look(kim, jwks_uri=jwks_host.url))
-    assert time.monotonic() - began < 8
+    assert time.monotonic() - began < 20
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def test_one_person_asks_a_few_times_a_minute(kim: Browser, jwks_host: JwksHost,
 
 
 def test_one_person_has_two_fetches_at_a_time(kim: Browser, jwks_host: JwksHost) -> None:
-    jwks_host.page = Page(delay=2)
+    jwks_host.page = Page(delay=4)
     statuses: list[int] = []
 
     def ask() -> None:

@@ -138,12 +138,27 @@ def test_the_second_of_two_officers_decides_nothing_and_reads_who_was_first(
 ) -> None:
     matter = reviews.find_matter(waiting)
     assert matter is not None
-    decide(waiting, Outcome.DECLINED, officer, reason="No.")
+    decide(waiting, Outcome.APPROVED, officer)
     late = Verdict(Outcome.APPROVED, keep=matter.scopes, checked=frozenset(matter.checks))
     with pytest.raises(NotPossible, match="waits no more") as refused:
         reviews.decide(waiting.client_id, late, seen=matter.version, by=operator(kim.pk), context=new_context())
-    assert refused.value.refusal.seen == "officer: declined"
+    assert refused.value.refusal.seen == "officer: approved"
     assert Review.objects.count() == 1
+
+
+def test_what_was_declined_is_approved_after_all_and_not_declined_again(waiting: Client, officer: User) -> None:
+    matter = reviews.find_matter(waiting)
+    assert matter is not None
+    decide(waiting, Outcome.DECLINED, officer, reason="No.")
+    declined = Client.objects.get(pk=waiting.pk)
+    with pytest.raises(NotPossible, match="changed since you looked"):
+        decide(declined, Outcome.APPROVED, officer, seen=matter.version)
+    for outcome in (Outcome.DECLINED, Outcome.RETURNED):
+        with pytest.raises(NotPossible, match="declined already"):
+            decide(declined, outcome, officer, reason="No.")
+    decide(declined, Outcome.APPROVED, officer, reason="They called.")
+    declined.refresh_from_db()
+    assert (declined.status, events(declined)[-1]) == ("approved", ("approved", "They called."))
 
 
 class TestChanges:

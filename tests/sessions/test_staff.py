@@ -149,6 +149,7 @@ ENDS = {
         "clients_keyset",
         "clients_assertionid",
         "clients_initialaccesstoken",
+        "clients_apitoken",
         "clients_brand",
     }
     | {"fhirproxy_upstream"},
@@ -157,7 +158,7 @@ ENDS = {
     "Security officer": {"smartauth_authorization", "smartauth_accesstoken", "smartauth_refreshtoken"}
     | {"smartauth_signingkey", "smartauth_authorizationcode", "audit_auditrecord", "receipts_receipt"}
     | {"receipts_refusalcount", "clients_client", "clients_tenant", "clients_activation", "clients_brand"}
-    | {"clients_keyset", "clients_keyfinding", "clients_assertionid", "clients_initialaccesstoken"}
+    | {"clients_keyset", "clients_keyfinding", "clients_assertionid", "clients_initialaccesstoken", "clients_apitoken"}
     | {"fhirproxy_upstream", "fhirproxy_bulkjob", "people_user"},
 }
 
