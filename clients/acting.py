@@ -5,6 +5,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from clients.models import ClientEvent
+from smartauth.conf import config
 from smartauth.errors import OAuthError, Refusal
 
 LONGEST_REASON = 2_000  # characters
@@ -50,6 +51,20 @@ def require_role(by: Actor, roles: Collection[ClientEvent.Actor], rule: str, wha
     if by.role not in roles:
         who = ", ".join(sorted(one.label for one in roles))
         raise NotPossible(rule, f"{by.role.label} cannot {what}", seen=by.role, fix=f"This is for: {who}.")
+
+
+def is_own(user: int | None, owner: int | None) -> bool:
+    """Return True when a client is of the user who would decide about it, where that is not wanted."""
+    return user is not None and user == owner and not config().is_sandbox
+
+
+def require_other(by: Actor, owner: int | None, rule: str, what: str) -> None:
+    """Raise NotPossible for somebody of the hospital who decides about an app of their own; the sandbox lets them.
+
+    owner: primary key of the user the client belongs to.    what: in words, "approve a client".
+    """
+    if by.role == ClientEvent.Actor.OPERATOR and is_own(by.user, owner):
+        raise NotPossible(rule, f"nobody can {what} of their own", fix="Somebody else at the hospital decides.")
 
 
 def read_reason(text: str, rule: str, what: str, *, needed: bool) -> str:

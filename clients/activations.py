@@ -9,7 +9,7 @@ from types import EllipsisType
 from django.db import transaction
 from django.utils import timezone
 
-from clients.acting import Actor, NotPossible, read_reason, require_role
+from clients.acting import Actor, NotPossible, read_reason, require_other, require_role
 from clients.lifecycle import note_event
 from clients.models import Activation, Client, ClientEvent
 from clients.tenants import TenantInfo
@@ -54,7 +54,8 @@ def activate(
     """Switch a client on at a tenant for at most `allowed_scope`; "" stands for its whole registration.
 
     The client need not be approved yet: it works once both hold.    seen: `decided_at` as whoever decides saw it.
-    Raises NotPossible for a retired client, for a scope that cannot be read, and where somebody else was faster.
+    Raises NotPossible for a retired client, one of their own, for a scope that cannot be read, and where somebody else
+    was faster.
     """
     require_role(by, DECIDERS, "activation.role", "activate a client")
     for scope in split_scope(allowed_scope):
@@ -62,6 +63,7 @@ def activate(
     note = read_reason(note, "activation.reason", "activate a client", needed=False)
     with transaction.atomic():
         locked = _locked(client, "The partner registers another one.")
+        require_other(by, locked.user_id, "activation.own", "activate a client")
         activation = _seen(locked, tenant, seen)
         wanted = (True, " ".join(split_scope(allowed_scope)))
         if (activation.is_active, activation.allowed_scope) == wanted and note in ("", activation.note):

@@ -8,7 +8,7 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from clients.acting import BY_ITSELF, Actor, NotPossible, read_reason, require_role
+from clients.acting import BY_ITSELF, Actor, NotPossible, read_reason, require_other, require_role
 from clients.client_secrets import OWNERS_LIFETIME
 from clients.differences import Difference, differences, merged
 from clients.inline_keys import remind_of_new_keys
@@ -80,6 +80,7 @@ def decide_change(
             fix = "Load the page again: somebody else was faster, or it was withdrawn."
             raise NotPossible("change.decided", "the change waits no more", seen=request.state, fix=fix)
         if approve:
+            require_other(by, client.user_id, "change.own", "approve a change")
             keys, wanted = client.client_jwks, _wanted_now(client, request)
             require_no_less_proof(client, wanted)
             # A secret the client would need now is the owner's to make: it is shown to nobody else.

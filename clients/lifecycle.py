@@ -11,7 +11,7 @@ from django.db import transaction
 from django.dispatch import Signal
 from django.utils import timezone
 
-from clients.acting import Actor, NotPossible, read_reason, require_role
+from clients.acting import Actor, NotPossible, read_reason, require_other, require_role
 from clients.models import ChangeRequest, Client, ClientEvent
 from smartauth.audit.recording import AuditEvent, record_now
 from smartauth.context import RequestContext
@@ -75,7 +75,8 @@ def take_step(
 
     reason: for the owner to read.    seen: the state in which whoever takes the step saw the client; another one by now
     refuses, so that nobody approves over the head of somebody who has just declined.
-    Raises NotPossible: from this state nobody can, somebody of this role never can, or the reason is missing.
+    Raises NotPossible: from this state nobody can, somebody of this role never can, the client is their own, or the
+    reason is missing.
     """
     step, what = STEPS[name], f"{WORDS[name]} a client"
     require_role(by, step.roles, "lifecycle.role", what)
@@ -83,6 +84,8 @@ def take_step(
     with transaction.atomic():
         client = Client.objects.select_for_update().get(client_id=client_id)
         _require_possible(client, step, seen)
+        if step.target == Status.APPROVED:
+            require_other(by, client.user_id, "lifecycle.own", what)
         _move(client, step)
         note_event(client, name, by=by, context=context, reason=reason)
         if step.target in (Status.SUSPENDED, Status.RETIRED):

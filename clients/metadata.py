@@ -16,6 +16,7 @@ from rest_framework.exceptions import ValidationError
 from clients.jwks_fetch import require_fetchable
 from clients.jwks_rules import UnusableJwks, require_registrable, shown
 from clients.lifetimes import lifetime_problem
+from clients.metadata_fixes import FIXES
 from clients.models import AuthMethod, Client
 from clients.private_keys import holds_private_key
 from clients.registered import CLIENT_ID
@@ -49,7 +50,12 @@ class InvalidClientMetadata(OAuthError):
 
     def __init__(self, member: str, why: str, *, seen: str = "", fix: str = "") -> None:
         super().__init__(
-            Refusal(f"registration.{member}", f"{member} is not acceptable: {why}", seen=seen, fix=fix),
+            Refusal(
+                f"registration.{member}",
+                f"{member} is not acceptable: {why}",
+                seen=seen,
+                fix=fix or FIXES.get(member, ""),
+            ),
             f"{member} is not acceptable",
         )
         self.member = member

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 
 from clients.jwks_rules import PRIVATE_MEMBERS
 
-PEM = re.compile(r"-{2,}\s*BEGIN [A-Z0-9 ]*PRIVATE KEY", re.IGNORECASE)
+# Without a quantifier at its beginning: a text of dashes alone must not be looked at from each of them to its end.
+PEM = re.compile(r"--\s*BEGIN [A-Z0-9 ]{0,60}PRIVATE KEY", re.IGNORECASE)
 # A private member with a number of 192 bits or more, however it is quoted: an object of JavaScript, JSON in JSON.
 MEMBER = re.compile(r"""(?<![\w-])(?:d|p|q|dp|dq|qi|k)["'\\]*\s*:\s*["'\\]*[A-Za-z0-9_-]{32}""")
 ESCAPED = re.compile(r"\\u00([0-7][0-9a-fA-F])")

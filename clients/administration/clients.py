@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
 from django.db import transaction
 from django.db.models import QuerySet
@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, reverse
 
 from clients import client_secrets
-from clients.acting import operator
+from clients.acting import is_own, operator
 from clients.admin_forms import ClientForm
 from clients.administration.at_tenant import at_tenant
 from clients.administration.client_page import client_page
@@ -153,7 +153,9 @@ class ClientAdmin(TracedAdmin):
             obj.status = Client.Status.SUBMITTED
         with transaction.atomic():
             super().save_model(request, obj, form, change)
-            if not change:  # Whoever adds it vouches for it; the step says so where its owner reads it.
+            if not change and is_own(request.user.pk, obj.user_id):
+                messages.warning(request, "It is an app of yours, so somebody else approves it.")
+            elif not change:  # Whoever adds it vouches for it; the step says so where its owner reads it.
                 by = operator(request.user.pk)
                 obj.status = take_step(obj.client_id, "approved", by=by, context=context_of(request)).status
             if hasattr(obj, "secret_in_clear"):
@@ -171,6 +173,10 @@ class ClientAdmin(TracedAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         # A client_id is never given again (SMART 2.2 app-launch, "Register App with EHR"), so its row stays: retire it.
         return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        # Editing goes past every review, so nobody edits what is theirs.
+        return bool(super().has_change_permission(request, obj)) and not (obj and is_own(request.user.pk, obj.user_id))
 
     @admin.display(description="look at the name")
     def name_check(self, client: Client) -> str:

@@ -10,7 +10,7 @@ from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.utils import timezone
 
-from clients.acting import NotPossible, operator
+from clients.acting import NotPossible, is_own, operator
 from clients.administration.facts import Scope, facts_of, history_of, scopes_in_words
 from clients.administration.queue import business_days
 from clients.administration.review_form import OUTCOMES, ReviewForm
@@ -124,7 +124,8 @@ def _show(
         "scopes": [(one, one.text in ticked) for one in asked],
         "business_days": business_days(matter.since, timezone.now()),
         "earlier": Review.objects.filter(client=client).select_related("user")[:10],
-        "may_decide": request.user.has_perm("clients.change_client"),
+        "may_decide": request.user.has_perm("clients.change_client") and not is_own(request.user.pk, client.user_id),
+        "is_own": is_own(request.user.pk, client.user_id),
         "problem": problem,
     }
     title = f"Review {'a change of ' if matter.change else ''}{client.name or client.client_id}"

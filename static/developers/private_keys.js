@@ -2,7 +2,7 @@
 // The server looks again, in every field.
 
 const FORMS = [
-  /-{2,}\s*BEGIN [A-Z0-9 ]*PRIVATE KEY/i,
+  /--\s*BEGIN [A-Z0-9 ]{0,60}PRIVATE KEY/i,
   /["'](?:d|p|q|dp|dq|qi|oth|k)["']\s*:/,
   /(?<![\w-])(?:d|p|q|dp|dq|qi|k)["'\\]*\s*:\s*["'\\]*[\w-]{32}/,
 ];

@@ -132,3 +132,16 @@ def test_everybody_can_use_its_pages(
     for path in ("/admin/", "/admin/audit/auditrecord/", "/admin/receipts/receipt/", f"{here}review/", here):
         judge(path)
     assert {name: one for name, one in found.items() if one} == {}
+
+
+def test_a_name_that_goes_on_and_on_leaves_the_words_beside_it_whole(
+    page: Page, world: World, app: Client, staff: Callable[[Page, str], None]
+) -> None:
+    Client.objects.filter(pk=app.pk).update(name="Growth chart of " * 15, publisher="K" * 120)
+    page.set_viewport_size({"width": 1280, "height": 800})
+    staff(page, "Registrar")
+    page.goto(f"{world.base_url}/admin/clients/client/review/")
+    lines = "one => { const r = document.createRange(); r.selectNodeContents(one); return r.getClientRects().length; }"
+    for word in ("What", "Publisher", "Waits"):
+        assert page.get_by_role("columnheader", name=word).evaluate(lines) == 1, word
+    assert fits(page)

@@ -8,7 +8,9 @@ from django.utils import timezone
 
 from clients import drafts
 from clients.acting import NotPossible, operator, owner
+from clients.app_kinds import KINDS
 from clients.changes import decide_change, differences_of
+from clients.findings import find_problems
 from clients.key_pairs import KeyPair
 from clients.lifecycle import take_step
 from clients.models import Activation, ChangeRequest, Client, ClientEvent, Draft
@@ -214,3 +216,40 @@ class TestChanges:
             drafts.revise(client, kim.pk)
         take_step(client.client_id, "withdrawn", by=owner(kim.pk), context=new_context())
         assert drafts.revise(Client.objects.get(pk=client.pk), kim.pk).answers["client_name"] == "Night Export"
+
+
+EVERYTHING_WRONG = {
+    "client_name": "Night\u202eExport",
+    "purpose": "p" * 1_001,
+    "contacts": ["nobody"],
+    "client_uri": "javascript:alert(1)",
+    "logo_uri": "http://app.example.org/logo.png",
+    "policy_uri": "//app.example.org",
+    "tos_uri": "https://app.example.org/#terms",
+    "application_type": "desktop",
+    "redirect_uris": ["https://app.example.org/*"],
+    "launch_urls": ["ftp://app.example.org"],
+    "post_logout_redirect_uris": ["https://app.example.org/#out"],
+    "allowed_origins": ["https://app.example.org/"],
+    "token_endpoint_auth_method": "none",
+    "token_endpoint_auth_signing_alg": "HS256",
+    "id_token_signed_response_alg": "none",
+    "smart_version": "9",
+    "require_dpop_nonce": True,
+    "scope": "nonsense",
+}
+MORE_WRONG = [
+    EVERYTHING_WRONG,
+    {"token_endpoint_auth_method": "private_key_jwt"},
+    {"token_endpoint_auth_method": "private_key_jwt", "jwks_uri": "http://app.example.org/jwks.json"},
+    {"token_endpoint_auth_method": "private_key_jwt", "jwks": {"keys": 5}},
+    {"token_endpoint_auth_method": "magic", "grant_types": ["implicit"], "response_types": ["token"]},
+]
+
+
+@pytest.mark.parametrize("answers", MORE_WRONG)
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_finding_names_a_field_and_says_what_mends_it(kind: str, answers: dict[str, object]) -> None:
+    found = find_problems(kind, answers)
+    assert found
+    assert [one for one in found if not (one.member and one.message and one.fix)] == []

@@ -80,6 +80,9 @@ HARMLESS = {
     "a URL": "https://app.example.org/MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQ.json",
     "scopes": "system/MedicationRequest.rs system/Patient.rs?_id=" + "MIGabcdefghijklmnopqrstuvwxyzabcdefghijklmnop",
 }
+LONG = [
+    one * 200_000 for one in ("-", "--", "d", 'd"', "M", "M ", "- ", "k : ", "\\u0064", "--BEGIN ", "--BEGIN A")
+] + ["--" + " " * 200_000, "d" + " " * 200_000, "--BEGIN " + "A" * 200_000, "LS0tLS1CRUdJTi" * 15_000]
 TEXTS = ("client_name", "publisher", "purpose", "contacts", "client_uri", "logo_uri", "funding", "data_deletion")
 
 
@@ -108,6 +111,11 @@ def test_a_private_key_is_recognised_in_every_form(name: str) -> None:
 @pytest.mark.parametrize("name", HARMLESS)
 def test_what_only_looks_a_little_like_one_is_not(name: str) -> None:
     assert not holds_private_key(HARMLESS[name])
+
+
+@pytest.mark.parametrize("text", LONG, ids=lambda text: text[:9])
+def test_a_long_text_is_looked_at_once_and_not_from_each_of_its_characters(text: str) -> None:
+    assert not holds_private_key(text)
 
 
 @pytest.mark.django_db
