@@ -48,16 +48,26 @@ def test_a_good_production_environment_starts_without_a_warning(tmp_path: Path) 
 def test_in_production_nobody_registers_by_protocol_unless_it_is_switched_on(
     tmp_path: Path, said: dict[str, str], registers: bool
 ) -> None:
-    asked = "from smartauth import settings; print(settings.SMARTAUTH.registration)"
+    assert setting(tmp_path, "registration", said) == str(registers)
+
+
+@pytest.mark.requirement("STATE-01")
+@pytest.mark.parametrize(("said", "is_on"), [({}, False), ({"SMARTAUTH_APP_STATE": "on"}, True)])
+def test_apps_keep_no_state_unless_it_is_switched_on(tmp_path: Path, said: dict[str, str], is_on: bool) -> None:
+    assert setting(tmp_path, "app_state", said) == str(is_on)
+
+
+def setting(var: Path, name: str, said: dict[str, str]) -> str:
+    """Return how one of our settings prints in a good production environment with `said` in it."""
     done = subprocess.run(
-        [sys.executable, "-c", asked],
+        [sys.executable, "-c", f"from smartauth import settings; print(settings.SMARTAUTH.{name})"],
         cwd=ROOT,
-        env={"PATH": os.environ["PATH"], **GOOD, "SMARTAUTH_VAR": str(tmp_path), **said},
+        env={"PATH": os.environ["PATH"], **GOOD, "SMARTAUTH_VAR": str(var), **said},
         capture_output=True,
         text=True,
         check=True,
     )
-    assert done.stdout.strip() == str(registers)
+    return done.stdout.strip()
 
 
 BAD = [

@@ -20,7 +20,7 @@ ROLES: dict[str, dict[str, dict[str, tuple[str, ...]]]] = {
             "client": EDIT, "tenant": EDIT, "brand": EDIT, "activation": ("view", "change"), "keyset": END,
             "keyfinding": LOOK, "assertionid": LOOK, "initialaccesstoken": END,
         },
-        "fhirproxy": {"upstream": EDIT},
+        "fhirproxy": {"upstream": EDIT, "appstatetrust": ALL},
     },
     # Not of the administration: may use the partner portal.
     "Partner": {"clients": {"client": ("own",)}},
@@ -44,7 +44,7 @@ ROLES: dict[str, dict[str, dict[str, tuple[str, ...]]]] = {
             "client": LOOK, "tenant": LOOK, "brand": LOOK, "activation": LOOK, "keyset": LOOK, "keyfinding": LOOK,
             "assertionid": LOOK, "initialaccesstoken": LOOK,
         },
-        "fhirproxy": {"upstream": LOOK, "bulkjob": LOOK},
+        "fhirproxy": {"upstream": LOOK, "bulkjob": LOOK, "appstatetrust": LOOK},
         "people": {"user": LOOK},
     },
 }  # fmt: skip
