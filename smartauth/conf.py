@@ -60,6 +60,8 @@ class Config:
     registration: bool = False
     # Whether apps may keep state of their own here (SMART 2.2 app-state, which is experimental).
     app_state: bool = False
+    # Whether an EHR may begin a launch with the Task that asks for it (SMART 2.2 task-launch).
+    task_launch: bool = False
     # "before" stores the audit record of a read before it is answered; "buffered" within 200 ms of it.
     audit_reads: Literal["buffered", "before"] = "buffered"
 

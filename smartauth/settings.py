@@ -120,6 +120,7 @@ SMARTAUTH = Config(
     errors_after_sign_in=env.flag("SMARTAUTH_ERRORS_AFTER_SIGN_IN"),
     registration=env.flag("SMARTAUTH_REGISTRATION", default=SANDBOX),
     app_state=env.flag("SMARTAUTH_APP_STATE"),
+    task_launch=env.flag("SMARTAUTH_TASK_LAUNCH"),
     # SMART 2.2 client-confidential-asymmetric: a client may count on these two.
     assertion_algorithms=env.choices(
         "SMARTAUTH_ASSERTION_ALGORITHMS", ASSERTION_ALGORITHMS, required=("RS384", "ES384")

@@ -51,10 +51,11 @@ def test_in_production_nobody_registers_by_protocol_unless_it_is_switched_on(
     assert setting(tmp_path, "registration", said) == str(registers)
 
 
-@pytest.mark.requirement("STATE-01")
-@pytest.mark.parametrize(("said", "is_on"), [({}, False), ({"SMARTAUTH_APP_STATE": "on"}, True)])
-def test_apps_keep_no_state_unless_it_is_switched_on(tmp_path: Path, said: dict[str, str], is_on: bool) -> None:
-    assert setting(tmp_path, "app_state", said) == str(is_on)
+@pytest.mark.requirement("STATE-01", "TASK-01")
+@pytest.mark.parametrize("name", ["app_state", "task_launch"])
+def test_what_is_not_for_everybody_is_off_until_it_is_switched_on(tmp_path: Path, name: str) -> None:
+    assert setting(tmp_path, name, {}) == "False"
+    assert setting(tmp_path, name, {f"SMARTAUTH_{name.upper()}": "on"}) == "True"
 
 
 def setting(var: Path, name: str, said: dict[str, str]) -> str:
