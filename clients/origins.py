@@ -43,6 +43,12 @@ def origins_of(client_id: str) -> frozenset[str]:
     return origins_from(client.redirect_uris, client.allowed_origins) if client else frozenset()
 
 
+def verified_origins_of(client_id: str) -> frozenset[str]:
+    """Return the origins of a client that the operator has verified, none for any other."""
+    client = find_client(client_id)
+    return origins_of(client_id) if client is not None and client.is_operator_verified else frozenset()
+
+
 def is_registered_origin(origin: str) -> bool:
     """Return True when any approved client has this origin. One statement for what can be an origin at all."""
     if origin_problem(origin, http_on_loopback=config().is_sandbox):

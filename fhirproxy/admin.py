@@ -10,7 +10,8 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils import timezone
 
-from fhirproxy.models import BulkJob, Upstream
+from clients.traced_admin import Subject, TracedAdmin
+from fhirproxy.models import AppStateTrust, BulkJob, Upstream
 from fhirproxy.simulating import Question, answer
 from fhirproxy.simulation_text import as_lines
 from fhirproxy.tenancy import UnusableUpstream, require_file_host, require_usable, seal_secret
@@ -151,3 +152,35 @@ class BulkJobAdmin(ReadOnlyAdmin):
     list_display = ("id", "tenant", "client_id", "level", "group", "created_at", "completed_at", "cancelled_at")
     list_filter = ("tenant", "level")
     search_fields = ("id", "client_id", "group")
+
+
+class AppStateTrustForm(forms.ModelForm):
+    """Which state codes a client may use beside its own, as lists to tick."""
+
+    queries = forms.MultipleChoiceField(
+        choices=AppStateTrust.Kind.choices, required=False, widget=forms.CheckboxSelectMultiple
+    )
+    modifies = forms.MultipleChoiceField(
+        choices=AppStateTrust.Kind.choices,
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        help_text="About nobody: for administrative apps alone, everybody reads what they write.",
+    )
+
+    class Meta:
+        model = AppStateTrust
+        fields = ("tenant", "client", "system", "code", "queries", "modifies")
+
+
+@admin.register(AppStateTrust)
+class AppStateTrustAdmin(TracedAdmin):
+    """Who may use state codes of others. What is kept under them is not shown."""
+
+    form = AppStateTrustForm
+    list_display = ("client", "tenant", "system", "code", "queries", "modifies")
+    list_filter = ("tenant",)
+    search_fields = ("client__client_id", "system", "code")
+
+    @staticmethod
+    def subject(row: AppStateTrust) -> Subject:
+        return Subject("app_state_trust", client_id=row.client.client_id, tenant=row.tenant.slug)

@@ -3,6 +3,7 @@
 from collections.abc import Generator
 from dataclasses import dataclass
 from enum import Enum
+from typing import Literal
 
 from fhirproxy.policy.headers import RawHeaders
 from fhirproxy.policy.shaping import Shaped
@@ -25,7 +26,7 @@ class RawRequest:
     """One HTTP request below a tenant's FHIR base.
 
     target: path and query in origin form, still percent-encoded.  prefix: the path of the FHIR base within it.
-    body: empty when none was sent.
+    body: empty when none was sent.  place: the tenant's FHIR API, or the base beside it where apps keep state.
     """
 
     method: str
@@ -35,6 +36,7 @@ class RawRequest:
     headers: RawHeaders
     body: bytes | Unreadable
     context: RequestContext
+    place: Literal["r4", "app-state"] = "r4"
 
 
 @dataclass(frozen=True, slots=True)

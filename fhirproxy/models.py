@@ -1,4 +1,4 @@
-"""How to reach the FHIR server behind a tenant, and the bulk exports that run there."""
+"""How to reach the FHIR server behind a tenant, the bulk exports that run there, and the state of apps."""
 
 import uuid
 
@@ -95,3 +95,63 @@ class BulkJob(models.Model):
 
     def __str__(self) -> str:
         return f"{self.level} export by {self.client_id}"
+
+
+class AppState(models.Model):
+    """What one client remembers about one subject under one code, at one tenant. Read in `app_states.py` alone.
+
+    What was deleted stays as a row without content, so that its id is never taken for another. The content may hold
+    keys of the app, so it is sealed.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    tenant = models.ForeignKey("clients.Tenant", on_delete=models.CASCADE, related_name="app_states")
+    # By its id, which is never given again; what an app keeps goes with the app.
+    client = models.ForeignKey("clients.Client", to_field="client_id", on_delete=models.CASCADE, related_name="+")
+    subject = models.CharField(max_length=96, blank=True, default="", help_text="Relative; empty: about nobody")
+    system = models.CharField(max_length=512)
+    code = models.CharField(max_length=128)
+    version = models.PositiveIntegerField(default=1)
+    sealed_members = models.TextField(blank=True, default="", editable=False)
+    created_at = models.DateTimeField()
+    updated_at = models.DateTimeField()
+    deleted_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["tenant", "subject", "client"], name="app_states_by_subject")]
+        constraints = [
+            models.CheckConstraint(
+                name="app_state_content_until_deleted",
+                condition=Q(deleted_at__isnull=True) & ~Q(sealed_members="")
+                | Q(deleted_at__isnull=False, sealed_members=""),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.code} of {self.client_id}"
+
+
+class AppStateTrust(models.Model):
+    """An operator's word that a client may use state codes, whichever client keeps state under them."""
+
+    class Kind(models.TextChoices):
+        PATIENT = "patient", "about a patient"
+        USER = "user", "about the person who uses the app"
+        GLOBAL = "global", "about nobody"
+
+    tenant = models.ForeignKey("clients.Tenant", on_delete=models.CASCADE, related_name="app_state_trusts")
+    client = models.ForeignKey("clients.Client", to_field="client_id", on_delete=models.CASCADE, related_name="+")
+    system = models.CharField(max_length=512, help_text="The system of the code, exactly")
+    code = models.CharField(max_length=128, blank=True, default="", help_text="Empty: every code of the system")
+    queries = ArrayField(models.CharField(max_length=8, choices=Kind.choices), default=list, blank=True)
+    modifies = ArrayField(models.CharField(max_length=8, choices=Kind.choices), default=list, blank=True)
+
+    class Meta:
+        verbose_name = "trust with app state"
+        verbose_name_plural = "trust with app state"
+        constraints = [
+            models.UniqueConstraint(fields=["tenant", "client", "system", "code"], name="app_state_trust_said_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.client_id} with {self.system}|{self.code or '*'}"

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from uuid import uuid5
 
 from clients.tenants import TenantInfo, find_tenant
-from fhirproxy import bulk
+from fhirproxy import app_state, bulk
 from fhirproxy.answers import answer, error_code, preflight_answer, refusal_answer, with_challenge
 from fhirproxy.batches import run_batch
 from fhirproxy.cursors import no_page, open_cursor, seal_cursor
@@ -108,23 +108,27 @@ def _answer(raw: RawRequest, progress: _Progress) -> RawResponse:
     if tenant is None:
         raise FhirRefusal(404, "not-found", Refusal("tenant.unknown", "there is no FHIR API at this URL"))
     raw.context.tenant = tenant.slug
+    base_url = app_state.require_offered(tenant) if raw.place == "app-state" else tenant.fhir_base
     if raw.method == "OPTIONS":
         return preflight_answer(allowed_origin=preflight_origin(raw))
     if is_public(raw.method, path_below_base(raw)):
         return _capabilities(raw, headers, tenant)
     now = datetime.now(UTC)
     scheme, token = access_token(headers.authorization)
-    shown = Shown(scheme, headers.dpop, raw.method, tenant.fhir_base + path_below_base(raw))
+    shown = Shown(scheme, headers.dpop, raw.method, base_url + path_below_base(raw))
     progress.access = access = require_access(token, tenant=tenant.slug, context=raw.context, now=now, shown=shown)
     progress.held.enter_context(admitted(access, tenant.policy))
     info = find_upstream(tenant.slug)
     if info is None:
         raise _upstream_refusal(UpstreamError("no upstream is configured for this tenant"))
     target = parse_target(raw.target, prefix=raw.prefix)
+    exchange = Exchange(info, str(raw.context.trace_id))
+    if raw.place == "app-state":
+        keeping = app_state.Keeping(raw.context, access, tenant, _authority(access, tenant, exchange, now), now)
+        return app_state.answer_state(keeping, raw.method, target, headers, body)
     wanted = parse_request(raw.method, target, headers, body, info.bases, extras_under(tenant.policy))
     if isinstance(wanted, Capabilities):
         return _capabilities(raw, headers, tenant)
-    exchange = Exchange(info, str(raw.context.trace_id))
     authority = _authority(access, tenant, exchange, now)
     return _carry_out(raw, wanted, tenant, access, authority, exchange, headers, now)
 
@@ -243,6 +247,8 @@ def _authority(access: Access, tenant: TenantInfo, exchange: Exchange, now: date
 def _capabilities(raw: RawRequest, headers: Headers, tenant: TenantInfo) -> RawResponse:
     base_url = endpoints.fhir_base(tenant.slug)
     target = parse_target(raw.target, prefix=raw.prefix)
+    if raw.place == "app-state":
+        return app_state.capabilities(raw.method, target, headers, tenant)
     wanted = parse_request(raw.method, target, headers, b"", make_bases(base_url, ()))
     if not isinstance(wanted, Capabilities):
         raise AssertionError(wanted)

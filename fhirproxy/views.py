@@ -1,6 +1,7 @@
 """The proxy as a Django view: an HttpRequest becomes a RawRequest, a RawResponse becomes an HttpResponse."""
 
 import logging
+from typing import Literal
 from urllib.parse import quote
 
 from django.db import InterfaceError, OperationalError
@@ -20,11 +21,11 @@ UNPREFIXED = {"CONTENT_TYPE": "content-type", "CONTENT_LENGTH": "content-length"
 
 
 @csrf_exempt
-def proxy(request: HttpRequest, tenant: str) -> HttpResponseBase:
-    """Everything at and below `/fhir/<tenant>/r4`."""
+def proxy(request: HttpRequest, tenant: str, place: Literal["r4", "app-state"]) -> HttpResponseBase:
+    """Everything at and below `/fhir/<tenant>/r4`, and `/fhir/<tenant>/app-state`."""
     context = context_of(request)
     trace_id = str(context.trace_id)
-    raw = _raw(request, tenant)
+    raw = _raw(request, tenant, place)
     try:
         response = handle(raw)
     except Exception as error:  # Ours, whatever it is: the caller gets a number, we get the traceback.
@@ -34,17 +35,18 @@ def proxy(request: HttpRequest, tenant: str) -> HttpResponseBase:
     return _as_django(response, has_body=request.method != "HEAD")
 
 
-def _raw(request: HttpRequest, tenant: str) -> RawRequest:
+def _raw(request: HttpRequest, tenant: str, place: Literal["r4", "app-state"]) -> RawRequest:
     environ = request.environ  # type: ignore[attr-defined]
     script = environ.get("SCRIPT_NAME", "")
     return RawRequest(
         method=environ.get("REQUEST_METHOD", ""),
         target=_target(environ, script),
-        prefix=f"{script}/fhir/{tenant}/r4",
+        prefix=f"{script}/fhir/{tenant}/{place}",
         tenant=tenant,
         headers=_headers(environ),
         body=_body(request),
         context=context_of(request),
+        place=place,
     )
 
 

@@ -58,6 +58,10 @@ class Config:
     errors_after_sign_in: bool = False
     # Whether clients may register themselves, with an initial access token (RFC 7591 §3).
     registration: bool = False
+    # Whether apps may keep state of their own here (SMART 2.2 app-state, which is experimental).
+    app_state: bool = False
+    # Whether an EHR may begin a launch with the Task that asks for it (SMART 2.2 task-launch).
+    task_launch: bool = False
     # "before" stores the audit record of a read before it is answered; "buffered" within 200 ms of it.
     audit_reads: Literal["buffered", "before"] = "buffered"
 

@@ -22,6 +22,11 @@ def fhir_base(tenant: str) -> str:
     return f"{config().base_url}/fhir/{tenant}/r4"
 
 
+def app_state(tenant: str) -> str:
+    """Return the base URL where apps keep state about a tenant's people (SMART 2.2 app-state)."""
+    return f"{config().base_url}/fhir/{tenant}/app-state"
+
+
 def oauth(tenant: str | None, name: str) -> str:
     """Return the URL of an OAuth endpoint such as "token": a tenant's own, or the short one for None."""
     return f"{config().base_url}/auth/{f'{tenant}/' if tenant else ''}{name}"

@@ -1,6 +1,6 @@
 """What an EHR sends to begin a launch: which members there are, and which values they may have.
 
-Source: SMART 2.2 app-launch, "Launch App: EHR Launch", and scopes-and-launch-context.
+Source: SMART 2.2 app-launch, "Launch App: EHR Launch", scopes-and-launch-context, and task-launch.
 """
 
 from collections.abc import Mapping
@@ -14,21 +14,29 @@ from clients.uri_rules import web_url_problem
 from smartauth.conf import config
 from smartauth.errors import InvalidRequest, Refusal
 from smartauth.policy.launch import FHIR_ID, fhir_context_problem
+from smartauth.policy.task_launch import LONGEST_CONTEXT, InvalidTask, LaunchTask, read_task
 from smartauth.styling import smart_style_url
 
 REQUIRED = ("client_id", "iss", "user")
-CONTEXT = ("patient", "encounter", "fhirContext", "intent", "tenant")
+CONTEXT = ("patient", "encounter", "fhirContext", "intent", "tenant", "appContext")
+FROM_TASK = ("launch_url", "patient", "encounter")  # what a Task says, and nobody else beside it
+FOR_STANDALONE = frozenset({"client_id", "iss", "user", "task"})
 
 
 @dataclass(frozen=True, slots=True)
 class LaunchRequest:
-    """A launch an EHR asks for. `launch_url` is "" for the app's first; `context` has SMART 2.2's members."""
+    """A launch an EHR asks for. `launch_url` is "" for the app's first; `context` has SMART 2.2's members.
+
+    client_id: "" when a Task names the app by its launch URL alone.    is_standalone: the app is opened there without
+    a launch, and asks on its own.
+    """
 
     client_id: str
     iss: str
     user: str
     launch_url: str
     context: Mapping[str, Any]
+    is_standalone: bool = False
 
 
 class FhirContext(serializers.Field):
@@ -55,10 +63,11 @@ class LaunchSerializer(serializers.Serializer[dict[str, Any]]):
     need_patient_banner = Switch()
     smart_style_url = Text(max_length=2_000)
     tenant = Text()
+    appContext = Text(max_length=LONGEST_CONTEXT)  # noqa: N815 - the standard's spelling
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Refuse what the members alone do not show."""
-        for name in REQUIRED:
+        for name in self.context.get("required", REQUIRED):
             if not attrs.get(name):
                 raise serializers.ValidationError({name: "it is missing"})
         for name in ("patient", "encounter"):
@@ -74,17 +83,20 @@ class LaunchSerializer(serializers.Serializer[dict[str, Any]]):
 
 def parse_launch_request(body: Mapping[str, Any]) -> LaunchRequest:
     """Read the body of a launch request; empty texts are absent. Raises InvalidRequest, naming the first bad member."""
-    unknown = sorted(body.keys() - LaunchSerializer().fields.keys())
+    known = LaunchSerializer().fields.keys() - {"appContext"} | ({"task"} if config().task_launch else set())
+    unknown = sorted(body.keys() - known)
     if unknown:
         raise _bad("a member is not known", unknown[0])
-    serializer = LaunchSerializer(data=dict(body))
+    task = _read_task(body) if "task" in body else None
+    required = REQUIRED if task is None else tuple(name for name in REQUIRED if name != "client_id")
+    serializer = LaunchSerializer(data=_with_task(body, task), context={"required": required})
     if not serializer.is_valid():
         member, complaint = first_problem(serializer.errors)
         raise _bad(complaint, member)
     found = serializer.validated_data
     context = {name: found[name] for name in CONTEXT if found.get(name)}
     return LaunchRequest(
-        client_id=found["client_id"],
+        client_id=found.get("client_id", ""),
         iss=found["iss"],
         user=found["user"],
         launch_url=found.get("launch_url", ""),
@@ -94,7 +106,35 @@ def parse_launch_request(body: Mapping[str, Any]) -> LaunchRequest:
             "need_patient_banner": found.get("need_patient_banner", True),
             "smart_style_url": found.get("smart_style_url") or smart_style_url(),
         },
+        is_standalone=task is not None and task.is_standalone,
     )
+
+
+def _read_task(body: Mapping[str, Any]) -> LaunchTask:
+    """Return what the Task in a request says. Raises InvalidRequest."""
+    iss = body.get("iss")
+    try:
+        task = read_task(body["task"], iss if isinstance(iss, str) else "")
+    except InvalidTask as why:
+        fix = "Send the whole Task, of the profile task-ehr-launch or task-standalone-launch."
+        raise InvalidRequest(
+            Refusal("launch.task", f"the task cannot be launched: {why}", fix=fix),
+            "The task asks for no launch that can be begun",
+        ) from None
+    beside = set(body) - FOR_STANDALONE if task.is_standalone else set(body) & set(FROM_TASK)
+    if beside:
+        complaint = "an app that launches by itself is told nothing" if task.is_standalone else "the task says it"
+        raise _bad(complaint, sorted(beside)[0])
+    return task
+
+
+def _with_task(body: Mapping[str, Any], task: LaunchTask | None) -> dict[str, Any]:
+    """Return the members of a request with what its Task says in their places."""
+    members = {name: value for name, value in body.items() if name != "task"}
+    if task is None:
+        return members
+    said = {"patient": task.patient, "encounter": task.encounter, "appContext": task.app_context}
+    return members | {"launch_url": task.url} | {name: value for name, value in said.items() if value}
 
 
 def _bad(complaint: str, member: str) -> InvalidRequest:

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from django.db import transaction
 
+from clients.launch_targets import clients_launched_at
 from clients.registered import RegisteredClient, find_client
 from clients.tenants import TenantInfo
 from smartauth import endpoints
@@ -34,7 +35,8 @@ def begin(
     """Store a launch and return its handle and the URL at which the EHR opens the app.
 
     ehr: the client_id of whoever asks, at `tenant`. Whether the user may see the patient is not asked here: a right to
-    begin launches is none to learn who is a patient.    Raises InvalidRequest.
+    begin launches is none to learn who is a patient.    The handle is "", and nothing is stored, for an app that a Task
+    has opened to launch by itself.    Raises InvalidRequest.
     """
     if endpoints.tenant_of_fhir_base(wanted.iss) != tenant.slug:
         raise InvalidRequest(
@@ -47,9 +49,13 @@ def begin(
             ),
             "iss is not the FHIR server of this token",
         )
-    client = _require_client(wanted.client_id, tenant)
+    client = _require_client(wanted, tenant)
     launch_url = _require_launch_url(client, wanted.launch_url)
     user = _require_user(wanted.user, tenant, now)
+    if wanted.is_standalone:
+        opened = {"app": client.client_id}
+        record_now(context, AuditEvent("launch", "launch.standalone", ehr, tenant.slug, user.pk, details=opened))
+        return "", launch_url
     handle = new_secret()
     launch = Launch(
         handle=digest(handle),
@@ -133,7 +139,8 @@ def _why_not(launch: Launch | None, client: RegisteredClient, tenant: TenantInfo
     return None
 
 
-def _require_client(client_id: str, tenant: TenantInfo) -> RegisteredClient:
+def _require_client(wanted: LaunchRequest, tenant: TenantInfo) -> RegisteredClient:
+    client_id = wanted.client_id or _client_launched_at(wanted.launch_url, tenant)
     client = find_client(client_id)
     if client is None or not client.is_approved or tenant.slug not in client.activations:
         raise InvalidRequest(
@@ -146,12 +153,40 @@ def _require_client(client_id: str, tenant: TenantInfo) -> RegisteredClient:
             "client_id names no app of this FHIR server",
         )
     permitted = granting.allowed(client.scope, client.activations[tenant.slug])
-    if "authorization_code" not in client.grant_types or "launch" not in map(str, permitted):
+    may_be_launched = wanted.is_standalone or "launch" in map(str, permitted)
+    if "authorization_code" not in client.grant_types or not may_be_launched:
         raise InvalidRequest(
             Refusal("launch.client_scope", "the app may not ask for the scope launch here", seen=client.client_id),
             "The app is not registered for launches",
         )
     return client
+
+
+def _client_launched_at(url: str, tenant: TenantInfo) -> str:
+    """Return the client_id of the one app that is opened at a URL somebody wrote into a Task. Raises InvalidRequest."""
+    found = clients_launched_at(url, tenant.slug)
+    if len(found) == 1:
+        return found[0].client_id
+    if found:
+        raise InvalidRequest(
+            Refusal(
+                "launch.task_ambiguous",
+                "several apps are opened at the URL of the task",
+                seen=repeatable_url(url),
+                fix="Send client_id as well.",
+            ),
+            "Several apps have the launch URL of the task; name one with client_id",
+        )
+    # Whoever can write a Task could otherwise send people anywhere.
+    raise InvalidRequest(
+        Refusal(
+            "launch.task_url",
+            "the URL of the task is no launch URL of an app that is active at the tenant",
+            seen=repeatable_url(url),
+            fix="Have the URL registered as one of the app's launch_urls.",
+        ),
+        "The URL of the task is not registered for an app of this FHIR server",
+    )
 
 
 def _require_launch_url(client: RegisteredClient, wanted: str) -> str:

@@ -119,6 +119,8 @@ SMARTAUTH = Config(
     rate_per_client=env.number("SMARTAUTH_RATE_PER_CLIENT", SANDBOX_RATE if SANDBOX else 6_000, most=1_000_000),
     errors_after_sign_in=env.flag("SMARTAUTH_ERRORS_AFTER_SIGN_IN"),
     registration=env.flag("SMARTAUTH_REGISTRATION", default=SANDBOX),
+    app_state=env.flag("SMARTAUTH_APP_STATE"),
+    task_launch=env.flag("SMARTAUTH_TASK_LAUNCH"),
     # SMART 2.2 client-confidential-asymmetric: a client may count on these two.
     assertion_algorithms=env.choices(
         "SMARTAUTH_ASSERTION_ALGORITHMS", ASSERTION_ALGORITHMS, required=("RS384", "ES384")

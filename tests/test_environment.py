@@ -47,16 +47,27 @@ def test_a_good_production_environment_starts_without_a_warning(tmp_path: Path) 
 def test_in_production_nobody_registers_by_protocol_unless_it_is_switched_on(
     tmp_path: Path, said: dict[str, str], registers: bool
 ) -> None:
-    asked = "from smartauth import settings; print(settings.SMARTAUTH.registration)"
+    assert setting(tmp_path, "registration", said) == str(registers)
+
+
+@pytest.mark.requirement("STATE-01", "TASK-01")
+@pytest.mark.parametrize("name", ["app_state", "task_launch"])
+def test_what_is_not_for_everybody_is_off_until_it_is_switched_on(tmp_path: Path, name: str) -> None:
+    assert setting(tmp_path, name, {}) == "False"
+    assert setting(tmp_path, name, {f"SMARTAUTH_{name.upper()}": "on"}) == "True"
+
+
+def setting(var: Path, name: str, said: dict[str, str]) -> str:
+    """Return how one of our settings prints in a good production environment with `said` in it."""
     done = subprocess.run(
-        [sys.executable, "-c", asked],
+        [sys.executable, "-c", f"from smartauth import settings; print(settings.SMARTAUTH.{name})"],
         cwd=ROOT,
-        env={"PATH": os.environ["PATH"], **GOOD, "SMARTAUTH_VAR": str(tmp_path), **said},
+        env={"PATH": os.environ["PATH"], **GOOD, "SMARTAUTH_VAR": str(var), **said},
         capture_output=True,
         text=True,
         check=True,
     )
-    assert done.stdout.strip() == str(registers)
+    return done.stdout.strip()
 
 
 BAD = [

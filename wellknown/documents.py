@@ -28,6 +28,7 @@ class Facts:
     capabilities: tuple[str, ...] = ()
     brand_bundle: str = ""  # absolute URL
     brand_identifier: Mapping[str, str] = field(default_factory=dict)  # `value`, and `system` where it has one
+    app_state: str = ""  # absolute URL of the base where apps keep state
     callback_iss: bool = False  # RFC 9207 `iss` on the callback
 
 
@@ -38,9 +39,15 @@ def smart_configuration(facts: Facts) -> dict[str, Any]:
             **_common(facts),
             "user_access_brand_bundle": facts.brand_bundle,
             "user_access_brand_identifier": facts.brand_identifier,
+            "associated_endpoints": _associated(facts.app_state),
             "capabilities": facts.capabilities,
         }
     )
+
+
+def _associated(app_state: str) -> tuple[dict[str, Any], ...]:
+    """Return the bases where tokens of this server are good besides, and for what.  Source: SMART 2.2 app-state."""
+    return ({"url": app_state, "capabilities": (advertising.APP_STATE_CAPABILITY,)},) if app_state else ()
 
 
 def authorization_server(facts: Facts) -> dict[str, Any]:

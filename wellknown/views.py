@@ -118,5 +118,6 @@ def _facts(tenant: TenantInfo) -> documents.Facts:
         scopes=advertising.all_scopes(),
         claims=advertising.ID_TOKEN_CLAIMS,
         capabilities=advertising.capabilities(algorithms),
+        app_state=endpoints.app_state(tenant.slug) if config().app_state else "",
         callback_iss=config().callback_iss,
     )

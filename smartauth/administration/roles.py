@@ -21,7 +21,7 @@ ROLES: dict[str, dict[str, dict[str, tuple[str, ...]]]] = {
             "keyfinding": LOOK, "assertionid": LOOK, "initialaccesstoken": END,
             "apitoken": END,
         },
-        "fhirproxy": {"upstream": EDIT},
+        "fhirproxy": {"upstream": EDIT, "appstatetrust": ALL},
     },
     # Not of the administration: may use the partner portal.
     "Partner": {"clients": {"client": ("own",)}},
@@ -45,7 +45,7 @@ ROLES: dict[str, dict[str, dict[str, tuple[str, ...]]]] = {
             "client": LOOK, "tenant": LOOK, "brand": LOOK, "activation": LOOK, "keyset": LOOK, "keyfinding": LOOK,
             "assertionid": LOOK, "initialaccesstoken": LOOK, "apitoken": LOOK,
         },
-        "fhirproxy": {"upstream": LOOK, "bulkjob": LOOK},
+        "fhirproxy": {"upstream": LOOK, "bulkjob": LOOK, "appstatetrust": LOOK},
         "people": {"user": LOOK},
     },
 }  # fmt: skip

@@ -38,6 +38,7 @@ CAPABILITIES = (
     "permission-v2",
 )
 KEY_CAPABILITY = "client-confidential-asymmetric"
+APP_STATE_CAPABILITY = "smart-app-state"  # of a base of its own, not of the FHIR base
 US_CORE_TYPES = (
     "AllergyIntolerance",
     "CarePlan",

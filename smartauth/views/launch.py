@@ -27,6 +27,8 @@ def launch(request: HttpRequest) -> dict[str, Any]:
     access, tenant = _require_ehr(request, now)
     wanted = parse_launch_request(json_object(request))
     handle, url = launches.begin(wanted, tenant=tenant, ehr=access.client_id, context=context_of(request), now=now)
+    if not handle:
+        return {"launch_url": url}
     return {"launch": handle, "launch_url": url, "expires_in": config().launch_lifetime // timedelta(seconds=1)}
 
 

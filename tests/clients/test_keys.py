@@ -45,6 +45,7 @@ def forget_in_process() -> None:
     key_sets._copies.clear()
 
 
+@pytest.mark.requirement("ONC-16")
 @pytest.mark.requirement("KEYS-02", "KEYS-03", "T-10")
 @pytest.mark.parametrize(("cache_control", "seconds"), [("max-age=120", 120), (None, 300), ("max-age=99999", 3600)])
 def test_a_copy_is_used_until_it_expires_and_never_after(client, jwks_host, ec: KeyPair, cache_control, seconds):
@@ -56,6 +57,7 @@ def test_a_copy_is_used_until_it_expires_and_never_after(client, jwks_host, ec: 
     assert jwks_host.visits == 2
 
 
+@pytest.mark.requirement("ONC-16")
 @pytest.mark.requirement("KEYS-02")
 @pytest.mark.parametrize("cache_control", ["no-store", "no-cache", "max-age=0"])
 def test_an_answer_that_may_not_be_kept_serves_one_verification(client, jwks_host, ec: KeyPair, cache_control):

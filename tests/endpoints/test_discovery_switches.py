@@ -41,6 +41,7 @@ SWITCHES: list[tuple[str, dict[str, frozenset[str]], Any, Any]] = [
     ("dpop_algorithms", {"dpop_signing_alg_values_supported": DISCOVERY}, ("ES256", "RS256"), ("ES256",)),
     ("dpop_algorithms", {"dpop_signing_alg_values_supported": DISCOVERY}, ("ES256",), ()),
     ("registration", {"registration_endpoint": DISCOVERY, "register": frozenset({"security"})}, False, True),
+    ("app_state", {"associated_endpoints": frozenset({"smart", "root"})}, False, True),
     (
         "callback_iss",
         {"authorization_response_iss_parameter_supported": OPENID},
@@ -267,6 +268,21 @@ def test_what_is_not_built_is_not_told(client: Any, tenant: TenantInfo) -> None:
     for document in told.values():
         assert absent.isdisjoint(document)
     assert {"context-standalone-encounter", "smart-app-state"}.isdisjoint(told["smart"]["capabilities"])
+
+
+@pytest.mark.requirement("DISC-20", "STATE-01")
+def test_app_state_is_told_of_at_its_own_base_while_it_is_on(
+    client: Any, tenant: TenantInfo, configure: Configure
+) -> None:
+    configure(app_state=True)
+    told = documents(client)["smart"]
+    base = "http://127.0.0.1:8000/fhir/sandbox/app-state"
+    assert told["associated_endpoints"] == [{"url": base, "capabilities": ["smart-app-state"]}]
+    # The FHIR base itself does not have it.
+    assert "smart-app-state" not in told["capabilities"]
+    assert client.get("/fhir/sandbox/app-state/metadata").status_code == 200
+    configure(app_state=False)
+    assert client.get("/fhir/sandbox/app-state/metadata").status_code == 404
 
 
 @pytest.mark.requirement("DISC-19", "BRAND-01")

@@ -518,6 +518,7 @@ class TestLifetime:
 
     THREE_MONTHS = timedelta(days=93)
 
+    @pytest.mark.requirement("ONC-12")
     @pytest.mark.requirement("REFRESH-04", "REFRESH-05", "T-39")
     def test_it_lives_three_months_anew_with_every_use(self, start: Start, refresh: Refresh) -> None:
         token = start()["refresh_token"]

@@ -135,6 +135,7 @@ def test_a_body_without_one_true_length_is_refused_at_once(world: World, path: s
         assert int(wire.recv(1024).split()[1]) == status
 
 
+@pytest.mark.requirement("ONC-17")
 @pytest.mark.requirement("BACK-10")
 def test_nothing_but_what_was_granted_is_readable(world: World, make_partner: MakePartner) -> None:
     session = session_of(world, make_partner("narrow", scope="system/Patient.r"), "system/Patient.rs")

@@ -159,12 +159,14 @@ def permissive_server(tmp_path: Path) -> Iterator[int]:
         thread.join(10)
 
 
+@pytest.mark.requirement("ONC-15")
 @pytest.mark.requirement("HDR-01", "T-66")
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 def test_it_shakes_hands_in_the_versions_that_are_good(served: Served, version: ssl.TLSVersion) -> None:
     assert handshake(served.port, version) == version.name.replace("_", ".")
 
 
+@pytest.mark.requirement("ONC-15")
 @pytest.mark.requirement("HDR-01", "T-66")
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1])
 def test_it_refuses_older_versions_at_the_handshake(served: Served, tmp_path: Path, version: ssl.TLSVersion) -> None:

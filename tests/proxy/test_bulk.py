@@ -163,6 +163,7 @@ def test_elements_are_cut_by_us_after_the_check(sandbox: Behind, minted: Mint, c
 RESTRICTED = {"groups": ["ana-and-ben"]}
 
 
+@pytest.mark.requirement("ONC-17")
 @pytest.mark.requirement("BULK-05")
 def test_a_restricted_client_sees_its_groups_only(sandbox: Behind, minted: Mint, call: Caller) -> None:
     token = minted(EVERYTHING, restrictions=RESTRICTED)

@@ -152,6 +152,7 @@ class TestTheList:
 class TestStopping:
     """It ends everything of one app for one person at one hospital, at once."""
 
+    @pytest.mark.requirement("ONC-14", "ONC-19")
     @pytest.mark.requirement("REVOKE-07", "REVOKE-08", "T-61")
     def test_no_token_of_the_app_works_afterwards(
         self, browser: Browser, start: Start, refresh: Refresh, call: Caller, post: Post, auditor: Service

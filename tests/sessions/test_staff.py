@@ -152,14 +152,14 @@ ENDS = {
         "clients_apitoken",
         "clients_brand",
     }
-    | {"fhirproxy_upstream"},
+    | {"fhirproxy_upstream", "fhirproxy_appstatetrust"},
     "Keys": {"smartauth_signingkey"},
     "People": {"auth_user", "people_user", "mfa_authenticator"},
     "Security officer": {"smartauth_authorization", "smartauth_accesstoken", "smartauth_refreshtoken"}
     | {"smartauth_signingkey", "smartauth_authorizationcode", "audit_auditrecord", "receipts_receipt"}
     | {"receipts_refusalcount", "clients_client", "clients_tenant", "clients_activation", "clients_brand"}
     | {"clients_keyset", "clients_keyfinding", "clients_assertionid", "clients_initialaccesstoken", "clients_apitoken"}
-    | {"fhirproxy_upstream", "fhirproxy_bulkjob", "people_user"},
+    | {"fhirproxy_upstream", "fhirproxy_bulkjob", "fhirproxy_appstatetrust", "people_user"},
 }
 
 
