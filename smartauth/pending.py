@@ -65,13 +65,19 @@ def bind_to_browser(pending: PendingAuthorization, browser: str) -> bool:
 def bind_to_user(pending: PendingAuthorization, user: int) -> None:
     """Let `user` be the one who answers. What somebody else chose before, and their open forms, count no more."""
     if pending.user_id != user:
-        _turn_page(pending, user_id=user, patient="")
+        _turn_page(pending, user_id=user, patient="", encounter=None)
 
 
 def choose_patient(pending: PendingAuthorization, patient: str) -> None:
     """Note the patient in whose record the app may look; a form that was shown for another one counts no more."""
     if pending.patient != patient:
-        _turn_page(pending, patient=patient)
+        _turn_page(pending, patient=patient, encounter=None)
+
+
+def choose_encounter(pending: PendingAuthorization, encounter: str | None) -> None:
+    """Note the visit the launch is about, "" for none of them, None for a choice that is to be made again."""
+    if pending.encounter != encounter:
+        _turn_page(pending, encounter=encounter)
 
 
 def lock_unanswered(pending: PendingAuthorization, *, page: UUID) -> bool:

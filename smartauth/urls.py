@@ -22,6 +22,7 @@ from smartauth.views.register import manage_registration, register
 from smartauth.views.revoke import revoke
 from smartauth.views.token import token
 from smartauth.views.userinfo import userinfo
+from smartauth.views.visit_picker import visit_picker
 
 
 class TenantConverter:
@@ -61,6 +62,7 @@ urlpatterns = [
     path("auth/logout/confirm", confirm_logout, name="confirm_logout"),
     path("auth/consent/<uuid:pk>", consent, name="consent"),
     path("auth/consent/<uuid:pk>/patient", picker, name="picker"),
+    path("auth/consent/<uuid:pk>/visit", visit_picker, name="visit_picker"),
     path("auth/refused/<uuid:pk>", refused, name="refused"),
     path("auth/<tenant:tenant>/", include(oauth)),
     path("", include(clients.portal.urls)),

@@ -1,6 +1,5 @@
 """The consent page: who asks, for whose record, for what, until when; and the answer."""
 
-from itertools import groupby
 from typing import Any
 from uuid import UUID
 
@@ -11,18 +10,16 @@ from django.shortcuts import redirect, render
 from smartauth import launches, pending, tokens
 from smartauth.audit.recording import AuditEvent, record_now
 from smartauth.browser import PageRefused, allow_form_to_end_at, browser_page, redirect_code, redirect_error
-from smartauth.conf import config
 from smartauth.context import context_of
 from smartauth.errors import AccessDenied, OAuthError, Refusal
 from smartauth.people.rights import is_clinician
 from smartauth.policy import granting
-from smartauth.policy.consent import choose, permissions
+from smartauth.policy.consent import choose
 from smartauth.policy.launch import types_in
-from smartauth.policy.redirects import shown_target
 from smartauth.policy.scopes import NamedScope, Scope
-from smartauth.policy.wording import words_for
-from smartauth.records import PatientRecord, PatientSearch, Person, RecordsUnavailable, records
+from smartauth.records import EncounterRecord, PatientRecord, PatientSearch, Person, records
 from smartauth.views import launched
+from smartauth.views.consent_page import facts_for
 from smartauth.views.continuing import START_AGAIN, Open, continuing
 from smartauth.views.refused import refuse
 
@@ -50,11 +47,15 @@ def _ask(request: HttpRequest, opened: Open) -> HttpResponse:
         patient = _find_patient(request, opened)
         if patient is None and _has_records(opened.person):
             return redirect("picker", pk=opened.pending.pk)
+    visit = _find_visit(request, opened) if patient is not None and _picks_visit(opened) else None
+    if visit is None and patient is not None and _picks_visit(opened) and opened.pending.encounter is None:
+        return redirect("visit_picker", pk=opened.pending.pk)
     asked = _possible(opened, has_patient=patient is not None)
     if granting.reads_records(opened.asked) and not granting.reads_records(asked):
         response = render(request, "consent/no_record.html", {"opened": opened})
         return allow_form_to_end_at(response, opened.pending.redirect_uri)
-    response = render(request, "consent/consent.html", _page(request, opened, asked, patient))
+    facts = facts_for(request, opened, asked=asked, patient=patient, visit=visit)
+    response = render(request, "consent/consent.html", facts)
     return allow_form_to_end_at(response, opened.pending.redirect_uri)
 
 
@@ -72,6 +73,22 @@ def _find_patient(request: HttpRequest, opened: Open) -> PatientRecord | None:
     return found.patients[0]
 
 
+def _picks_visit(opened: Open) -> bool:
+    return opened.pending.launch is None and granting.picks_encounter(opened.asked)
+
+
+def _find_visit(request: HttpRequest, opened: Open) -> EncounterRecord | None:
+    """Return the chosen visit. One that is not the patient's any more is to be chosen again."""
+    stored = opened.pending
+    if not stored.encounter:
+        return None
+    ask: dict[str, Any] = {"context": context_of(request), "now": opened.now}
+    visit = records().find_encounter(opened.person, stored.patient, stored.encounter, **ask)
+    if visit is None:
+        pending.choose_encounter(stored, None)
+    return visit
+
+
 def _has_records(person: Person) -> bool:
     return bool(person.fhir_user or person.related_patients)
 
@@ -83,7 +100,7 @@ def _possible(opened: Open, *, has_patient: bool) -> tuple[Scope, ...]:
         has_patient=has_patient,
         has_rights=_has_records(person),
         is_known=person.fhir_user is not None,
-        in_context=types_in(launch.context) if launch else frozenset(),
+        in_context=types_in(launch.context if launch else {"encounter": opened.pending.encounter}),
     )
 
 
@@ -109,6 +126,8 @@ def _allow(request: HttpRequest, opened: Open, page: UUID) -> HttpResponse:
         stored.patient
         and records().find_patient(opened.person, stored.patient, context=context, now=opened.now) is None
     ):
+        raise _outdated()
+    if _picks_visit(opened) and stored.patient and _find_visit(request, opened) is None and stored.encounter != "":
         raise _outdated()
     asked = _possible(opened, has_patient=bool(stored.patient))
     granted = choose(asked, frozenset(request.POST.getlist("scope")))
@@ -184,42 +203,3 @@ def _event(opened: Open, rule: str, *, granted: str = "", authorization: UUID | 
         authorization=authorization,
         details={"asked": stored.scope, "granted": granted, "dropped": stored.dropped} | launch,
     )
-
-
-def _page(
-    request: HttpRequest, opened: Open, asked: tuple[Scope, ...], patient: PatientRecord | None
-) -> dict[str, Any]:
-    """Return everything the template shows, in its own words."""
-    names = {scope.name for scope in asked if isinstance(scope, NamedScope)}
-    ticks = [(one, words_for(one.scope)) for one in permissions(asked)]
-    ticks.sort(key=lambda tick: (tick[0].scope.level, tick[1].verbs))
-    return {
-        "opened": opened,
-        "patient": patient,
-        "is_own_record": patient is not None and opened.person.fhir_user == f"Patient/{patient.id}",
-        "user_name": _name(request, opened),
-        "groups": [
-            (level, verbs, list(group))
-            for (level, verbs), group in groupby(ticks, key=lambda tick: (tick[0].scope.level, tick[1].verbs))
-        ],
-        "has_wildcard": any(one.is_all_types for one, _ in ticks),
-        "tells_identity": "openid" in names,
-        "tells_record": bool({"fhirUser", "profile"} & names),
-        "operator_rights": [str(one) for one in asked if isinstance(one, NamedScope) and one.kind == "extension"],
-        "stays_connected": "offline_access" in names,
-        "stays_online": "online_access" in names,
-        "stay_days": config().refresh_token_lifetime.days,
-        "goes_to": shown_target(opened.pending.redirect_uri),
-        "can_choose_again": patient is not None
-        and not (opened.pending.launch and opened.pending.launch.patient)
-        and (is_clinician(opened.person) or bool(opened.person.related_patients)),
-    }
-
-
-def _name(request: HttpRequest, opened: Open) -> str:
-    """Return what the user is called in the records, or else here: a launch about no record does without them."""
-    try:
-        name = records().find_user_name(opened.person, context=context_of(request), now=opened.now)
-    except RecordsUnavailable:
-        name = ""
-    return name or request.user.get_username()
