@@ -31,7 +31,7 @@ def test_a_person_stops_an_app_and_it_is_out_within_a_second(page: Page, world: 
     expect(app.get_by_text("Ana Lindqvist")).to_be_visible()
     expect(app.get_by_text("The whole record").first).to_be_visible()
     assert status(page, world, "Patient/ana") == 200
-    app.get_by_role("button", name="Stop Growth Chart").click()
+    app.get_by_role("button", name="Stop now: Growth Chart").click()
     stopped_at = time.monotonic()
     expect(app.get_by_role("status")).to_contain_text("Growth Chart is stopped")
     while status(page, world, "Patient/ana") != 401:
@@ -51,7 +51,7 @@ def test_the_page_fits(page: Page, world: World, cast: dict[str, User], width: i
     allow(page)
     page.wait_for_url(f"{world.base_url}/launcher/app/**")
     page.goto(f"{world.base_url}/account/apps")
-    expect(page.get_by_role("button", name="Stop Growth Chart")).to_be_visible()
+    expect(page.get_by_role("button", name="Stop now: Growth Chart")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 

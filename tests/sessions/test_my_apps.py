@@ -106,7 +106,7 @@ class TestTheList:
         page = shown(browser)
         assert "Ben" in page
         assert page.count("Your own record") == 1
-        assert page.count("Stop now") == 1
+        assert page.count(">Stop now<") == 1
 
     @pytest.mark.requirement("REVOKE-07")
     def test_nobody_elses_apps_are_shown(self, browser: Browser, start: Start, dr_grey: User) -> None:
