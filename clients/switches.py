@@ -38,6 +38,11 @@ MEANINGS: Mapping[str, str] = {
     "update_as_create": "An update of a resource that does not exist creates it under the id the client chose.",
     "allow_unversioned_writes": "Writing although the server behind has no versions to tie a write to its check.",
     "compensate": "What the server behind made of a write and should not have is deleted again.",
+    "sensitive_categories": (
+        "Kinds of record, and categories of them, whose ticks start empty on the consent page: FamilyMemberHistory, "
+        "Observation.social-history. Whoever wants an app to have them ticks them."
+    ),
+    "max_consent_days": "Days after which a consent ends at the latest, however often the app is used. 0: no limit.",
     "max_count": "Matches on one page of a search, at most.",
     "default_count": "Matches on one page when the client does not say.",
     "max_entries": "Entries in one batch or transaction.",

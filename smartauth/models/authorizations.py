@@ -39,6 +39,9 @@ class Authorization(models.Model):
     )
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField(null=True, blank=True)
+    ends_at = models.DateTimeField(
+        null=True, blank=True, help_text="When it ends however often it is used, as the user or the tenant said"
+    )
     revoked_at = models.DateTimeField(null=True, blank=True)
     revoked_by = models.CharField(max_length=64, blank=True, default="", help_text="user, administrator, reuse, …")
 
@@ -66,6 +69,10 @@ class Authorization(models.Model):
             models.CheckConstraint(
                 name="authorization_expires_after_it_began",
                 condition=Q(expires_at__isnull=True) | Q(expires_at__gt=models.F("created_at")),
+            ),
+            models.CheckConstraint(
+                name="authorization_expires_before_it_ends",
+                condition=Q(ends_at__isnull=True) | Q(expires_at__isnull=True) | Q(expires_at__lte=models.F("ends_at")),
             ),
             models.CheckConstraint(
                 name="authorization_session_only_of_a_user", condition=Q(session="") | Q(kind="user")

@@ -34,6 +34,7 @@ class Allowed:
 class Connection:
     """What an app has at one record. `patient`: logical id, "" where no record was chosen. `used_at`: its last token.
 
+    `ends_at`: when it is over however often the app is used, None where nobody said that it ends.
     `stays`: offline (also without the person), online (until they sign out) or brief (an hour at most).
     """
 
@@ -42,6 +43,7 @@ class Connection:
     stays: Stay
     since: datetime
     until: datetime
+    ends_at: datetime | None
     used_at: datetime | None
 
 
@@ -100,13 +102,14 @@ def _app(client_id: str, slug: str, granted: tuple[Authorization, ...]) -> Conne
 
 
 def _connection(patient: str, rows: list[Authorization], scopes: list[Scope]) -> Connection:
-    names = _names(scopes)
+    names, ends = _names(scopes), [row.ends_at for row in rows if row.ends_at]
     return Connection(
         patient=patient,
         allowed=tuple(_allowed(scope for scope in scopes if isinstance(scope, ResourceScope))),
         stays="offline" if "offline_access" in names else "online" if "online_access" in names else "brief",
         since=min(row.created_at for row in rows),
         until=max(row.expires_at for row in rows if row.expires_at),
+        ends_at=max(ends) if len(ends) == len(rows) else None,
         used_at=max((row.used_at for row in rows if row.used_at), default=None),  # type: ignore[attr-defined]
     )
 

@@ -3,6 +3,7 @@ digests alone."""
 
 from smartauth.tokens.codes import TakenCode, issue_code, take_code
 from smartauth.tokens.consents import Consent
+from smartauth.tokens.earlier import find_earlier, revoke_earlier
 from smartauth.tokens.families import FoundRefreshToken, find_owner, find_refresh_token
 from smartauth.tokens.finding import is_live, require_access
 from smartauth.tokens.introspection import introspect
@@ -27,6 +28,7 @@ __all__ = [
     "Rotation",
     "TakenCode",
     "fhir_user_url",
+    "find_earlier",
     "find_owner",
     "find_refresh_token",
     "introspect",
@@ -39,6 +41,7 @@ __all__ = [
     "revoke_all",
     "revoke_app",
     "revoke_authorization",
+    "revoke_earlier",
     "revoke_for_client",
     "revoke_for_user",
     "revoke_issued_since",

@@ -49,11 +49,13 @@ def issue_code(
     auth_time: datetime,
     session_key: str | None,
     now: datetime,
+    ends_at: datetime | None = None,
 ) -> tuple[str, UUID]:
     """Write the Authorization for a completed consent and a code for it; return the code and the Authorization's id.
 
     scope: what was granted.    context: launch context, frozen from here on.    session_key: of the session that
-    online_access lives and dies with, else None.    Call it in the transaction that closes the request.
+    online_access lives and dies with, else None.    ends_at: when it is over however often it is used, None for never.
+    Call it in the transaction that closes the request.
     """
     code, lifetime = new_secret(), config().code_lifetime
     authorization = Authorization.objects.create(
@@ -66,6 +68,7 @@ def issue_code(
         auth_time=auth_time,
         session=digest(session_key) if session_key else "",
         expires_at=now + lifetime,  # Whoever exchanges the code moves it on.
+        ends_at=ends_at,
     )
     AuthorizationCode.objects.create(
         code=digest(code),

@@ -14,11 +14,11 @@ from smartauth.context import context_of
 from smartauth.errors import AccessDenied, OAuthError, Refusal
 from smartauth.people.rights import is_clinician
 from smartauth.policy import granting
-from smartauth.policy.consent import choose
 from smartauth.policy.launch import types_in
 from smartauth.policy.scopes import NamedScope, Scope
 from smartauth.records import EncounterRecord, PatientRecord, PatientSearch, Person, records
 from smartauth.views import launched
+from smartauth.views.consent_answers import read_answer
 from smartauth.views.consent_page import facts_for
 from smartauth.views.continuing import START_AGAIN, Open, continuing
 from smartauth.views.refused import refuse
@@ -130,7 +130,8 @@ def _allow(request: HttpRequest, opened: Open, page: UUID) -> HttpResponse:
     if _picks_visit(opened) and stored.patient and _find_visit(request, opened) is None and stored.encounter != "":
         raise _outdated()
     asked = _possible(opened, has_patient=bool(stored.patient))
-    granted = choose(asked, frozenset(request.POST.getlist("scope")))
+    answer = read_answer(request, opened, asked)
+    granted = answer.granted
     if not granted:
         nothing = Refusal("consent.nothing", "the user allowed nothing of what was asked for")
         return _deny(request, opened, page, nothing, "The user allowed nothing")
@@ -146,9 +147,14 @@ def _allow(request: HttpRequest, opened: Open, page: UUID) -> HttpResponse:
             context=launched.told_context(stored) if granting.tells_context(granted) else {},
             auth_time=opened.auth_time,
             session_key=request.session.session_key if stays_online else None,
+            ends_at=answer.ends_at,
             now=opened.now,
         )
-        record_now(context, _event(opened, "consent.allowed", granted=scope, authorization=authorization))
+        details: dict[str, Any] = {"until": answer.ends_at.isoformat(timespec="seconds")} if answer.ends_at else {}
+        if answer.replaces:
+            details["replaced"] = tokens.revoke_earlier(stored, but=authorization, now=opened.now, context=context)
+        allowed = _event(opened, "consent.allowed", granted=scope, authorization=authorization, **details)
+        record_now(context, allowed)
     return redirect_code(opened.return_to, code)
 
 
@@ -190,7 +196,9 @@ def _outdated() -> PageRefused:
     )
 
 
-def _event(opened: Open, rule: str, *, granted: str = "", authorization: UUID | None = None) -> AuditEvent:
+def _event(
+    opened: Open, rule: str, *, granted: str = "", authorization: UUID | None = None, **details: Any
+) -> AuditEvent:
     stored = opened.pending
     launch = {"launch": str(stored.launch_id)} if stored.launch_id else {}
     return AuditEvent(
@@ -201,5 +209,5 @@ def _event(opened: Open, rule: str, *, granted: str = "", authorization: UUID | 
         user=opened.person.user,
         patient=stored.patient,
         authorization=authorization,
-        details={"asked": stored.scope, "granted": granted, "dropped": stored.dropped} | launch,
+        details={"asked": stored.scope, "granted": granted, "dropped": stored.dropped} | launch | details,
     )

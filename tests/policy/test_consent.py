@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smartauth.policy.advertising import CATEGORIES, US_CORE_TYPES
-from smartauth.policy.consent import choose, parts, permissions
+from smartauth.policy.consent import choose, is_sensitive, parts, permissions
 from smartauth.policy.granting import parse_registered
-from smartauth.policy.scopes import NamedScope, ResourceScope, Scope
+from smartauth.policy.scopes import NamedScope, ResourceScope, Scope, parse_scope
 
 OBSERVATION, CONDITION = CATEGORIES["Observation"], CATEGORIES["Condition"]
 LAB = f"category={OBSERVATION[0]}"
@@ -319,3 +319,28 @@ def test_one_tick_more_never_grants_less(answer: tuple[tuple[Scope, ...], frozen
 def test_declining_to_stay_connected_leaves_access_while_signed_in(ticked: set[str], granted: list[str]) -> None:
     asked = parse_registered("openid offline_access online_access")
     assert [str(scope) for scope in choose(asked, ticked)] == granted
+
+
+SOCIAL = "http://terminology.hl7.org/CodeSystem/observation-category|social-history"
+SENSITIVE = [
+    # scope                                              what the tenant counts as sensitive     is it
+    ("patient/Goal.rs",                                  [],                                     False),
+    ("patient/Goal.rs",                                  ["Goal"],                               True),
+    ("patient/Goal.rs?lifecycle-status=active",          ["Goal"],                               True),
+    ("patient/Goal.rs",                                  ["Observation.social-history"],         False),
+    (f"patient/Observation.rs?category={SOCIAL}",        ["Observation.social-history"],         True),
+    (f"patient/Observation.rs?{LAB}",           ["Observation.social-history"],         False),
+    (f"patient/Observation.rs?category={SOCIAL}",        ["Condition.social-history"],           False),
+    ("patient/Observation.rs",                           ["Observation.social-history"],         True),
+    ("patient/Observation.rs?code=718-7",                ["Observation.social-history"],         True),
+    (f"patient/Observation.rs?{LAB}&code=1",    ["Observation.social-history"],         False),
+    ("patient/*.rs",                                     ["Goal"],                               True),
+    ("patient/*.rs",                                     [],                                     False),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "sensitive", "expected"), SENSITIVE)
+def test_what_a_tenant_counts_as_sensitive_is_known(text: str, sensitive: list[str], expected: bool) -> None:
+    scope = parse_scope(text)
+    assert isinstance(scope, ResourceScope)
+    assert is_sensitive(scope, sensitive) is expected
