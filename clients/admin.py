@@ -34,7 +34,7 @@ class ActivationInline(admin.TabularInline):
     model = Activation
     form = ActivationForm
     extra = 0
-    fields = ("tenant", "is_active", "allowed_scope", "activated_at")
+    fields = ("tenant", "is_active", "allowed_scope", "skips_consent", "activated_at")
     readonly_fields = ("activated_at",)
 
 
@@ -249,8 +249,8 @@ class BrandAdmin(TracedAdmin):
 @admin.register(Activation)
 class ActivationAdmin(TracedAdmin):
     form = ActivationForm
-    list_display = ("client", "tenant", "is_active", "allowed_scope", "activated_at")
-    list_filter = ("is_active", "tenant")
+    list_display = ("client", "tenant", "is_active", "allowed_scope", "skips_consent", "activated_at")
+    list_filter = ("is_active", "skips_consent", "tenant")
     search_fields = ("client__client_id", "client__name", "tenant__slug")
     list_select_related = ("client", "tenant")
     raw_id_fields = ("client",)

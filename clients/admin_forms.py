@@ -110,6 +110,16 @@ class ActivationForm(forms.ModelForm):
                 raise ValidationError(f"{scope}: {error.refusal.reason}.") from error
         return text
 
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        client = cleaned.get("client") or self.instance.client
+        if cleaned.get("skips_consent") and client.token_endpoint_auth_method == AuthMethod.NONE:
+            raise ValidationError({"skips_consent": "A client that cannot prove who it is never goes without consent."})
+        if cleaned.get("skips_consent") and not cleaned.get("allowed_scope"):
+            why = "Name the scopes under allowed scope first: only what is written down there goes without consent."
+            raise ValidationError({"skips_consent": why})
+        return cleaned
+
 
 class BrandForm(forms.ModelForm):
     """What is published has no field for each member, since most are lists; what is wrong is named by its place."""

@@ -11,7 +11,7 @@ from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import OuterRef
 from django.db.models.functions import JSONObject
 
-from clients.models import Activation, Client
+from clients.models import Activation, AuthMethod, Client
 from smartauth.errors import InvalidClient, Refusal
 from smartauth.marks import MarkedCache, client_mark, tenant_mark
 from smartauth.policy.access import UNRESTRICTED, Restrictions
@@ -27,7 +27,8 @@ class RegisteredClient:
 
     `secret_digests` are SHA-256 digests, the current one first. `jwks` is the inline key set as canonical JSON text,
     "" when there is none. `activations` maps the slug of every tenant where the client is active to the most it may be
-    granted there, as scope text; "" stands for the whole registration.
+    granted there, as scope text; "" stands for the whole registration. `skips_consent` has the slugs of those where
+    clinicians launched by an EHR are not asked.
     """
 
     pk: int
@@ -56,6 +57,12 @@ class RegisteredClient:
     policy_uri: str = ""
     restrictions: Restrictions = UNRESTRICTED
     activations: Mapping[str, str] = field(default_factory=dict)
+    skips_consent: frozenset[str] = frozenset()
+
+    @property
+    def is_public(self) -> bool:
+        """Return True for a client that has nothing to prove itself with."""
+        return self.token_endpoint_auth_method == AuthMethod.NONE
 
     @property
     def is_approved(self) -> bool:
@@ -118,7 +125,11 @@ def parse_restrictions(stored: Mapping[str, Any]) -> Restrictions:
 def _load(client_id: str) -> _Found:
     activations = Activation.objects.filter(client=OuterRef("pk")).values(
         row=JSONObject(
-            tenant="tenant__slug", scope="allowed_scope", active="is_active", tenant_active="tenant__is_active"
+            tenant="tenant__slug",
+            scope="allowed_scope",
+            skips_consent="skips_consent",
+            active="is_active",
+            tenant_active="tenant__is_active",
         )
     )
     row = Client.objects.filter(client_id=client_id).annotate(activation_rows=ArraySubquery(activations)).first()
@@ -127,10 +138,11 @@ def _load(client_id: str) -> _Found:
     # A tenant that is closed now may open again, so its mark ends this copy too.
     tags = (client_mark(client_id), *(tenant_mark(one["tenant"]) for one in row.activation_rows))
     active = {one["tenant"]: one["scope"] for one in row.activation_rows if one["active"] and one["tenant_active"]}
-    return _Found(_as_value(row, active), tags)
+    skips = frozenset(one["tenant"] for one in row.activation_rows if one["skips_consent"])
+    return _Found(_as_value(row, active, skips), tags)
 
 
-def _as_value(row: Client, active: dict[str, str]) -> RegisteredClient:
+def _as_value(row: Client, active: dict[str, str], skips: frozenset[str]) -> RegisteredClient:
     return RegisteredClient(
         pk=row.pk,
         client_id=row.client_id,
@@ -158,4 +170,5 @@ def _as_value(row: Client, active: dict[str, str]) -> RegisteredClient:
         policy_uri=row.policy_uri,
         restrictions=parse_restrictions(row.restrictions),
         activations=MappingProxyType(active),
+        skips_consent=skips,
     )

@@ -43,6 +43,9 @@ MEANINGS: Mapping[str, str] = {
         "Observation.social-history. Whoever wants an app to have them ticks them."
     ),
     "max_consent_days": "Days after which a consent ends at the latest, however often the app is used. 0: no limit.",
+    "remember_days": (
+        "Days for which people may say that an app need not ask again for the same of the same record. 0: it asks."
+    ),
     "max_count": "Matches on one page of a search, at most.",
     "default_count": "Matches on one page when the client does not say.",
     "max_entries": "Entries in one batch or transaction.",

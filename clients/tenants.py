@@ -37,7 +37,7 @@ NEVER_ADDED = frozenset(
 # A kind of record, or one of its categories: FamilyMemberHistory, Observation.social-history.
 SENSITIVE = re.compile(r"(?P<type>[A-Z][A-Za-z]+)(?:\.(?P<code>[a-z][a-z-]*))?")
 LIMITS = (
-    "max_consent_days",
+    *("max_consent_days", "remember_days"),
     *("max_count", "default_count", "max_entries", "max_jobs"),
     *("max_concurrent", "max_requests_per_minute", "max_results_per_hour"),
 )
@@ -75,6 +75,7 @@ class TenantPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     # What people are asked.
     sensitive_categories: tuple[str, ...] = ()
     max_consent_days: int = 0
+    remember_days: int = 90
     # How much.
     max_count: int = 500
     default_count: int = 50

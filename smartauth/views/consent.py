@@ -9,16 +9,24 @@ from django.shortcuts import redirect, render
 
 from smartauth import launches, pending, tokens
 from smartauth.audit.recording import AuditEvent, record_now
-from smartauth.browser import PageRefused, allow_form_to_end_at, browser_page, redirect_code, redirect_error
+from smartauth.browser import (
+    PageRefused,
+    RedirectToClient,
+    allow_form_to_end_at,
+    browser_page,
+    redirect_code,
+    redirect_error,
+)
 from smartauth.context import context_of
-from smartauth.errors import AccessDenied, OAuthError, Refusal
+from smartauth.errors import AccessDenied, ConsentRequired, OAuthError, Refusal
 from smartauth.people.rights import is_clinician
 from smartauth.policy import granting
 from smartauth.policy.launch import types_in
 from smartauth.policy.scopes import NamedScope, Scope
+from smartauth.policy.unasked import as_text
 from smartauth.records import EncounterRecord, PatientRecord, PatientSearch, Person, records
-from smartauth.views import launched
-from smartauth.views.consent_answers import read_answer
+from smartauth.views import launched, unasked
+from smartauth.views.consent_answers import Answer, read_answer
 from smartauth.views.consent_page import facts_for
 from smartauth.views.continuing import START_AGAIN, Open, continuing
 from smartauth.views.refused import refuse
@@ -28,10 +36,14 @@ from smartauth.views.refused import refuse
 @continuing
 def consent(request: HttpRequest, opened: Open) -> HttpResponse:
     """Ask the user, or take the answer.  Source: RFC 6749 §3.1; SMART 2.2 best-practices; OIDC Core §3.1.2.4."""
-    if launched.is_for_somebody_else(opened) and request.POST.get("decision") != "deny":
-        return launched.other_user_page(request, opened)
     try:
-        return _take_answer(request, opened) if request.method == "POST" else _ask(request, opened)
+        if launched.is_for_somebody_else(opened) and request.POST.get("decision") != "deny":
+            response = launched.other_user_page(request, opened)
+        else:
+            response = _take_answer(request, opened) if request.method == "POST" else _ask(request, opened)
+        if opened.is_silent and not isinstance(response, RedirectToClient):
+            raise ConsentRequired(Refusal("prompt.none", "the user would have to be asked"))
+        return response
     except OAuthError as error:
         return _refuse(request, opened, error)
 
@@ -54,6 +66,9 @@ def _ask(request: HttpRequest, opened: Open) -> HttpResponse:
     if granting.reads_records(opened.asked) and not granting.reads_records(asked):
         response = render(request, "consent/no_record.html", {"opened": opened})
         return allow_form_to_end_at(response, opened.pending.redirect_uri)
+    answer = unasked.find_answer(opened, asked)
+    if answer is not None:
+        return _grant(request, opened, opened.pending.page, answer)
     facts = facts_for(request, opened, asked=asked, patient=patient, visit=visit)
     response = render(request, "consent/consent.html", facts)
     return allow_form_to_end_at(response, opened.pending.redirect_uri)
@@ -131,36 +146,50 @@ def _allow(request: HttpRequest, opened: Open, page: UUID) -> HttpResponse:
         raise _outdated()
     asked = _possible(opened, has_patient=bool(stored.patient))
     answer = read_answer(request, opened, asked)
-    granted = answer.granted
-    if not granted:
+    if not answer.granted:
         nothing = Refusal("consent.nothing", "the user allowed nothing of what was asked for")
         return _deny(request, opened, page, nothing, "The user allowed nothing")
-    scope = " ".join(str(one) for one in granted)
+    return _grant(request, opened, page, answer)
+
+
+def _grant(request: HttpRequest, opened: Open, page: UUID, answer: Answer) -> HttpResponse:
+    """Close the request and send the app a code for what is granted."""
+    context, stored, launch, granted = context_of(request), opened.pending, opened.pending.launch, answer.granted
     stays_online = any(isinstance(one, NamedScope) and one.name == "online_access" for one in granted)
     with transaction.atomic():
         _close(opened, page)
         if launch is not None and not launches.take(launch.pk, opened.now):
             raise launched.used_up()
+        if not answer.terms.unasked:
+            tokens.forget(stored)
         code, authorization = tokens.issue_code(
             stored,
-            scope=scope,
+            scope=as_text(granted),
             context=launched.told_context(stored) if granting.tells_context(granted) else {},
             auth_time=opened.auth_time,
             session_key=request.session.session_key if stays_online else None,
-            ends_at=answer.ends_at,
+            terms=answer.terms,
             now=opened.now,
         )
-        details: dict[str, Any] = {"until": answer.ends_at.isoformat(timespec="seconds")} if answer.ends_at else {}
+        details = _details(answer.terms)
+        if answer.follows:
+            details["follows"] = str(answer.follows)
         if answer.replaces:
             details["replaced"] = tokens.revoke_earlier(stored, but=authorization, now=opened.now, context=context)
-        allowed = _event(opened, "consent.allowed", granted=scope, authorization=authorization, **details)
-        record_now(context, allowed)
+        granted_event = _event(opened, answer.rule, granted=as_text(granted), authorization=authorization, **details)
+        record_now(context, granted_event)
     return redirect_code(opened.return_to, code)
+
+
+def _details(terms: tokens.Terms) -> dict[str, Any]:
+    moments = {"until": terms.ends_at, "remembered_until": terms.remembered_until}
+    return {name: moment.isoformat(timespec="seconds") for name, moment in moments.items() if moment}
 
 
 def _deny(request: HttpRequest, opened: Open, page: UUID, refusal: Refusal, description: str) -> HttpResponse:
     with transaction.atomic():
         _close(opened, page)
+        tokens.forget(opened.pending)
         record_now(context_of(request), _event(opened, refusal.rule))
     return redirect_error(request, opened.return_to, AccessDenied(refusal, description))
 
@@ -170,7 +199,7 @@ def _refuse(request: HttpRequest, opened: Open, error: OAuthError) -> HttpRespon
     with transaction.atomic():
         pending.mark_answered(opened.pending, opened.now)
         record_now(context_of(request), _event(opened, error.refusal.rule))
-    return refuse(request, opened.client, opened.return_to, error, silent=False)
+    return refuse(request, opened.client, opened.return_to, error, silent=opened.is_silent)
 
 
 def _close(opened: Open, page: UUID) -> None:

@@ -2,25 +2,30 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from django.http import HttpRequest
 
+from smartauth import tokens
 from smartauth.browser import PageRefused
 from smartauth.conf import config
 from smartauth.errors import Refusal
 from smartauth.policy.consent import OFFLINE, ONLINE, choose
 from smartauth.policy.durations import Choice, choices, find_choice, longest
 from smartauth.policy.scopes import Scope
+from smartauth.policy.unasked import as_text, may_be_remembered
 from smartauth.views.continuing import Open
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What was allowed. `ends_at`: when it is over however often it is used. `replaces`: what was before ends."""
+    """What was allowed, on which terms. `replaces`: what was allowed before ends. `follows`: the answer it repeats."""
 
     granted: tuple[Scope, ...]
-    ends_at: datetime | None
-    replaces: bool
+    terms: tokens.Terms
+    rule: str = "consent.allowed"
+    replaces: bool = False
+    follows: UUID | None = None
 
 
 def read_answer(request: HttpRequest, opened: Open, asked: tuple[Scope, ...]) -> Answer:
@@ -39,7 +44,24 @@ def read_answer(request: HttpRequest, opened: Open, asked: tuple[Scope, ...]) ->
             advice="Go back, and choose one of the lengths on the page. Nothing was shared.",
         )
     granted = choose(asked, frozenset(request.POST.getlist("scope")))
-    return Answer(granted, _end(granted, chosen, opened), request.POST.get("replace") == "yes")
+    ends_at = _end(granted, chosen, opened)
+    remembered = request.POST.get("remember") == "yes" and remember_days(opened) > 0
+    until = [opened.now + timedelta(days=remember_days(opened)), *([ends_at] if ends_at else [])]
+    terms = tokens.Terms(
+        ends_at=ends_at,
+        remembered_scope=as_text(asked) if remembered else "",
+        remembered_until=min(until) if remembered else None,
+    )
+    return Answer(granted, terms, replaces=request.POST.get("replace") == "yes")
+
+
+def remember_days(opened: Open) -> int:
+    """Return for how many days an answer may stand for later requests like it, 0 where it may not."""
+    stored = opened.pending
+    possible = may_be_remembered(
+        is_public=opened.client.is_public, redirect_uri=stored.redirect_uri, prompts=stored.prompts
+    )
+    return opened.tenant.policy.remember_days if possible else 0
 
 
 def lengths(opened: Open) -> tuple[Choice, ...]:
@@ -52,9 +74,11 @@ def limit_of(opened: Open) -> timedelta | None:
     return longest(timedelta(days=opened.tenant.policy.max_consent_days), config().grant_lifetime)
 
 
-def _end(granted: tuple[Scope, ...], chosen: Choice, opened: Open) -> datetime | None:
-    """Return when it ends. Without staying connected it ends by itself, with its token or the session."""
-    if OFFLINE in granted:
-        return chosen.ends_at
+def longest_end(granted: tuple[Scope, ...], opened: Open) -> datetime | None:
+    """Return when it ends at the latest, None for never or by itself: with its only token."""
     limit = limit_of(opened)
-    return opened.now + limit if limit and ONLINE in granted else None
+    return opened.now + limit if limit and (OFFLINE in granted or ONLINE in granted) else None
+
+
+def _end(granted: tuple[Scope, ...], chosen: Choice, opened: Open) -> datetime | None:
+    return chosen.ends_at if OFFLINE in granted else longest_end(granted, opened)

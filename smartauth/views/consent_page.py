@@ -16,7 +16,7 @@ from smartauth.policy.redirects import shown_target
 from smartauth.policy.scopes import NamedScope, Scope
 from smartauth.policy.wording import Words, words_for
 from smartauth.records import EncounterRecord, PatientRecord, RecordsUnavailable, records
-from smartauth.views.consent_answers import lengths
+from smartauth.views.consent_answers import lengths, remember_days
 from smartauth.views.continuing import Open
 
 
@@ -49,6 +49,7 @@ def facts_for(
         "stay_days": config().refresh_token_lifetime.days,
         "lengths": lengths(opened),
         "allowed_before": tokens.find_earlier(opened.pending, opened.now),
+        "remember_days": remember_days(opened),
         "goes_to": shown_target(opened.pending.redirect_uri),
         "can_choose_again": patient is not None
         and not (opened.pending.launch and opened.pending.launch.patient)

@@ -14,12 +14,12 @@ from django.utils import timezone
 
 from clients.registered import RegisteredClient, find_client
 from clients.tenants import TenantInfo, find_tenant
-from smartauth import pending
+from smartauth import pending, tokens
 from smartauth.browser import PageRefused, ReturnTo, error_page, redirect_error
 from smartauth.conf import config
 from smartauth.context import RequestContext, context_of
 from smartauth.digests import digest, new_secret
-from smartauth.errors import ConsentRequired, LoginRequired, OAuthError, Refusal
+from smartauth.errors import ConsentRequired, LoginRequired, OAuthError, Refusal, TemporarilyUnavailable
 from smartauth.models import PendingAuthorization
 from smartauth.people.rights import person_at
 from smartauth.policy.granting import parse_registered
@@ -45,6 +45,11 @@ class Open:
     @property
     def return_to(self) -> ReturnTo:
         return ReturnTo(self.pending.redirect_uri, self.pending.state)
+
+    @property
+    def is_silent(self) -> bool:
+        """Return True when the app forbade us to show a page (OIDC Core §3.1.2.1, `prompt`)."""
+        return "none" in self.pending.prompts
 
 
 View = Callable[[HttpRequest, Open], HttpResponse]
@@ -92,14 +97,17 @@ def _continue(request: HttpRequest, view: View, stored: PendingAuthorization, no
         if silent:
             return _back(request, stored, LoginRequired(Refusal("prompt.max_age", "the user signed in too long ago")))
         return by_way_of("account_reauthenticate", request)
-    if silent:
-        return _back(request, stored, ConsentRequired(Refusal("prompt.none", "the user is asked at every launch")))
+    if silent and tenant.slug not in client.skips_consent and not tokens.remembers_any(stored, request.user.pk, now):
+        return _back(request, stored, ConsentRequired(Refusal("prompt.none", "the user would have to be asked")))
     pending.bind_to_user(stored, request.user.pk)
     person = person_at(request.user, tenant, client_id=client.client_id, restrictions=client.restrictions, now=now)
     opened = Open(stored, client, tenant, person, auth_time, parse_registered(stored.scope), now)
     try:
         return view(request, opened)
     except RecordsUnavailable as error:
+        if silent:
+            away = Refusal("records.unavailable", "the FHIR server could not be asked", officer=str(error)[:500])
+            return _back(request, stored, TemporarilyUnavailable(away))
         raise PageRefused(
             Refusal("records.unavailable", "the FHIR server could not be asked", officer=str(error)[:500]),
             title="The health records do not answer",

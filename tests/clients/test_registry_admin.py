@@ -210,6 +210,27 @@ def test_activations_are_edited_on_the_client_s_page(browser):
 
 
 @pytest.mark.parametrize(
+    ("metadata", "scope", "why"),
+    [
+        (web_app(), "user/*.rs", ""),
+        (web_app(), "", "Name the scopes under allowed scope first"),
+        (phone_app(), "user/*.rs", "A client that cannot prove who it is never goes without consent"),
+    ],
+)
+def test_only_what_can_prove_itself_goes_without_consent_for_scopes_that_are_written_down(
+    browser, metadata, scope, why
+):
+    tenant = make_tenant()
+    row = Activation.objects.create(client=make_client(metadata).client, tenant_id=tenant.pk)
+    form = {"is_active": "on", "allowed_scope": scope, "skips_consent": "on", "note": ""}
+    answer = browser.post(change_url(row), form)
+    assert answer.status_code == (200 if why else 302), answer.content.decode()
+    assert why in answer.content.decode()
+    assert Activation.objects.get().skips_consent is not bool(why)
+    assert ("Weakens a rule" in browser.get(change_url(row)).content.decode()) is True
+
+
+@pytest.mark.parametrize(
     ("change", "field"),
     [
         ({}, None),
