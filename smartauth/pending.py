@@ -8,6 +8,7 @@ from django.db import transaction
 from clients.registered import RegisteredClient
 from clients.tenants import TenantInfo
 from smartauth.conf import config
+from smartauth.languages import first_supported
 from smartauth.models import Launch, PendingAuthorization
 from smartauth.policy.authorization_requests import AuthorizationRequest
 from smartauth.policy.granting import Granting
@@ -42,6 +43,7 @@ def start(
         prompts=sorted(wanted.prompts),
         max_age=wanted.max_age,
         dpop_jkt=wanted.dpop_jkt,
+        ui_locale=first_supported(wanted.ui_locales),
         request_uri=pushed_as,
         launch=launch,
         created_at=now,

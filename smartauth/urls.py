@@ -8,6 +8,7 @@ import fhirproxy.urls
 import wellknown.urls
 from smartauth import pages, probes
 from smartauth.conf import config
+from smartauth.languages import choose_language
 from smartauth.slugs import TENANT_SLUG
 from smartauth.views.authorize import authorize
 from smartauth.views.consent import consent
@@ -70,6 +71,7 @@ urlpatterns = [
     path("account/reauthenticate/", pages.sign_in_again, name="account_reauthenticate"),
     path("account/logout/", pages.sign_out, name="account_logout"),
     path("account/second-factor/", include("allauth.mfa.urls")),
+    path("account/language", choose_language, name="language"),
     path("account/apps", my_apps, name="my_apps"),
     path("account/apps/", my_apps),
     path("account/apps/stop", stop_app, name="stop_app"),

@@ -31,6 +31,9 @@ class PendingAuthorization(models.Model):
     dpop_jkt = models.CharField(
         max_length=43, blank=True, default="", help_text="Thumbprint of the only key that may exchange the code"
     )
+    ui_locale = models.CharField(
+        max_length=8, blank=True, default="", help_text="The language the app wishes pages in, of those there are"
+    )
     request_uri = models.CharField(
         max_length=64, blank=True, default="", help_text="SHA-256 of the request_uri it was pushed as (RFC 9126)"
     )

@@ -6,6 +6,7 @@ from uuid import UUID
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext_noop as _
 
 from smartauth import launches, pending, tokens
 from smartauth.audit.recording import AuditEvent, record_now
@@ -28,7 +29,7 @@ from smartauth.records import EncounterRecord, PatientRecord, PatientSearch, Per
 from smartauth.views import launched, unasked
 from smartauth.views.consent_answers import Answer, read_answer
 from smartauth.views.consent_page import facts_for
-from smartauth.views.continuing import START_AGAIN, Open, continuing
+from smartauth.views.continuing import NOTHING_SHARED, START_AGAIN, Open, continuing
 from smartauth.views.refused import refuse
 
 
@@ -129,7 +130,7 @@ def _take_answer(request: HttpRequest, opened: Open) -> HttpResponse:
         case "allow":
             return _allow(request, opened, page)
     refusal = Refusal("consent.decision", "the form carries no decision")
-    raise PageRefused(refusal, title="Neither allowed nor denied", advice=START_AGAIN)
+    raise PageRefused(refusal, title=_("Neither allowed nor denied"), advice=START_AGAIN)
 
 
 def _allow(request: HttpRequest, opened: Open, page: UUID) -> HttpResponse:
@@ -219,8 +220,12 @@ def _require_page(request: HttpRequest, opened: Open) -> UUID:
 def _outdated() -> PageRefused:
     return PageRefused(
         Refusal("consent.outdated", "the form was shown for another user or patient, or was answered meanwhile"),
-        title="This page is out of date",
-        advice=f"Somebody else signed in, or chose something else in another window. Nothing was shared. {START_AGAIN}",
+        title=_("This page is out of date"),
+        advice=(
+            _("Somebody else signed in, or chose something else in another window."),
+            NOTHING_SHARED,
+            START_AGAIN,
+        ),
         status=409,
     )
 

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.http import HttpRequest
+from django.utils.translation import gettext_noop as _
 
 from smartauth import tokens
 from smartauth.browser import PageRefused
@@ -14,7 +15,7 @@ from smartauth.policy.consent import OFFLINE, ONLINE, choose
 from smartauth.policy.durations import Choice, choices, find_choice, longest
 from smartauth.policy.scopes import Scope
 from smartauth.policy.unasked import as_text, may_be_remembered
-from smartauth.views.continuing import Open
+from smartauth.views.continuing import NOTHING_SHARED, Open
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +41,8 @@ def read_answer(request: HttpRequest, opened: Open, asked: tuple[Scope, ...]) ->
                 seen=request.POST["duration"][:20],
                 fix="Choose one of the lengths on the page.",
             ),
-            title="This length of time is not offered",
-            advice="Go back, and choose one of the lengths on the page. Nothing was shared.",
+            title=_("This length of time is not offered"),
+            advice=(_("Go back, and choose one of the lengths on the page."), NOTHING_SHARED),
         )
     granted = choose(asked, frozenset(request.POST.getlist("scope")))
     ends_at = _end(granted, chosen, opened)

@@ -13,6 +13,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext
+from django.utils.translation import gettext_noop as _
 
 from clients.registered import find_client
 from clients.tenants import TenantInfo
@@ -75,16 +77,18 @@ def stop_app(request: HttpRequest) -> HttpResponse:
     if client is None or not is_tenant_slug(slug):
         refusal = Refusal("my-apps.unknown", "there is no such client, or no such tenant", seen=client_id[:200])
         raise PageRefused(
-            refusal, title="This app is not known here", advice="Nothing has changed. Go back and load the page again."
+            refusal,
+            title=_("This app is not known here"),
+            advice=_("Nothing has changed. Go back and load the page again."),
         )
     context.client_id, context.tenant = client.client_id, slug
     stopped = tokens.revoke_app(
         user=request.user.pk, client_id=client.client_id, tenant=slug, by="user", now=timezone.now(), context=context
     )
     if stopped:
-        _tell(request, f"{client.name} is stopped. It cannot see anything any more.")
+        _tell(request, gettext("%(app)s is stopped. It cannot see anything any more.") % {"app": client.name})
     else:
-        _tell(request, f"{client.name} had been stopped before.")
+        _tell(request, gettext("%(app)s had been stopped before.") % {"app": client.name})
     return redirect("my_apps")
 
 

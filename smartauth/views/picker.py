@@ -2,6 +2,7 @@
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext_noop as _
 
 from smartauth import pending
 from smartauth.browser import PageRefused, allow_form_to_end_at, browser_page
@@ -50,8 +51,8 @@ def _choose(request: HttpRequest, opened: Open, patient: str) -> HttpResponse:
     if chosen is None:
         raise PageRefused(
             Refusal("picker.not_yours", "the user may not act for the chosen patient, or there is none"),
-            title="You may not choose this person",
-            advice="Go back and choose somebody from the list.",
+            title=_("You may not choose this person"),
+            advice=_("Go back and choose somebody from the list."),
             status=403,
         )
     pending.choose_patient(opened.pending, chosen.id)

@@ -2,6 +2,7 @@
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext_noop as _
 
 from smartauth import pending
 from smartauth.browser import PageRefused, allow_form_to_end_at, browser_page
@@ -59,8 +60,8 @@ def _choose(request: HttpRequest, opened: Open, visit: str) -> HttpResponse:
         if chosen is None:
             raise PageRefused(
                 Refusal("visit-picker.not_there", "the chosen visit is none of the patient's, or there is none"),
-                title="You may not choose this visit",
-                advice="Go back and choose a visit from the list.",
+                title=_("You may not choose this visit"),
+                advice=_("Go back and choose a visit from the list."),
                 status=403,
             )
     pending.choose_encounter(opened.pending, visit)
