@@ -64,17 +64,16 @@ def unquoted(text: str) -> str:
     return found
 
 
-def entries() -> dict[str, tuple[str, ...]]:
-    """Return the catalog as it is written: every message, plural ones by both forms, with its translations."""
-    found = {}
+def pairs() -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
+    """Return the catalog as it is written: every message with its translations, both by singular and plural."""
+    found = []
     for one in ENTRY.finditer(CATALOG.read_text("utf-8").partition("\n\n")[2]):
         strings = tuple(unquoted(text) for text in re.findall(r'^msgstr(?:\[\d\])? "(.*)"$', one["strings"], re.M))
-        for name in filter(None, (one["id"], one["plural"])):
-            found[unquoted(name)] = strings
+        found.append((tuple(unquoted(form) for form in (one["id"], one["plural"]) if form), strings))
     return found
 
 
-CATALOG_ENTRIES = entries()
+CATALOG_ENTRIES = {form: strings for forms, strings in pairs() for form in forms}
 
 
 def said_in_code() -> Iterator[str]:
@@ -127,11 +126,12 @@ def test_what_the_code_says_is_there_in_spanish() -> None:
 
 
 def test_every_translation_says_something_and_keeps_what_is_put_in() -> None:
-    for name, strings in CATALOG_ENTRIES.items():
-        assert all(strings), name
-        for text in strings:
-            assert set(PLACEHOLDER.findall(text)) == set(PLACEHOLDER.findall(name)), name
-            assert TAG.findall(text) == TAG.findall(name), name
+    for forms, strings in pairs():
+        assert len(strings) == len(forms)
+        assert all(strings), forms
+        for form, text in zip(forms, strings, strict=True):
+            assert set(PLACEHOLDER.findall(text)) == set(PLACEHOLDER.findall(form)), form
+            assert TAG.findall(text) == TAG.findall(form), form
     assert "fuzzy" not in CATALOG.read_text("utf-8")
 
 

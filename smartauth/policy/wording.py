@@ -4,6 +4,7 @@ Source: SMART 2.2 best-practices; US Core SMART scopes.
 """
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from smartauth.policy.advertising import CATEGORIES
@@ -134,6 +135,20 @@ def words_for(scope: ResourceScope) -> Words:
     """Return the words of one resource scope. What has no words of ours is named by the standard's, spelled out."""
     title, detail = _subject(scope)
     return Words(title, detail, _verbs(scope.permissions))
+
+
+def title_of_reading(resource_type: str, categories: Collection[str], *, whole: bool = False) -> str:
+    """Return what people call that which a request opened, in English.
+
+    categories: the values of its search parameter of that name, "system|code" or "code".    whole: it opened all.
+    """
+    if whole or not resource_type:
+        return EVERYTHING[0]
+    codes = {value.rpartition("|")[2] for value in CATEGORIES.get(resource_type, ())}
+    named = {value.rpartition("|")[2] for value in categories} & codes
+    if len(named) == 1:
+        return CATEGORY_WORDS[named.pop()][0]
+    return (TYPES.get(resource_type) or _spelled_out(resource_type))[0]
 
 
 def _subject(scope: ResourceScope) -> tuple[str, str]:
