@@ -46,6 +46,7 @@ MEANINGS: Mapping[str, str] = {
     "remember_days": (
         "Days for which people may say that an app need not ask again for the same of the same record. 0: it asks."
     ),
+    "age_of_majority": "The birthday on which what parents and guardians may do for a patient ends by itself.",
     "max_count": "Matches on one page of a search, at most.",
     "default_count": "Matches on one page when the client does not say.",
     "max_entries": "Entries in one batch or transaction.",

@@ -36,6 +36,7 @@ NEVER_ADDED = frozenset(
 )  # fmt: skip
 # A kind of record, or one of its categories: FamilyMemberHistory, Observation.social-history.
 SENSITIVE = re.compile(r"(?P<type>[A-Z][A-Za-z]+)(?:\.(?P<code>[a-z][a-z-]*))?")
+MAJORITY = (12, 30)  # years of age; the laws of the world stay within
 LIMITS = (
     *("max_consent_days", "remember_days"),
     *("max_count", "default_count", "max_entries", "max_jobs"),
@@ -76,6 +77,7 @@ class TenantPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     sensitive_categories: tuple[str, ...] = ()
     max_consent_days: int = 0
     remember_days: int = 90
+    age_of_majority: int = 18
     # How much.
     max_count: int = 500
     default_count: int = 50
@@ -96,6 +98,8 @@ class TenantPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
                 raise ValueError("panels has a patient that is not a logical id, without the resource type")
         _require_extras(self.extra_parameters, self.extra_operations)
         _require_sensitive(self.sensitive_categories)
+        if not MAJORITY[0] <= self.age_of_majority <= MAJORITY[1]:
+            raise ValueError(f"age_of_majority is not an age from {MAJORITY[0]} to {MAJORITY[1]}")
         for name in LIMITS:
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} is below nought")

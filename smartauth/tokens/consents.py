@@ -25,7 +25,7 @@ COLUMNS = """
     u.id, u.subject, u.is_active, f.reference,
     (SELECT coalesce(json_agg(r.patient), '[]') FROM people_proxyrelation r
       WHERE r.user_id = u.id AND r.tenant_id = tenant.id AND r.starts_at <= %(now)s
-        AND (r.ends_at IS NULL OR r.ends_at > %(now)s))
+        AND coalesce(least(r.ends_at, r.of_age_at) > %(now)s, true))
 """
 JOINS = """
     JOIN clients_tenant tenant ON tenant.id = a.tenant_id

@@ -8,12 +8,13 @@ from smartauth import pending
 from smartauth.browser import PageRefused, allow_form_to_end_at, browser_page
 from smartauth.context import context_of
 from smartauth.errors import Refusal
-from smartauth.people.rights import is_clinician
+from smartauth.people.rights import is_clinician, ties
 from smartauth.records import PatientPage, PatientSearch, records
 from smartauth.views import launched
 from smartauth.views.continuing import Open, continuing
 
 SHOWN = 50  # patients on one page
+KINDS = ("own", "parent", "guardian", "caregiver", "")  # in the order of the list, which is by name within
 LONGEST = 100  # characters of a search term
 
 
@@ -36,8 +37,13 @@ def picker(request: HttpRequest, opened: Open) -> HttpResponse:
     searched = search != PatientSearch()
     if not searched and found.has_more:
         found = PatientPage((), has_more=True)  # Nobody needs to see the first fifty of thousands.
+    reasons = ties(opened.person, tenant_pk=opened.tenant.pk, now=opened.now)
     facts = {
         "opened": opened,
+        "people": sorted(
+            ((patient, reasons.get(patient.id)) for patient in found.patients),
+            key=lambda one: KINDS.index(one[1].kind if one[1] else ""),
+        ),
         "search": search,
         "searched": searched,
         "found": found,
