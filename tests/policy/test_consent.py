@@ -65,6 +65,7 @@ def test_the_page_offers_each_thing_that_can_be_refused_alone_once(asked: str, t
     assert offered(asked) == ticks
 
 
+@pytest.mark.requirement("CONSENT-01", "CONSENT-03")
 @pytest.mark.parametrize("wildcard", ["patient/*.rs", "patient/*.read", "user/*.cruds"])
 def test_a_wildcard_is_offered_type_by_type(wildcard: str) -> None:
     scopes = [one.scope for one in permissions(parse_registered(wildcard))]
@@ -146,6 +147,7 @@ CHOSEN = [
 ]  # fmt: skip
 
 
+@pytest.mark.requirement("CONSENT-02")
 @pytest.mark.parametrize(("asked", "ticked", "expected"), CHOSEN)
 def test_some_ticks_grant_those_parts_and_never_the_whole(asked: str, ticked: list[str], expected: str) -> None:
     assert set(ticked) <= set(offered(asked))
@@ -195,11 +197,13 @@ CONNECTED = [
 ]  # fmt: skip
 
 
+@pytest.mark.requirement("CONSENT-04")
 @pytest.mark.parametrize(("asked", "ticked", "expected"), CONNECTED)
 def test_staying_connected_has_a_tick_of_its_own(asked: str, ticked: list[str], expected: list[str]) -> None:
     assert granted(asked, *ticked) == expected
 
 
+@pytest.mark.requirement("CONSENT-01")
 @pytest.mark.parametrize("kind", US_CORE_TYPES)
 def test_each_type_can_be_declined_alone(kind: str) -> None:
     kept = [one for one in offered("patient/*.rs") if not one.startswith(f"patient/{kind}.")]
@@ -247,6 +251,7 @@ def answers(draw: st.DrawFn) -> tuple[tuple[Scope, ...], frozenset[str]]:
 
 @settings(deadline=None, max_examples=300)
 @given(answers())
+@pytest.mark.requirement("CONSENT-08")
 def test_whatever_is_ticked_nothing_is_granted_that_was_not_asked_and_allowed(
     answer: tuple[tuple[Scope, ...], frozenset[str]],
 ) -> None:

@@ -31,6 +31,7 @@ def is_for_people(words: Words) -> bool:
     )
 
 
+@pytest.mark.requirement("CONSENT-05")
 @pytest.mark.parametrize("kind", US_CORE_TYPES)
 def test_every_advertised_type_has_words_of_ours(kind: str) -> None:
     words = words_for(parse_resource_scope(f"patient/{kind}.rs"))
@@ -141,6 +142,7 @@ FILTERED = [
 ]
 
 
+@pytest.mark.requirement("CONSENT-05")
 @pytest.mark.parametrize("text", FILTERED)
 def test_a_filter_without_words_of_ours_is_never_told_as_the_whole_or_as_another(text: str) -> None:
     scope = parse_resource_scope(text)
