@@ -5,6 +5,8 @@ PORT ?= 8000
 VENV := .venv
 BIN := $(VENV)/bin
 NODE_MODULES := tests/node/node_modules
+# Tests that promise something within a second, with workers and browsers of their own.
+CLOCKED := tests/flows tests/browser
 
 .PHONY: run reset test check lock conformance fuzz prove prove-hapi
 .DEFAULT_GOAL := run
@@ -18,7 +20,13 @@ reset: $(VENV)/.run
 test: $(VENV)/.dev $(NODE_MODULES)/.installed
 	@command -v chromium chromium-browser google-chrome >/dev/null || $(INSTALL_CHROMIUM) || \
 		echo "NO BROWSER: chromium could not be installed, so the browser tests will be skipped."
+ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
+else
+	@# One hash seed for all processes, so that they call the tests the same. What watches the clock runs alone.
+	PYTHONHASHSEED=$$$$ $(BIN)/python -m pytest --numprocesses auto --dist loadfile $(CLOCKED:%=--ignore %)
+	$(BIN)/python -m pytest $(CLOCKED)
+endif
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

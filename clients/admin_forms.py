@@ -8,9 +8,9 @@ from django.core.exceptions import ValidationError
 from clients import switch_fields
 from clients.brand_details import stored
 from clients.brands import read_brand
-from clients.metadata import GRANT_TYPES, ClientMetadata, InvalidClientMetadata
-from clients.models import Activation, AuthMethod, Brand, Client, Tenant
-from clients.registration import SAME_NAME, URL_LISTS, new_client_id
+from clients.metadata import GRANT_TYPES, OPERATORS_OWN, ClientMetadata, InvalidClientMetadata
+from clients.models import AuthMethod, Brand, Client, Tenant
+from clients.registration import SAME_NAME, URL_LISTS, new_client_id, require_unspent
 from smartauth import slugs
 from smartauth.errors import InvalidScope
 from smartauth.policy.scopes import parse_scope, split_scope
@@ -30,6 +30,23 @@ class WordsField(forms.CharField):
         return " ".join((super().to_python(value) or "").split())
 
 
+def require_readable(text: str) -> str:
+    """Return scope text. Raises ValidationError, naming the scope that cannot be read."""
+    for scope in split_scope(text):
+        try:
+            parse_scope(scope)
+        except InvalidScope as error:
+            raise ValidationError(f"{scope}: {error.refusal.reason}.") from error
+    return text
+
+
+class SeenField(forms.CharField):
+    """When the row was last changed, as the page showed it: sent along, and no change itself."""
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        return False
+
+
 class ClientForm(forms.ModelForm):
     """Every member is judged together by `ClientMetadata`, so that no edit makes a client registration would refuse."""
 
@@ -42,6 +59,12 @@ class ClientForm(forms.ModelForm):
     post_logout_redirect_uris = WordsField(required=False, help_text="Complete URLs, one a line.")
     launch_urls = WordsField(required=False, help_text="Complete URLs, one a line.")
     allowed_origins = WordsField(required=False, help_text="scheme://host[:port], one a line.")
+    seen = SeenField(required=False, widget=forms.HiddenInput, label="")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.instance.pk:
+            self.initial["seen"] = self.instance.updated.isoformat()
 
     class Meta:
         model = Client
@@ -56,13 +79,24 @@ class ClientForm(forms.ModelForm):
         }
 
     def clean_client_id(self) -> str:
-        return self.cleaned_data["client_id"] or new_client_id()
+        client_id: str = self.cleaned_data["client_id"]
+        try:
+            require_unspent(client_id)
+        except InvalidClientMetadata as error:
+            raise ValidationError(error.why) from error
+        return client_id or new_client_id()
 
     def clean_restrictions(self) -> dict[str, Any]:
         return self.cleaned_data["restrictions"] or {}
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
+        seen = cleaned.pop("seen", "")
+        if seen and seen != self.initial.get("seen"):
+            raise ValidationError(
+                "Somebody changed this client since you opened the page, so nothing was saved. What you typed is still "
+                "here: open the client in another window, compare, and enter it again there."
+            )
         if self.errors:
             return cleaned
         try:
@@ -84,41 +118,12 @@ class ClientForm(forms.ModelForm):
             "client_name": cleaned["name"],
             "jwks": cleaned["client_jwks"],
             "jwks_uri": cleaned["client_jwks_uri"],
-            "restrictions": cleaned["restrictions"],
+            **{name: cleaned[name] for name in OPERATORS_OWN},
             "grant_types": cleaned["grant_types"],
             "contacts": cleaned["contacts"] or [],
             **{name: cleaned[name] for name in SAME_NAME},
             **{name: cleaned[name].split() for name in URL_LISTS},
         }
-
-
-class ActivationForm(forms.ModelForm):
-    """What a tenant lets a client do; each scope must be one we can read, or it would grant nothing unseen."""
-
-    allowed_scope = WordsField(required=False, help_text="One scope a line. Empty: all the client is registered for.")
-
-    class Meta:
-        model = Activation
-        fields = "__all__"
-
-    def clean_allowed_scope(self) -> str:
-        text: str = self.cleaned_data["allowed_scope"]
-        for scope in split_scope(text):
-            try:
-                parse_scope(scope)
-            except InvalidScope as error:
-                raise ValidationError(f"{scope}: {error.refusal.reason}.") from error
-        return text
-
-    def clean(self) -> dict[str, Any]:
-        cleaned = super().clean() or self.cleaned_data
-        client = cleaned.get("client") or self.instance.client
-        if cleaned.get("skips_consent") and client.token_endpoint_auth_method == AuthMethod.NONE:
-            raise ValidationError({"skips_consent": "A client that cannot prove who it is never goes without consent."})
-        if cleaned.get("skips_consent") and not cleaned.get("allowed_scope"):
-            why = "Name the scopes under allowed scope first: only what is written down there goes without consent."
-            raise ValidationError({"skips_consent": why})
-        return cleaned
 
 
 class BrandForm(forms.ModelForm):

@@ -1,88 +1,85 @@
-"""What the header and the claims of a client assertion must say. Pure; nothing here touches keys or the database.
+"""What the header and the claims of a client assertion must say, times apart. Touches no keys, no database.
 
 Source: RFC 7523 §3; RFC 7515 §4.1; RFC 8725 §3; SMART 2.2 client-confidential-asymmetric.
 """
 
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any
+from collections.abc import Collection
+from urllib.parse import urlsplit
 
-from clients.compact_jws import CompactJws, numeric_date
+from clients.assertion_case import Case, Check, refuse
+from clients.assertion_forms import claimed_client_id
 from clients.jwks_rules import KID, shown
-from smartauth.errors import InvalidClient, Refusal
+from smartauth import endpoints
 
 # A token of another kind must not pass for an assertion (RFC 8725 §3.11).
 TYPES = frozenset({"jwt", "client-authentication+jwt"})
 
 
-@dataclass(frozen=True, slots=True)
-class AssertionHeader:
-    """The header members that choose a key."""
-
-    alg: str
-    kid: str
+def check_client_id(case: Case) -> None:
+    """Raise InvalidClient unless `iss` and `sub` are the client's id."""
+    if claimed_client_id(case.assertion) != case.client.client_id:
+        raise refuse("client_id", "the assertion is from another client", expected=case.client.client_id)
 
 
-@dataclass(frozen=True, slots=True)
-class AssertionClaims:
-    """The claims of an assertion. `expires_at` is its `exp`."""
-
-    client_id: str
-    jti: str
-    expires_at: datetime
-
-
-def refuse(rule: str, reason: str, *, expected: str = "", seen: str = "", fix: str = "") -> InvalidClient:
-    """Make the refusal of an assertion; `rule` comes without its "assertion." prefix."""
-    return InvalidClient(Refusal(f"assertion.{rule}", reason, expected=expected, seen=seen, fix=fix))
-
-
-def claimed_client_id(jws: CompactJws) -> str:
-    """Return whom the assertion says it is from: `iss` and `sub`, which must be the same (RFC 7523 §3)."""
-    issuer, subject = jws.claims.get("iss"), jws.claims.get("sub")
-    if not isinstance(issuer, str) or not issuer or not isinstance(subject, str) or not subject:
-        raise refuse(
-            "iss_sub_missing",
-            "iss and sub must both be there, as strings",
-            expected="the client_id in iss and in sub",
-            seen=f"iss {shown(issuer)}, sub {shown(subject)}",
-            fix="Set iss and sub to the client_id.",
-        )
-    if issuer != subject:
-        raise refuse(
-            "iss_sub",
-            "iss and sub differ",
-            expected="the client_id in iss and in sub",
-            seen=f"iss {shown(issuer)}, sub {shown(subject)}",
-            fix="Set iss and sub to the client_id.",
-        )
-    return issuer
+def check_alg(case: Case) -> None:
+    """Raise InvalidClient unless the algorithm is one of ours: never none, never one with a shared secret."""
+    if isinstance(case.alg, str) and case.alg in case.algorithms:
+        return
+    fix = "Sign with RS384 or ES384."
+    if isinstance(case.alg, str) and case.alg.startswith("HS"):
+        fix = f"A shared secret signs nothing here: use the private key. {fix}"
+    raise refuse(
+        "alg",
+        "the algorithm of the assertion is not accepted",
+        expected=", ".join(case.algorithms),
+        seen=shown(case.alg),
+        fix=fix,
+    )
 
 
-def check_header(header: dict[str, Any], *, algorithms: tuple[str, ...], jwks_uri: str) -> AssertionHeader:
-    """Return what chooses the key. `jwks_uri`: the registered one, "" for an inline key set. Raises InvalidClient."""
-    alg, kid, typ = header.get("alg"), header.get("kid"), header.get("typ", "JWT")
-    if not isinstance(alg, str) or alg not in algorithms:
-        raise refuse(
-            "alg",
-            "the algorithm of the assertion is not accepted",
-            expected=", ".join(algorithms),
-            seen=shown(alg),
-            fix="Sign with RS384 or ES384.",
-        )
+def check_extensions(case: Case) -> None:
+    """Raise InvalidClient where the header asks for what is not supported (RFC 7515 §4.1.11)."""
+    header = case.assertion.header
     if "crit" in header or "zip" in header or header.get("b64", True) is not True:
         raise refuse(
             "crit",
             "the header asks for an extension that is not supported",
+            expected="no crit, b64 or zip",
             seen=shown(header.get("crit", "b64 or zip")),
             fix="Leave out crit, b64 and zip.",
         )
+
+
+def check_typ(case: Case) -> None:
+    """Raise InvalidClient for a JWT of another kind."""
+    typ = case.assertion.header.get("typ", "JWT")
     if not isinstance(typ, str) or typ.lower() not in TYPES:
         raise refuse("typ", "the token is of another kind", expected="JWT", seen=shown(typ), fix="Set typ to JWT.")
-    if kid is None:
-        raise refuse("kid_missing", "the header has no kid", fix="Name the key that signed, as in your JWKS.")
-    if not isinstance(kid, str) or KID.fullmatch(kid) is None:
-        raise refuse("kid", "kid is not a string of 1 to 255 characters", seen=shown(kid))
+
+
+def check_kid(case: Case) -> None:
+    """Raise InvalidClient unless the header names a key."""
+    if case.kid is None:
+        raise refuse(
+            "kid_missing",
+            "the header has no kid",
+            expected="the kid of the key that signed",
+            seen=f"the members {shown(', '.join(sorted(case.assertion.header)))}",
+            fix="Name the key that signed, as in your JWKS, also where it is the only one.",
+        )
+    if not isinstance(case.kid, str) or KID.fullmatch(case.kid) is None:
+        raise refuse(
+            "kid",
+            "kid is not a string of 1 to 255 characters",
+            expected="the kid of the key that signed, as in your JWKS",
+            seen=shown(case.kid),
+            fix="Write kid as a string, exactly as it stands in the key set.",
+        )
+
+
+def check_jku(case: Case) -> None:
+    """Raise InvalidClient where the header names another key set than the registered one."""
+    header, jwks_uri = case.assertion.header, case.client.jwks_uri
     if "jku" in header and (not jwks_uri or header["jku"] != jwks_uri):
         raise refuse(
             "jku",
@@ -91,34 +88,28 @@ def check_header(header: dict[str, Any], *, algorithms: tuple[str, ...], jwks_ur
             seen=shown(header["jku"]),
             fix="Leave jku out, or write it exactly as registered.",
         )
-    return AssertionHeader(alg, kid)
 
 
-def check_claims(
-    claims: dict[str, Any],
-    *,
-    client_id: str,
-    audiences: frozenset[str],
-    now: datetime,
-    max_lifetime: timedelta,
-    leeway: timedelta,
-) -> AssertionClaims:
-    """Return the claims that are remembered once the signature verifies. Raises InvalidClient.
-
-    audiences: the `aud` values that mean this server.    leeway: granted on either side of every time.
-    """
-    _check_audience(claims, audiences)
-    expires_at = _check_times(claims, now, max_lifetime, leeway)
-    return AssertionClaims(client_id, _check_jti(claims), expires_at)
+def check_registered_alg(case: Case) -> None:
+    """Raise InvalidClient unless the algorithm is the one the client registered, if it did."""
+    registered = case.client.token_endpoint_auth_signing_alg
+    if registered and case.alg != registered:
+        raise refuse(
+            "alg_registered",
+            "the assertion is signed with another algorithm than the registered one",
+            expected=registered,
+            seen=shown(case.alg),
+            fix="Sign with the registered token_endpoint_auth_signing_alg.",
+        )
 
 
-def _check_audience(claims: dict[str, Any], audiences: frozenset[str]) -> None:
-    audience = claims.get("aud")
-    if isinstance(audience, list) and len(audience) == 1:
-        [audience] = audience
-    expected = " or ".join(sorted(audiences, key=lambda url: (-len(url), url)))
+def check_audience(case: Case) -> None:
+    """Raise InvalidClient unless `aud` names this server, and nobody else."""
+    audience = _audience(case)
+    expected = " or ".join(sorted(case.audiences, key=lambda url: (-len(url), url)))
     if audience is None:
-        raise refuse("aud_missing", "there is no aud", expected=expected, fix="Set aud to the token URL.")
+        fix = "Set aud to the token URL."
+        raise refuse("aud_missing", "there is no aud", expected=expected, seen="no aud", fix=fix)
     if isinstance(audience, list):
         raise refuse(
             "aud_several",
@@ -127,85 +118,87 @@ def _check_audience(claims: dict[str, Any], audiences: frozenset[str]) -> None:
             seen=shown(audience),
             fix="Sign one assertion for each server.",
         )
-    if not isinstance(audience, str) or audience not in audiences:
+    if not isinstance(audience, str) or audience not in case.audiences:
         raise refuse(
             "aud",
             "aud does not name this server, or names another tenant of it",
             expected=expected,
             seen=shown(audience),
-            fix="Copy the token URL from smart-configuration, character by character.",
+            fix="Copy the token URL from smart-configuration, character by character."
+            + (_difference(audience, case.audiences) if isinstance(audience, str) else ""),
         )
 
 
-def _check_times(claims: dict[str, Any], now: datetime, max_lifetime: timedelta, leeway: timedelta) -> datetime:
-    times = {name: _time(claims, name) for name in ("exp", "nbf", "iat") if name in claims}
-    if "exp" not in times:
-        raise refuse("exp_missing", "there is no exp", fix="Set exp to at most five minutes from now.")
-    expires_at = times["exp"]
-    if expires_at <= now - leeway:
-        raise refuse(
-            "expired",
-            "the assertion has expired",
-            expected=f"exp after {now:%Y-%m-%dT%H:%M:%SZ}",
-            seen=f"exp {expires_at:%Y-%m-%dT%H:%M:%SZ}, {_seconds(now - expires_at)} s ago",
-            fix="Sign a fresh assertion for each request and check the clock.",
-        )
-    if expires_at > now + max_lifetime + leeway:
-        raise refuse(
-            "exp_too_far",
-            "the assertion is valid for too long",
-            expected=f"exp at most {_seconds(max_lifetime)} s from now",
-            seen=f"exp in {_seconds(expires_at - now)} s",
-            fix="Sign for five minutes at most.",
-        )
-    if "nbf" in times and times["nbf"] > now + leeway:
-        raise refuse(
-            "nbf",
-            "the assertion is not valid yet",
-            seen=f"nbf in {_seconds(times['nbf'] - now)} s",
-            fix="Check the clock of the machine that signs.",
-        )
-    if "iat" in times and times["iat"] > now + leeway:
-        raise refuse(
-            "iat_future",
-            "the assertion was issued in the future",
-            seen=f"iat in {_seconds(times['iat'] - now)} s",
-            fix="Check the clock of the machine that signs.",
-        )
-    if "iat" in times and times["iat"] < now - max_lifetime - leeway:
-        raise refuse(
-            "iat_old",
-            "the assertion was issued too long ago",
-            expected=f"iat within the last {_seconds(max_lifetime)} s",
-            seen=f"iat {_seconds(now - times['iat'])} s ago",
-            fix="Sign a fresh assertion for each request.",
-        )
-    return expires_at
-
-
-def _time(claims: dict[str, Any], name: str) -> datetime:
-    value = numeric_date(claims[name])
-    if value is None:
-        raise refuse(
-            f"{name}_type",
-            f"{name} is not a time in seconds since 1970",
-            expected="a JSON number",
-            seen=shown(claims[name]),
-            fix=f"Write {name} as a number, not as a string.",
-        )
-    return value
-
-
-def _check_jti(claims: dict[str, Any]) -> str:
-    jti = claims.get("jti")
+def check_jti(case: Case) -> None:
+    """Raise InvalidClient unless there is a `jti` to remember."""
+    jti = case.assertion.claims.get("jti")
+    fix = "Set jti to a fresh random value, such as a UUID, in each assertion."
     if jti is None:
-        raise refuse("jti_missing", "there is no jti", fix="Set jti to a fresh random value in each assertion.")
+        raise refuse("jti_missing", "there is no jti", expected="jti", seen="no jti", fix=fix)
     if not isinstance(jti, str) or not 1 <= len(jti) <= 255:
-        raise refuse(
-            "jti", "jti is not a string of 1 to 255 characters", fix="Set jti to a fresh random value such as a UUID."
-        )
-    return jti
+        seen = f"{len(jti)} characters" if isinstance(jti, str) else f"{shown(jti)}, which is no string"
+        raise refuse("jti", "jti is not a string of 1 to 255 characters", seen=seen, fix=fix)
 
 
-def _seconds(span: timedelta) -> int:
-    return round(span.total_seconds())
+def _audience(case: Case) -> object:
+    audience = case.assertion.claims.get("aud")
+    return audience[0] if isinstance(audience, list) and len(audience) == 1 else audience
+
+
+def _difference(audience: str, audiences: Collection[str]) -> str:
+    """Return a sentence on how a wrong audience misses the nearest right one."""
+    if endpoints.tenant_of_fhir_base(audience):
+        return " It is a FHIR base, which is the aud of an authorization request, not of an assertion."
+    if audience.rstrip("/") in audiences:
+        return " It differs by the slash at its end."
+    if audience.strip() in audiences:
+        return " It differs by a blank."
+    if audience.lower() in {one.lower() for one in audiences}:
+        return " It differs by upper and lower case."
+    if _without_scheme(audience) in {_without_scheme(one) for one in audiences}:
+        return " It differs by http and https."
+    return ""
+
+
+def _without_scheme(url: str) -> tuple[str, str] | None:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return None
+    return parts.netloc, parts.path
+
+
+CLIENT_CHECK = Check(
+    "assertion.iss_sub",
+    "iss and sub are the client_id",
+    check_client_id,
+    show=lambda case: shown(case.assertion.claims.get("iss")),
+)
+HEADER_CHECKS = (
+    Check("assertion.alg", "The algorithm is accepted", check_alg, show=lambda case: shown(case.alg)),
+    Check("assertion.crit", "The header asks for nothing unknown", check_extensions),
+    Check(
+        "assertion.typ",
+        "It is of the kind JWT",
+        check_typ,
+        show=lambda case: shown(case.assertion.header.get("typ", "no typ")),
+    ),
+    Check("assertion.kid", "The header names a key", check_kid, show=lambda case: shown(case.kid)),
+    Check(
+        "assertion.jku",
+        "jku is the registered jwks_uri, or absent",
+        check_jku,
+        show=lambda case: shown(case.assertion.header.get("jku", "no jku")),
+    ),
+    Check(
+        "assertion.alg_registered",
+        "The algorithm is the registered one, if there is one",
+        check_registered_alg,
+        ("assertion.alg",),
+        lambda case: case.client.token_endpoint_auth_signing_alg or "none is registered",
+    ),
+)
+AUDIENCE_CHECK = Check("assertion.aud", "aud is this server", check_audience, show=lambda case: shown(_audience(case)))
+JTI_CHECK = Check(
+    "assertion.jti", "There is a jti", check_jti, show=lambda case: shown(case.assertion.claims.get("jti"))
+)

@@ -15,16 +15,17 @@ from clients.assertions import parse_assertion, verify_assertion
 from clients.guesses import note_wrong_secret, require_patience
 from clients.jwks_rules import shown
 from clients.models import AuthMethod, Client
-from clients.registered import CLIENT_ID, RegisteredClient, find_client
+from clients.registered import CLIENT_ID, RegisteredClient, StoredSecret, find_client, load_client
 from smartauth import rates
 from smartauth.context import RequestContext
 from smartauth.digests import digest
 from smartauth.errors import InvalidClient, InvalidRequest, Refusal
+from smartauth.storable import looks_like_secret
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 MAX_SECRET = 1_024
 # What an unknown client's secret is compared with; nothing has this digest.
-NO_DIGEST = "0" * 64
+NO_SECRET = StoredSecret("none", "0" * 64)
 # The only first words of an Authorization header that are repeated: any other may be the credential itself.
 KNOWN_SCHEMES = frozenset({"bearer", "digest", "dpop", "negotiate"})
 
@@ -91,8 +92,8 @@ def authenticate_client(
 def _by_name(params: Mapping[str, str], context: RequestContext) -> RegisteredClient:
     client_id = _require_named(params)
     claim_client(context, client_id)
-    client = _require_approved(find_client(client_id), client_id)
-    _require_method(client, AuthMethod.NONE)
+    client = require_approved(find_client(client_id), client_id)
+    require_method(client, AuthMethod.NONE)
     return client
 
 
@@ -109,25 +110,32 @@ def _by_secret(
     # Many clients skip the form-encoding of RFC 6749 §2.3.1. Ids have no character it would change, so at most one of
     # the two readings can name a client.
     client = next((found for one in readings if (found := find_client(one.client_id))), None)
-    secret_is_right = _matches(client, readings)
-    if not secret_is_right:
+    matched = _match(client, readings)
+    if matched is None and client is not None:
+        # A secret made within the last second is right, though this worker may not have heard of it yet.
+        client = load_client(client.client_id)
+        matched = _match(client, readings)
+    if matched is None:  # One that was right once is no guess: an old program must not lock out those with the new one.
         note_wrong_secret(claimed, context=context, now=now)
-    approved = _require_approved(client, claimed, basic=basic)
-    _require_method(approved, method)
+    approved = require_approved(client, claimed, basic=basic)
+    require_method(approved, method)
     if not any(one.secret for one in readings):
-        raise InvalidClient(Refusal("client.secret_empty", "the client_secret is empty"), basic=basic)
-    if not secret_is_right:
+        fix = "Use the secret that was shown last."
+        raise InvalidClient(Refusal("client.secret_empty", "the client_secret is empty", fix=fix), basic=basic)
+    if matched is None:
         raise InvalidClient(
-            Refusal("client.secret", "the client_secret is wrong", fix="Use the secret shown at registration."),
+            Refusal("client.secret", "the client_secret is wrong", fix="Use the secret that was shown last."),
             basic=basic,
         )
+    if (ended_at := matched.ended_at(now)) is not None:
+        raise InvalidClient(_expired(matched.name, ended_at), basic=basic)
     if params.get("client_id", approved.client_id) != approved.client_id:
         raise InvalidClient(
             Refusal(
                 "client.id_mismatch",
                 "client_id in the body is not the client of the Authorization header",
                 expected=approved.client_id,
-                seen=shown(params["client_id"]),
+                seen=repeatable_id(params["client_id"]),
                 fix="Leave client_id out of the body, or send the same one.",
             ),
             basic=basic,
@@ -186,15 +194,31 @@ def _read_basic(authorization: str) -> tuple[_Credentials, ...]:
     )
 
 
-def _matches(client: RegisteredClient | None, readings: tuple[_Credentials, ...]) -> bool:
-    """Compare every reading with two digests, always: how long it takes says nothing about who exists."""
-    stored = (*(client.secret_digests if client else ()), NO_DIGEST, NO_DIGEST)[:2]
-    found = False
+def _match(client: RegisteredClient | None, readings: tuple[_Credentials, ...]) -> StoredSecret | None:
+    """Return the secret that was shown, expired or not, or None.
+
+    Every reading is compared with two digests, always: how long it takes says nothing about who exists.
+    """
+    stored = (*(client.secrets if client else ()), NO_SECRET, NO_SECRET)[:2]
+    found = None
     for reading in readings:
         presented = digest(reading.secret)
         for one in stored:
-            found |= hmac.compare_digest(presented, one) and reading.secret != ""
-    return found and client is not None
+            if hmac.compare_digest(presented, one.digest) and reading.secret != "":
+                found = one
+    return found if client is not None else None
+
+
+def _expired(name: str, ended_at: datetime) -> Refusal:
+    return Refusal(
+        "client.secret_expired",
+        "the client_secret was right once and has expired",
+        expected="a secret that has not expired",
+        seen=f"the {name} secret, expired at {ended_at.isoformat(timespec='seconds')}",
+        fix="Use the secret that took its place."
+        if name == "previous"
+        else "Make a new secret in the developer portal, or ask the operator for one.",
+    )
 
 
 def _by_assertion(
@@ -223,32 +247,42 @@ def _by_assertion(
                 "client.id_mismatch",
                 "client_id in the body is not the sub of the assertion",
                 expected=shown(claimed),
-                seen=shown(params["client_id"]),
+                seen=repeatable_id(params["client_id"]),
                 fix="Leave client_id out of the body, or send the same one.",
             )
         )
-    client = _require_approved(find_client(claimed), claimed)
-    _require_method(client, AuthMethod.PRIVATE_KEY_JWT)
+    client = require_approved(find_client(claimed), claimed)
+    require_method(client, AuthMethod.PRIVATE_KEY_JWT)
     verify_assertion(assertion, client, audiences=audiences(client), now=now)
     return client
 
 
-def _require_approved(client: RegisteredClient | None, claimed: str, *, basic: bool = False) -> RegisteredClient:
+def require_approved(client: RegisteredClient | None, claimed: str, *, basic: bool = False) -> RegisteredClient:
+    """Return the client that was found for the `client_id` claimed, if it may act at all. Raises InvalidClient."""
     if client is None:
         refusal = Refusal(
-            "client.unknown", "no client has this client_id", seen=shown(claimed), fix="Check the client_id."
+            "client.unknown", "no client has this client_id", seen=repeatable_id(claimed), fix="Check the client_id."
         )
         raise InvalidClient(refusal, basic=basic)
     if client.status == Client.Status.SUSPENDED:
-        refusal = Refusal("client.suspended", "the client is suspended", fix="Ask the operator why.")
+        refusal = Refusal(
+            "client.suspended", "the client is suspended", "approved", client.status, fix="Ask the operator why."
+        )
         raise InvalidClient(refusal, basic=basic)
     if not client.is_approved:
-        refusal = Refusal("client.not_approved", "the client is not approved", expected="approved", seen=client.status)
+        refusal = Refusal(
+            "client.not_approved",
+            "the client is not approved",
+            expected="approved",
+            seen=client.status,
+            fix="Submit the registration and wait for the operator's approval, or ask the operator.",
+        )
         raise InvalidClient(refusal, basic=basic)
     return client
 
 
-def _require_method(client: RegisteredClient, tried: AuthMethod) -> None:
+def require_method(client: RegisteredClient, tried: AuthMethod) -> None:
+    """Raise InvalidClient unless the client is registered for the method it tried."""
     if client.token_endpoint_auth_method != tried:
         raise InvalidClient(
             Refusal(
@@ -264,5 +298,10 @@ def _require_method(client: RegisteredClient, tried: AuthMethod) -> None:
 
 def claim_client(context: RequestContext, client_id: str) -> None:
     """Note who is claimed, so that a refusal reaches the owner's receipts. Nothing that cannot be an id is noted."""
-    if CLIENT_ID.fullmatch(client_id):
+    if CLIENT_ID.fullmatch(client_id) and (not looks_like_secret(client_id) or find_client(client_id) is not None):
         context.client_id = client_id
+
+
+def repeatable_id(claimed: str) -> str:
+    """Return a client_id that was sent as a refusal may repeat it: a secret may have been sent in its place."""
+    return "what looks like a client_secret, not repeated here" if looks_like_secret(claimed) else shown(claimed)

@@ -8,17 +8,19 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from clients.acting import BY_ITSELF, Actor, NotPossible
-from clients.differences import Difference, differences
+from clients.acting import BY_ITSELF, Actor, NotPossible, read_reason, require_role
+from clients.client_secrets import OWNERS_LIFETIME
+from clients.differences import Difference, differences, merged
+from clients.inline_keys import remind_of_new_keys
 from clients.lifecycle import note_event
 from clients.metadata import ClientMetadata
-from clients.models import ChangeRequest, Client
+from clients.models import ChangeRequest, Client, ClientEvent
 from clients.registration import apply_metadata, describe_metadata, rewrite_client
 from clients.widening import require_no_less_proof, widened
 from smartauth.conf import config
 from smartauth.context import RequestContext
 
-State = ChangeRequest.State
+State, Role = ChangeRequest.State, ClientEvent.Actor
 
 
 def request_change(
@@ -34,15 +36,21 @@ def request_change(
     with transaction.atomic():
         client = Client.objects.select_for_update().get(client_id=client_id)
         if client.status != Client.Status.APPROVED:
-            raise NotPossible("change.not_approved", "only an approved client is changed", seen=client.status)
+            raise NotPossible(
+                "change.not_approved",
+                "only an approved client is changed like this",
+                seen=client.status,
+                fix="Load the page again: somebody decided about the client meanwhile.",
+            )
         wanted = ClientMetadata.from_json(metadata, operator=False)
         require_no_less_proof(client, wanted)
         client.change_requests.filter(state=State.OPEN).update(state=State.WITHDRAWN, decided_at=timezone.now())
         before = describe_metadata(client)
         wide = widened(client, wanted)
         if not wide or config().is_sandbox:
-            secret = rewrite_client(client, wanted)
+            secret = rewrite_client(client, wanted, secret_expires_at=timezone.now() + OWNERS_LIFETIME)
             note_event(client, "changed", by=by, context=context, reason=_named(before, client, wide))
+            remind_of_new_keys(client, before.get("jwks"), context=context)
             if wide:
                 reason = "The sandbox approves by itself; elsewhere the hospital decides."
                 note_event(client, "change_approved", by=BY_ITSELF, context=context, reason=reason)
@@ -57,22 +65,26 @@ def decide_change(
 ) -> ChangeRequest:
     """Put a waiting change in force, or decline it with a reason.
 
+    What is put in force is what the request changes; everything else stays as it is by now.
     Raises NotPossible when it waits no more or a reason is missing, and InvalidClientMetadata when the rules have
     changed since it was asked for.
     """
-    reason = reason.strip()
-    if not approve and not reason:
-        raise NotPossible("change.reason", "it takes a reason to decline a change", fix="Say why; the owner reads it.")
+    require_role(by, (Role.OPERATOR, Role.SERVER), "change.role", "decide about a change")
+    reason = read_reason(reason, "change.reason", "decline a change", needed=not approve)
     with transaction.atomic():
+        # The client's lock comes first, here as everywhere: who waits for the other's second lock waits for ever.
+        asked_by = ChangeRequest.objects.values_list("client_id", flat=True).get(pk=request_pk)
+        client = Client.objects.select_for_update().get(pk=asked_by)
         request = ChangeRequest.objects.select_for_update().get(pk=request_pk)
-        client = Client.objects.select_for_update().get(pk=request.client_id)
         if request.state != State.OPEN:
-            raise NotPossible("change.decided", "the change waits no more", seen=request.state)
+            fix = "Load the page again: somebody else was faster, or it was withdrawn."
+            raise NotPossible("change.decided", "the change waits no more", seen=request.state, fix=fix)
         if approve:
-            wanted = ClientMetadata.from_json(request.wanted, operator=False)
+            keys, wanted = client.client_jwks, _wanted_now(client, request)
             require_no_less_proof(client, wanted)
             # A secret the client would need now is the owner's to make: it is shown to nobody else.
             rewrite_client(client, wanted)
+            remind_of_new_keys(client, keys, context=context)
         request.state = State.APPROVED if approve else State.DECLINED
         request.decided_at, request.reason = timezone.now(), reason
         request.save(update_fields=["state", "decided_at", "reason"])
@@ -83,21 +95,33 @@ def decide_change(
 
 def withdraw_change(client_id: str, *, by: Actor, context: RequestContext) -> None:
     """Take a waiting change back. Raises NotPossible when none waits."""
+    require_role(by, (Role.OWNER, Role.CLIENT), "change.role", "withdraw a change")
     with transaction.atomic():
         client = Client.objects.select_for_update().get(client_id=client_id)
-        waiting = client.change_requests.filter(state=State.OPEN)
-        if not waiting.update(state=State.WITHDRAWN, decided_at=timezone.now()):
+        if not withdraw_waiting(client, by=by, context=context):
             raise NotPossible("change.none", "no change waits", fix="Load the page again.")
-        note_event(client, "change_withdrawn", by=by, context=context)
+
+
+def withdraw_waiting(client: Client, *, by: Actor, context: RequestContext) -> bool:
+    """Take the change of a locked client back that waits, if one does: something newer takes its place."""
+    waiting = client.change_requests.filter(state=State.OPEN)
+    if not waiting.update(state=State.WITHDRAWN, decided_at=timezone.now()):
+        return False
+    note_event(client, "change_withdrawn", by=by, context=context)
+    return True
 
 
 def differences_of(request: ChangeRequest) -> tuple[Difference, ...]:
     """Return what a request changes, compared with the client as it was when it was asked for."""
     client = request.client
-    wide = (
-        widened(client, ClientMetadata.from_json(request.wanted, operator=False)) if request.state == State.OPEN else ()
-    )
+    wide = widened(client, _wanted_now(client, request)) if request.state == State.OPEN else ()
     return differences(request.before, request.wanted, widening=wide)
+
+
+def _wanted_now(client: Client, request: ChangeRequest) -> ClientMetadata:
+    """Return the client's metadata with what the request changes."""
+    whole = merged(describe_metadata(client), request.before, request.wanted)
+    return ClientMetadata.from_json(whole, operator=False)
 
 
 def _in_full(metadata: ClientMetadata) -> dict[str, Any]:

@@ -36,6 +36,32 @@ LABELS = {
 WORDS = ("scope",)
 
 
+def merged(now: Mapping[str, Any], before: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a client is now with the difference between `before` and `wanted` applied, and nothing else.
+
+    What somebody else changed meanwhile stays: a key that was replaced must not come back with a change of the name,
+    nor a scope that an operator took away. Of lists only what was added is added, and what was removed is removed.
+    """
+    result = dict(now)
+    for name in {*before, *wanted}:
+        old, new = before.get(name), wanted.get(name)
+        if (old or None) == (new or None):
+            continue
+        if name in WORDS or isinstance(old or new, list | tuple):
+            kept = _edited(_words(now.get(name)), _words(old), _words(new))
+            result[name] = " ".join(kept) if name in WORDS else list(kept)
+        else:
+            result[name] = new
+    return {name: value for name, value in result.items() if value is not None}
+
+
+def _edited(now: tuple[str, ...], before: tuple[str, ...], wanted: tuple[str, ...]) -> tuple[str, ...]:
+    if now == before:
+        return wanted  # In its order.
+    kept = tuple(one for one in now if one in wanted or one not in before)
+    return tuple(dict.fromkeys((*kept, *(one for one in wanted if one not in before))))
+
+
 @dataclass(frozen=True, slots=True)
 class Difference:
     """One member that changes. For lists `added` and `removed` say how; for the rest `before` and `after` do.

@@ -8,12 +8,25 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
 
 from clients.acting import BY_ITSELF, NotPossible, owner
 from clients.activations import activate, request_activation
 from clients.app_kinds import KINDS, kind_of
 from clients.changes import request_change
-from clients.findings import STEPS, TENANTS, Finding, as_metadata, find_problems, without_private_keys
+from clients.client_secrets import OWNERS_LIFETIME
+from clients.differences import merged
+from clients.findings import (
+    STEPS,
+    TENANTS,
+    Finding,
+    as_metadata,
+    find_problems,
+    private_key_sent,
+    without_private_keys,
+)
+from clients.inline_keys import remind_of_new_keys
 from clients.lifecycle import note_event, take_step
 from clients.metadata import ClientMetadata
 from clients.models import ChangeRequest, Client, Draft
@@ -65,11 +78,15 @@ def revise(client: Client, user: int) -> Draft:
         raise NotPossible(
             "draft.status", f"a client that is {client.status} is not changed", seen=client.status, fix=fix
         )
-    wanted = [*client.activations.filter(tenant__is_active=True).values_list("tenant__slug", flat=True)]
+    # A hospital that switched it off is asked again only where its owner says so.
+    places = client.activations.filter(Q(is_active=True) | Q(decided_at=None), tenant__is_active=True)
+    wanted = [*places.values_list("tenant__slug", flat=True)]
     answers = {name: value for name, value in describe_metadata(client).items() if name in MEMBERS}
-    draft, _ = Draft.objects.get_or_create(
-        client=client, defaults={"owner_id": user, "kind": kind_of(client), "answers": answers | {TENANTS: wanted}}
-    )
+    begun = {"kind": kind_of(client), "answers": answers | {TENANTS: wanted}, "before": answers}
+    draft, _ = Draft.objects.get_or_create(client=client, defaults={"owner_id": user, **begun})
+    if draft.owner_id != user:  # The client has come to somebody else.
+        draft.owner_id = user
+        draft.save(update_fields=["owner"])
     return draft
 
 
@@ -77,33 +94,26 @@ def save_answers(draft: Draft, answers: Mapping[str, Any], *, whole: bool = Fals
     """Keep answers, those given or all (`whole`), and return what is wrong with the draft now.
 
     Members nobody knows are left out. A private key is never kept: that it was sent is a finding.
-    Raises NotPossible for what cannot be stored at all.
+    Raises NotPossible for what cannot be stored at all, and for a draft that is gone.
     """
     given = {name: value for name, value in answers.items() if name in MEMBERS}
-    if not is_storable(given) or len(str(given)) > LONGEST_ANSWERS:
-        raise NotPossible("draft.answers", "the answers have control characters or are too long", fix="Shorten them.")
-    kept, had_private_key = without_private_keys(given)
-    if had_private_key:
-        kept["jwks"] = None
-    draft.answers = kept if whole else {**draft.answers, **kept}
-    draft.save(update_fields=["answers", "changed_at"])
+    _require_storable(given)
+    kept, private = without_private_keys(given)
+    with transaction.atomic():
+        stored = _locked(draft.pk)  # Another window may have saved another step.
+        draft.answers = kept if whole else {**stored.answers, **kept}
+        draft.save(update_fields=["answers", "changed_at"])
     found = problems_of(draft)
-    if had_private_key:
-        found = (PRIVATE_KEY_SENT, *(one for one in found if one.member not in ("jwks", "jwks_uri")))
+    if private:
+        silent = {*private, "jwks_uri"} if "jwks" in private else {*private}
+        found = (*map(private_key_sent, private), *(one for one in found if one.member not in silent))
     return found
-
-
-PRIVATE_KEY_SENT = Finding(
-    "jwks",
-    "jwks.private_key",
-    "the private part of a key was in it; it was not kept",
-    "Never use this key again: make a new pair, and paste its public part only.",
-)
 
 
 def problems_of(draft: Draft) -> tuple[Finding, ...]:
     """Return what keeps a draft from being submitted."""
-    found = list(find_problems(draft.kind, draft.answers))
+    present = draft.client.scope if draft.client else ""
+    found = list(find_problems(draft.kind, draft.answers, present=present))
     wanted = draft.answers.get(TENANTS, [])
     known = isinstance(wanted, list) and all(isinstance(one, str) and find_tenant(one) for one in wanted)
     if not known:
@@ -121,12 +131,15 @@ def submit(draft: Draft, *, user: int, context: RequestContext) -> Submitted:
     """
     by = owner(user)
     with transaction.atomic():
+        if draft.client_id is not None:
+            Client.objects.select_for_update().get(pk=draft.client_id)  # Before the draft: see `changes.py`.
         draft = _locked(draft.pk)
+        _require_own(draft, user)
         found = problems_of(draft)
         if found:
             raise Unfinished(found)
         tenants = [tenant for slug in draft.answers[TENANTS] if (tenant := find_tenant(slug))]
-        metadata = as_metadata(draft.kind, draft.answers)
+        metadata = _metadata(draft)
         if draft.client is None:
             done = _register(draft, metadata, user, context)
         elif draft.client.status == Status.APPROVED:
@@ -142,6 +155,23 @@ def submit(draft: Draft, *, user: int, context: RequestContext) -> Submitted:
     return done
 
 
+def _require_storable(answers: Mapping[str, Any]) -> None:
+    """Raise NotPossible for answers that cannot be kept at all, and name the first."""
+    for name, value in answers.items():
+        if not is_storable(value):
+            reason = f"{name} has control characters, or is no text or JSON that can be kept"
+            raise NotPossible("draft.answers", reason, fix="Type it again, without what cannot be seen.")
+    sizes = {name: len(str(value)) for name, value in answers.items()}
+    if sum(sizes.values()) > LONGEST_ANSWERS:
+        longest = max(sizes, key=lambda name: sizes[name])
+        raise NotPossible(
+            "draft.answers",
+            f"the answers are too long, {longest} most of all",
+            seen=f"{sizes[longest]} characters",
+            fix=f"Shorten it: all of them together have at most {LONGEST_ANSWERS} characters.",
+        )
+
+
 def _locked(pk: int) -> Draft:
     draft = Draft.objects.select_for_update(of=("self",)).select_related("client").filter(pk=pk).first()
     if draft is None:
@@ -149,20 +179,44 @@ def _locked(pk: int) -> Draft:
     return draft
 
 
+def _metadata(draft: Draft) -> dict[str, Any]:
+    """Return what was answered: for a client that exists, what it is by now with what the draft changes."""
+    answers = as_metadata(draft.kind, draft.answers)
+    if draft.client is None:
+        return answers
+    return merged(describe_metadata(draft.client), as_metadata(draft.kind, draft.before), answers)
+
+
+def _require_own(draft: Draft, user: int) -> None:
+    """Raise NotPossible for a client that came to somebody else while its former owner was writing."""
+    if draft.client is not None and draft.client.user_id != user:
+        raise NotPossible("draft.not_yours", "the client belongs to somebody else by now", fix="Ask the operator.")
+
+
 def _register(draft: Draft, metadata: dict[str, Any], user: int, context: RequestContext) -> Submitted:
-    registered = register_client(metadata, operator=False, approved=False, owner=user)
+    registered = register_client(
+        metadata, operator=False, approved=False, owner=user, secret_expires_at=timezone.now() + OWNERS_LIFETIME
+    )
     client = registered.client
     client.kind = draft.kind
     client.registration_source = Client.RegistrationSource.MANUAL
     client.save(update_fields=["kind", "registration_source"])
     note_event(client, "submitted", by=owner(user), context=context)
+    remind_of_new_keys(client, None, context=context)
     return Submitted(client, registered.secret)
 
 
 def _submit_again(draft: Draft, metadata: dict[str, Any], user: int, context: RequestContext) -> Submitted:
     client = Client.objects.select_for_update().get(pk=draft.client_id)
-    secret = rewrite_client(client, ClientMetadata.from_json(metadata, operator=False))
-    return Submitted(take_step(client.client_id, "submitted", by=owner(user), context=context), secret)
+    keys = client.client_jwks
+    secret = rewrite_client(
+        client,
+        ClientMetadata.from_json(metadata, operator=False),
+        secret_expires_at=timezone.now() + OWNERS_LIFETIME,
+    )
+    client = take_step(client.client_id, "submitted", by=owner(user), context=context)
+    remind_of_new_keys(client, keys, context=context)
+    return Submitted(client, secret)
 
 
 def _approve_by_itself(client: Client, tenants: list[TenantInfo], context: RequestContext) -> Client:

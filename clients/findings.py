@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from clients.app_kinds import KINDS, Kind
-from clients.jwks_rules import PRIVATE_MEMBERS, shown
+from clients.jwks_rules import shown
 from clients.metadata import ClientMetadata, InvalidClientMetadata
 from clients.models import WITH_SECRET
+from clients.private_keys import holds_private_key
 from smartauth.errors import InvalidScope
 from smartauth.policy.scopes import NamedScope, ResourceScope, parse_scope, split_scope
 
@@ -73,11 +74,23 @@ class Finding:
         }
 
 
-def find_problems(kind_name: str, answers: Mapping[str, Any]) -> tuple[Finding, ...]:
-    """Return what keeps `answers` from being registered as an app of that kind, in the order of the fields."""
+PRIVATE_KEY_SENT = Finding(
+    "jwks",
+    "jwks.private_key",
+    "the private part of a key was in it; it was not kept",
+    "Never use this key again: make a new pair, and paste its public part only.",
+)
+
+
+def find_problems(kind_name: str, answers: Mapping[str, Any], *, present: str = "") -> tuple[Finding, ...]:
+    """Return what keeps `answers` from being registered as an app of that kind, in the order of the fields.
+
+    present: scopes the client has already, as its operator gave them; nobody has to give them up.
+    """
     kind = KINDS[kind_name]
     answers = {name: value for name, value in answers.items() if value not in ("", [], {}, None)}
-    found = [*_missing(answers), *_contacts(answers), *_scopes(kind, answers), *_authentication(kind, answers)]
+    found = [*_missing(answers), *_contacts(answers), *_scopes(kind, answers, present), *_authentication(kind, answers)]
+    found += _keys(answers)
     found += _metadata(kind, answers, {one.member for one in found})
     order = [member for members in STEPS.values() for member in members]
     return tuple(sorted(found, key=lambda one: order.index(one.member) if one.member in order else -1))
@@ -93,13 +106,18 @@ def as_metadata(kind_name: str, answers: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def without_private_keys(answers: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
-    """Return answers that may be stored, and whether a private key was taken out: one that was sent is not kept."""
-    jwks = answers.get("jwks")
-    keys = jwks.get("keys") if isinstance(jwks, Mapping) else None
-    entries = keys if isinstance(keys, list) else [jwks]
-    private = any(isinstance(key, Mapping) and PRIVATE_MEMBERS & set(key) for key in entries)
-    return {name: value for name, value in answers.items() if name != "jwks" or not private}, private
+def private_key_sent(member: str) -> Finding:
+    """Return the finding for an answer that held the private part of a key."""
+    if member == "jwks":
+        return PRIVATE_KEY_SENT
+    fix = "Never use this key again: make a new pair. Nothing but its public part is for others, and that not here."
+    return Finding(member, "draft.private_key", PRIVATE_KEY_SENT.message, fix)
+
+
+def without_private_keys(answers: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return answers that may be stored, and the members a private key was in: one that was sent is not kept."""
+    private = tuple(name for name, value in answers.items() if holds_private_key(value))
+    return {name: None if name in private else value for name, value in answers.items()}, private
 
 
 def _missing(answers: Mapping[str, Any]) -> list[Finding]:
@@ -119,9 +137,10 @@ def _contacts(answers: Mapping[str, Any]) -> list[Finding]:
     ]
 
 
-def _scopes(kind: Kind, answers: Mapping[str, Any]) -> list[Finding]:
-    text = answers.get("scope", "")
-    return [] if not isinstance(text, str) else [one for scope in split_scope(text) for one in _scope(kind, scope)]
+def _scopes(kind: Kind, answers: Mapping[str, Any], present: str) -> list[Finding]:
+    text, had = answers.get("scope", ""), split_scope(present)
+    asked = [scope for scope in split_scope(text) if scope not in had] if isinstance(text, str) else []
+    return [one for scope in asked for one in _scope(kind, scope)]
 
 
 def _scope(kind: Kind, text: str) -> Iterable[Finding]:
@@ -166,12 +185,21 @@ def _authentication(kind: Kind, answers: Mapping[str, Any]) -> list[Finding]:
     return []
 
 
+def _keys(answers: Mapping[str, Any]) -> list[Finding]:
+    if not isinstance(answers.get("jwks"), str):
+        return []
+    message = "it cannot be read as a JWK Set, as one JWK, or as a public key in PEM"
+    return [Finding("jwks", "draft.jwks_unreadable", message, "Paste the public part just as your tool wrote it.")]
+
+
 def _metadata(kind: Kind, answers: Mapping[str, Any], known: set[str]) -> list[Finding]:
     """Apply the rules of all metadata again and again, each time without the member that was refused."""
     # Scopes were looked at one by one already.
     left = {n: value for n, value in as_metadata(kind.name, answers).items() if n not in known | {"scope"}}
     found: list[Finding] = []
     for _ in range(MOST_ROUNDS):
+        if "jwks" in known:  # They were given, though not well: that they are missing would be one complaint too many.
+            left.setdefault("jwks_uri", STAND_INS["jwks_uri"])
         try:
             ClientMetadata.from_json(left, operator=False)
         except InvalidClientMetadata as error:

@@ -11,7 +11,6 @@ import threading
 from collections import OrderedDict
 from datetime import datetime
 
-from clients.registered import CLIENT_ID
 from smartauth.alarms import raise_alarm
 from smartauth.audit.recording import AuditEvent, record_now
 from smartauth.context import RequestContext
@@ -83,8 +82,8 @@ def note_wrong_secret(client_id: str, *, context: RequestContext, now: datetime)
     """Count a secret that was wrong; what ends a burst raises an alarm and leaves an audit record."""
     source = _source(client_id, context)
     if source and guesses.add(source, now.timestamp()):
-        # A text that is no client_id could add words of its own to the line.
-        named = source[0] if CLIENT_ID.fullmatch(source[0]) else "(no client_id)"
+        # As it was noted: a text that is no client_id could add words of its own to the line, or be a secret.
+        named = context.client_id or "(no client_id)"
         raise_alarm("client-secret-guessing", client_id=named, network=source[1])
         event = AuditEvent("alarm", rule="client.guessing", client_id=context.client_id, details={"network": source[1]})
         record_now(context, event)

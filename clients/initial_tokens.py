@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import F, QuerySet
 
 from clients.models import InitialAccessToken
 from clients.tenants import TenantInfo
@@ -34,12 +34,23 @@ def make_initial_token(
     return token
 
 
+def require_initial_token(token: str, *, now: datetime) -> InitialAccessToken:
+    """Return the row of `token` without using it. Raises InvalidToken as `take_initial_token` does."""
+    return _require(InitialAccessToken.objects.all(), token, now)
+
+
 def take_initial_token(token: str, *, now: datetime) -> InitialAccessToken:
     """Use `token` once more and return its row. Call it inside a transaction: a registration that fails uses up none.
 
     Raises InvalidToken; the answer does not say whether it is unknown, expired or used up.
     """
-    row = InitialAccessToken.objects.select_for_update().filter(token_digest=digest(token)).first()
+    row = _require(InitialAccessToken.objects.select_for_update(), token, now)
+    InitialAccessToken.objects.filter(pk=row.pk, uses_left__isnull=False).update(uses_left=F("uses_left") - 1)
+    return row
+
+
+def _require(rows: "QuerySet[InitialAccessToken]", token: str, now: datetime) -> InitialAccessToken:
+    row = rows.filter(token_digest=digest(token)).first()
     if row is None:
         raise InvalidToken(
             Refusal(
@@ -54,8 +65,7 @@ def take_initial_token(token: str, *, now: datetime) -> InitialAccessToken:
                 "registration.initial_token_expired", "the initial access token has expired", fix="Ask for another."
             )
         )
-    valid = InitialAccessToken.objects.filter(Q(uses_left__isnull=True) | Q(uses_left__gt=0), pk=row.pk)
-    if not valid.update(uses_left=F("uses_left") - 1):
+    if row.uses_left == 0:
         raise InvalidToken(
             Refusal("registration.initial_token_used", "the initial access token is used up", fix="Ask for another.")
         )

@@ -79,7 +79,7 @@ def fetch_jwks(url: str) -> FetchedJwks:
         try:
             curl.perform()
         except pycurl.error as error:
-            raise _problem(int(error.args[0]), url, answer) from None
+            raise _problem(int(error.args[0]), str(error.args[1]), url, answer) from None
         status = int(curl.getinfo(pycurl.RESPONSE_CODE))
         certificate_ends_at = _certificate_end(curl.getinfo(pycurl.INFO_CERTINFO))
     finally:
@@ -90,15 +90,15 @@ def fetch_jwks(url: str) -> FetchedJwks:
         raise UnusableJwks(
             "jwks.redirect",
             "the JWKS URL answers with a redirect, which is never followed",
+            expected="200",
             seen=f"{status} from {url}",
-            fix="Register the URL that serves the key set itself.",
         )
     if status != 200:
         raise UnusableJwks(
             "jwks.status",
-            "the JWKS URL does not answer 200",
+            f"the JWKS URL answers {status}",
+            expected="200",
             seen=f"{status} from {url}",
-            fix="Serve the key set publicly, without authentication.",
         )
     return FetchedJwks(bytes(answer.body), lifetime(answer.headers), tuple(answer.headers), certificate_ends_at)
 
@@ -267,30 +267,31 @@ def _until_expiry(headers: list[tuple[str, str]]) -> timedelta:
         return timedelta(0)
 
 
-def _problem(code: int, url: str, answer: _Answer) -> UnusableJwks:
+def _problem(code: int, told: str, url: str, answer: _Answer) -> UnusableJwks:
     if answer.refused:
         return UnusableJwks(
             "jwks.address",
             "the host of the JWKS URL does not stand for a public address",
+            expected="a public address",
             seen=url,
-            fix="Serve the key set from a public address, or ask the operator to list the host.",
             officer=f"refused to connect to {answer.refused}",
         )
     if answer.too_large:
         return UnusableJwks(
-            "jwks.too_large", f"the answer is larger than {MAX_BYTES // 1024} KB", seen=url, fix="Remove retired keys."
+            "jwks.too_large",
+            f"the answer is larger than {MAX_BYTES // 1024} KB",
+            expected=f"at most {MAX_BYTES // 1024} KB",
+            seen=url,
         )
-    rule, reason, fix = {
-        pycurl.E_COULDNT_RESOLVE_HOST: ("jwks.dns", "the host of the JWKS URL has no address", "Check the host name."),
-        pycurl.E_OPERATION_TIMEDOUT: ("jwks.timeout", "the JWKS URL took too long to answer", "Answer within 5 s."),
-        pycurl.E_PEER_FAILED_VERIFICATION: (
-            "jwks.tls",
-            "the certificate of the JWKS URL is not valid",
-            "Use a certificate for this host from a public authority, with its intermediates.",
-        ),
-        pycurl.E_SSL_CONNECT_ERROR: ("jwks.tls", "no TLS connection could be made", "Offer TLS 1.2 or later."),
-    }.get(code, ("jwks.unreachable", "the JWKS URL could not be read", "Check that it answers from the internet."))
-    return UnusableJwks(rule, reason, seen=url, fix=fix, officer=f"libcurl error {code}")
+    rule, reason = {
+        pycurl.E_COULDNT_RESOLVE_HOST: ("jwks.dns", "the host of the JWKS URL has no address"),
+        pycurl.E_OPERATION_TIMEDOUT: ("jwks.timeout", "the JWKS URL took too long to answer"),
+        pycurl.E_PEER_FAILED_VERIFICATION: ("jwks.tls", "the certificate of the JWKS URL is not valid"),
+        pycurl.E_SSL_CONNECT_ERROR: ("jwks.tls", "no TLS connection could be made"),
+    }.get(code, ("jwks.unreachable", "the JWKS URL could not be read"))
+    # About a certificate libcurl says what is wrong with it; about a connection it names addresses.
+    seen = f"{url}: {shown(told)}" if code == pycurl.E_PEER_FAILED_VERIFICATION and told else url
+    return UnusableJwks(rule, reason, seen=seen, officer=f"libcurl error {code}")
 
 
 def _bad_url(url: str, why: str) -> UnusableJwks:
@@ -298,5 +299,4 @@ def _bad_url(url: str, why: str) -> UnusableJwks:
         "jwks.url",
         f"the JWKS URL may not be fetched: {why}",
         seen=shown(url),
-        fix="Register an https URL on a public host and port 443.",
     )

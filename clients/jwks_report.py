@@ -5,7 +5,7 @@ Source: RFC 7517 §4 and §5; RFC 9111 §4.2; SMART 2.2 client-confidential-asym
 """
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -85,7 +85,7 @@ def make_report(
         shown(headers.get("content-type", "")) if "content-type" in headers else "",
         shown(headers.get("cache-control", "")) if "cache-control" in headers else "",
         int(outcome.lifetime.total_seconds()),
-        _rotation(int(outcome.lifetime.total_seconds()), int(forced_every.total_seconds())),
+        rotation_in_words(int(outcome.lifetime.total_seconds()), int(forced_every.total_seconds())),
         outcome.certificate_ends_at,
     )
 
@@ -144,6 +144,11 @@ def _key_reports(body: bytes, algorithms: Collection[str]) -> list[KeyReport]:
         return []
     listed = document.get("keys") if isinstance(document, dict) else None
     entries = [entry for entry in listed[:MAX_KEYS] if isinstance(entry, dict)] if isinstance(listed, list) else []
+    return report_keys(entries, algorithms)
+
+
+def report_keys(entries: Sequence[Jwk], algorithms: Collection[str]) -> list[KeyReport]:
+    """Report on each entry of a key set, in the order given."""
     kids = Counter(entry["kid"] for entry in entries if isinstance(entry.get("kid"), str))
     return [_key_report(entry, kids, algorithms) for entry in entries]
 
@@ -236,7 +241,8 @@ def use_problems(entry: Jwk, algorithms: Collection[str]) -> list[Problem]:
     return found
 
 
-def _rotation(kept_for: int, forced_every: int) -> str:
+def rotation_in_words(kept_for: int, forced_every: int) -> str:
+    """Say what it means for a change of keys that a copy is kept for so many seconds."""
     if kept_for == 0:
         return (
             "The answer may not be kept: it is fetched for every assertion. A new key counts at once, and a withdrawn "

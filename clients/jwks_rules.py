@@ -13,6 +13,8 @@ from typing import Any
 from joserfc.errors import JoseError, SecurityWarning
 from joserfc.jwk import ECKey, RSAKey
 
+from smartauth.errors import Refusal
+
 MAX_KEYS = 100
 MIN_RSA_BITS = 2048
 MAX_RSA_BITS = 8192  # A larger modulus costs us more to verify with than it costs an attacker to publish.
@@ -27,15 +29,42 @@ Jwk = dict[str, Any]
 PublicKey = RSAKey | ECKey
 
 
+# What helps against each problem of a fetch, by rule: of the last problem of a URL only rule and reason are remembered.
+FIXES = {
+    "jwks.url": "Register an https URL on a public host and port 443.",
+    "jwks.address": "Serve the key set from a public address, or ask the operator to list the host.",
+    "jwks.dns": "Check the host name.",
+    "jwks.tls": "Offer TLS 1.2 or later, and a certificate for this host by a public authority with its intermediates.",
+    "jwks.timeout": "Answer within 5 s.",
+    "jwks.unreachable": "Check that it answers from the internet.",
+    "jwks.redirect": "Register the URL that serves the key set itself.",
+    "jwks.status": "Serve the key set publicly, without authentication.",
+    "jwks.too_large": "Remove retired keys.",
+    "jwks.too_many_keys": "Remove retired keys.",
+    "jwks.not_json": "Serve the key set as application/json.",
+    "jwks.no_keys": "Publish a JWK Set (RFC 7517 §5).",
+    "jwks.key_malformed": "Publish the key as RFC 7518 §6 says.",
+    "jwks.private_key": "Treat that key as lost: make a new pair and publish its public part only.",
+}
+
+
 class UnusableJwks(ValueError):
     """A key set, or the key that was asked for, cannot be used. `rule` is stable; the rest is for the client's owner.
 
-    `officer` holds what only our own side may know, such as the address a host name stands for.
+    `fix` is that of `FIXES` where none is given. `officer` holds what only our own side may know, such as the address a
+    host name stands for.
     """
 
-    def __init__(self, rule: str, reason: str, *, seen: str = "", fix: str = "", officer: str = "") -> None:
+    def __init__(
+        self, rule: str, reason: str, *, expected: str = "", seen: str = "", fix: str = "", officer: str = ""
+    ) -> None:
         super().__init__(reason)
-        self.rule, self.reason, self.seen, self.fix, self.officer = rule, reason, seen, fix, officer
+        self.rule, self.reason, self.fix, self.officer = rule, reason, fix or FIXES.get(rule, ""), officer
+        self.expected, self.seen = expected, seen
+
+    def as_refusal(self) -> Refusal:
+        """Return the same, as what a receipt is written from."""
+        return Refusal(self.rule, self.reason, self.expected, self.seen, self.fix, self.officer)
 
 
 def decode_jwks(body: bytes) -> object:
@@ -43,8 +72,13 @@ def decode_jwks(body: bytes) -> object:
     try:
         return json.loads(body)
     except (ValueError, RecursionError):
+        text = body[:200].lstrip()
+        looks = "nothing" if not text else "a page of HTML" if text.startswith(b"<") else "no JSON"
         raise UnusableJwks(
-            "jwks.not_json", "the JWKS URL does not answer with JSON", fix="Serve the key set as application/json."
+            "jwks.not_json",
+            "the JWKS URL does not answer with JSON",
+            expected="a JWK Set in JSON",
+            seen=f"{looks}, {len(body)} bytes",
         ) from None
 
 
@@ -91,6 +125,7 @@ def import_public_key(jwk: Mapping[str, Any]) -> PublicKey:
         raise UnusableJwks(
             "jwks.weak_key",
             "the RSA key has a modulus of a size that is not accepted",
+            expected=f"{MIN_RSA_BITS} to {MAX_RSA_BITS} bits",
             seen=f"{key.public_key.key_size} bits, kid {shown(jwk.get('kid'))}",
             fix=f"Use an RSA key of {MIN_RSA_BITS} to {MAX_RSA_BITS} bits.",
         )
@@ -133,19 +168,31 @@ def _entries(document: object) -> list[Jwk]:
         raise UnusableJwks(
             "jwks.no_keys",
             "the document is not a JSON object with a keys array",
-            fix="Publish a JWK Set (RFC 7517 §5).",
+            expected='{"keys": [...]}',
+            seen=_shape(document),
         )
     entries: list[Jwk] = document["keys"]
     if len(entries) > MAX_KEYS:
         raise UnusableJwks(
             "jwks.too_many_keys",
             f"the key set has more than {MAX_KEYS} entries",
+            expected=f"at most {MAX_KEYS}",
             seen=str(len(entries)),
-            fix="Remove retired keys.",
         )
     if not all(isinstance(entry, dict) for entry in entries):
         raise UnusableJwks("jwks.key_malformed", "an entry of the key set is not a JSON object")
     return entries
+
+
+def _shape(document: object) -> str:
+    """Return what a document is that is no JWK Set, without repeating it."""
+    if isinstance(document, list):
+        return "a JSON array"
+    if not isinstance(document, dict):
+        return "a JSON value that is no object"
+    if "keys" in document:
+        return "keys that is no array"
+    return "a single key without keys around it" if "kty" in document else "a JSON object without keys"
 
 
 def _refuse_private(entry: Jwk) -> None:
@@ -159,7 +206,6 @@ def _private_key(what: str, entry: Jwk) -> UnusableJwks:
         "jwks.private_key",
         "the key set publishes a private or symmetric key",
         seen=f"{what}, kid {shown(entry.get('kid'))}",
-        fix="Treat that key as lost: make a new pair and publish its public part only.",
     )
 
 
@@ -168,7 +214,6 @@ def _malformed(entry: Mapping[str, Any], why: str) -> UnusableJwks:
         "jwks.key_malformed",
         f"a key cannot be read: {why}",
         seen=f"kid {shown(entry.get('kid'))}",
-        fix="Publish the key as RFC 7518 §6 says.",
     )
 
 

@@ -17,13 +17,16 @@ from datetime import datetime, timedelta
 from django.db import connection, transaction
 from django.db.models import Q
 
+from clients import key_findings
 from clients.jwks_fetch import TOTAL_TIMEOUT, fetch_jwks
-from clients.jwks_rules import Jwk, PublicKey, UnusableJwks, decode_jwks, import_public_key, read_jwks, shown
+from clients.jwks_rules import FIXES, Jwk, PublicKey, UnusableJwks, decode_jwks, import_public_key, read_jwks
 from clients.models import KeySet
-from smartauth.alarms import raise_alarm
 from smartauth.marks import MarkedCache
 
 FORCED_EVERY = timedelta(seconds=30)
+# Clocks of workers differ a little. What was written further ahead than this was written by a clock that was wrong, and
+# must not keep anything fresh, or anybody waiting, until the time it named.
+CLOCKS_DIFFER = timedelta(seconds=60)
 # As long as a fetch may take, so that two attempts at a host that hangs do not overlap.
 RETRY_EVERY = timedelta(milliseconds=TOTAL_TIMEOUT)
 
@@ -38,8 +41,13 @@ class Copy:
     parsed: dict[int, PublicKey] = field(default_factory=dict)
 
     def is_usable(self, now: datetime) -> bool:
-        """Return True while HTTP caching rules let this copy be used (RFC 9111 §4.2)."""
-        return self.expires_at is None or self.expires_at > now
+        """Return True while HTTP caching rules let this copy be used (RFC 9111 §4.2).
+
+        A copy fetched in the future has an age nobody knows, so it is not used.
+        """
+        if self.fetched_at is None or self.expires_at is None:
+            return True
+        return self.fetched_at - CLOCKS_DIFFER <= now < self.expires_at
 
     def positions(self, kid: str) -> list[int]:
         """Return where the entries called `kid` stand."""
@@ -78,10 +86,15 @@ def find_copy(jwks_uri: str, kid: str, *, now: datetime) -> Copy:
     if row is None or copy is None or not copy.is_usable(now):
         if row is not None and row.last_problem and not _claim_retry(jwks_uri, now):
             raise _known_problem(row, now)
-        return fetch(jwks_uri, now=now)
+        return _fetch_needed(jwks_uri, now)
     if not copy.positions(kid) and _claim_forced_fetch(jwks_uri, now):
-        return fetch(jwks_uri, now=now)
+        return _fetch_needed(jwks_uri, now)
     return copy
+
+
+def held_copy(jwks_uri: str) -> Copy | None:
+    """Return the stored copy of a key set, also one that may no longer be used, or None. One statement, no fetch."""
+    return _version(_row(jwks_uri))
 
 
 def fetch(jwks_uri: str, *, now: datetime) -> Copy:
@@ -106,6 +119,18 @@ def fetch(jwks_uri: str, *, now: datetime) -> Copy:
     return copy
 
 
+def claim_refresh(jwks_uri: str, *, every: timedelta, now: datetime) -> bool:
+    """Return True for the one caller, over all processes, that should fetch a set no copy of which may be used.
+
+    It has `every` to do so; nobody else is told to before. Assertions do not ask here: they cannot wait.
+    """
+    run_out = Q(expires_at__isnull=True) | Q(expires_at__lte=now) | Q(fetched_at__gt=now + CLOCKS_DIFFER)
+    due = run_out & _long_ago("attempted_at", every, now)
+    if KeySet.objects.filter(due, jwks_uri=jwks_uri).update(attempted_at=now):
+        return True
+    return KeySet.objects.get_or_create(jwks_uri=jwks_uri, defaults={"attempted_at": now})[1]
+
+
 def require_no_transaction() -> None:
     """Raise RuntimeError inside a transaction; the wrapper of a test case does not count. Costs no statement.
 
@@ -115,13 +140,21 @@ def require_no_transaction() -> None:
         pass
 
 
+def _fetch_needed(jwks_uri: str, now: datetime) -> Copy:
+    """Fetch for an assertion. Its owner learns of a private key from the receipt; an operator should not wait."""
+    try:
+        return fetch(jwks_uri, now=now)
+    except UnusableJwks as problem:
+        if problem.rule == "jwks.private_key":
+            key_findings.open_private_key(jwks_uri, problem, now=now)
+        raise
+
+
 def _wait(under_way: Future[Copy], jwks_uri: str) -> Copy:
     try:
         return under_way.result(timeout=TOTAL_TIMEOUT / 1_000)
     except TimeoutError:
-        raise UnusableJwks(
-            "jwks.timeout", "the JWKS URL took too long to answer", seen=jwks_uri, fix="Answer within 5 s."
-        ) from None
+        raise UnusableJwks("jwks.timeout", "the JWKS URL took too long to answer", seen=jwks_uri) from None
 
 
 def _finish(jwks_uri: str) -> Future[Copy]:
@@ -158,8 +191,6 @@ def _fetch(jwks_uri: str, now: datetime) -> Copy:
         entries = read_jwks(decode_jwks(fetched.body))
     except UnusableJwks as problem:
         _store_problem(jwks_uri, problem, now)
-        if problem.rule == "jwks.private_key":  # The owner learns it from the receipt; an operator should not wait.
-            raise_alarm("private-key-published", jwks_uri=shown(jwks_uri))
         raise
     copy = Copy(entries, now, now + fetched.lifetime)
     _store(jwks_uri, copy, fetched.certificate_ends_at)
@@ -167,7 +198,7 @@ def _fetch(jwks_uri: str, now: datetime) -> Copy:
     return copy
 
 
-# A slower worker must not put an older copy over a newer one.
+# A slower worker must not put an older copy over a newer one; a copy from the future is no newer one.
 STORE = """
     INSERT INTO clients_keyset
         (jwks_uri, document, fetched_at, expires_at, attempted_at, last_problem, certificate_ends_at)
@@ -176,6 +207,7 @@ STORE = """
         expires_at = excluded.expires_at, attempted_at = excluded.attempted_at, last_problem = '',
         certificate_ends_at = excluded.certificate_ends_at
     WHERE clients_keyset.fetched_at IS NULL OR clients_keyset.fetched_at <= excluded.fetched_at
+        OR clients_keyset.fetched_at > excluded.fetched_at + %(clocks_differ)s
 """
 STORE_PROBLEM = """
     INSERT INTO clients_keyset (jwks_uri, attempted_at, last_problem) VALUES (%(uri)s, %(at)s, %(problem)s)
@@ -194,6 +226,7 @@ def _store(jwks_uri: str, copy: Copy, certificate_ends_at: datetime | None) -> N
                 "fetched_at": copy.fetched_at,
                 "expires_at": copy.expires_at,
                 "certificate_ends_at": certificate_ends_at,
+                "clocks_differ": CLOCKS_DIFFER,
             },
         )
 
@@ -211,18 +244,24 @@ def _known_problem(row: KeySet, now: datetime) -> UnusableJwks:
         rule,
         reason,
         seen=f"{row.jwks_uri}, as last tried{age}",
-        fix=f"Mend the cause; the URL is tried again at most every {RETRY_EVERY.seconds} s.",
+        fix=f"{FIXES.get(rule, 'Mend the cause.')} The URL is tried again at most every {RETRY_EVERY.seconds} s.",
     )
 
 
 def _claim_retry(jwks_uri: str, now: datetime) -> bool:
     """Return True for the one caller, over all workers, that may try a failing URL again in these five seconds."""
     # Where another worker has just succeeded nothing is left to wait for.
-    free = Q(last_problem="") | Q(attempted_at__isnull=True) | Q(attempted_at__lte=now - RETRY_EVERY)
+    free = Q(last_problem="") | _long_ago("attempted_at", RETRY_EVERY, now)
     return KeySet.objects.filter(free, jwks_uri=jwks_uri).update(attempted_at=now) == 1
 
 
 def _claim_forced_fetch(jwks_uri: str, now: datetime) -> bool:
     """Return True for the one caller, over all workers, that may fetch for an unknown `kid` in this half minute."""
-    free = Q(forced_at__isnull=True) | Q(forced_at__lte=now - FORCED_EVERY)
+    free = _long_ago("forced_at", FORCED_EVERY, now)
     return KeySet.objects.filter(free, jwks_uri=jwks_uri).update(forced_at=now) == 1
+
+
+def _long_ago(name: str, pause: timedelta, now: datetime) -> Q:
+    """Return the condition that what `name` dates never was, is over for `pause`, or was dated by a wrong clock."""
+    never, past = Q(**{f"{name}__isnull": True}), Q(**{f"{name}__lte": now - pause})
+    return never | past | Q(**{f"{name}__gt": now + CLOCKS_DIFFER})

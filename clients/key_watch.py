@@ -49,10 +49,18 @@ class Verdict:
     judged: frozenset[Kind]
 
 
-def judge(look: Look, used: Mapping[str, datetime], *, algorithms: Collection[str], now: datetime) -> Verdict:
+def judge(
+    look: Look,
+    used: Mapping[str, datetime],
+    *,
+    algorithms: Collection[str],
+    now: datetime,
+    rotation: Details | None = None,
+) -> Verdict:
     """Say what is wrong with a client's key set.
 
     used: kid to the last time it signed a good assertion of the client, lately.    algorithms: those accepted.
+    rotation: details of a rotation without overlap that was found before and is not over.
     """
     if look.problem:
         rule, _, reason = look.problem.partition(": ")
@@ -60,13 +68,16 @@ def judge(look: Look, used: Mapping[str, datetime], *, algorithms: Collection[st
     kids = Counter(entry["kid"] for entry in look.entries)
     vanished = _vanished(frozenset(kids), used, now)
     left = None if look.certificate_ends_at is None else look.certificate_ends_at - now
+    lost = _lost_overlap(look, frozenset(kids))
+    if lost is None and rotation is not None and kids and vanished:
+        lost = rotation  # The client has not yet signed with a key of the new set.
     candidates: dict[Kind, Details | None] = {
         Kind.EMPTY: {} if not kids else None,
         Kind.KID_CLASH: _naming([kid for kid, count in kids.items() if count > 1]),
         Kind.UNFIT_KEY: _unfit(look.entries, algorithms),
-        # Where nothing is published, nothing more needs to be said about single keys.
-        Kind.VANISHED: _naming(vanished) if kids else None,
-        Kind.NO_OVERLAP: _lost_overlap(look, frozenset(kids)),
+        # Where nothing is published, or all was replaced, nothing more needs to be said about single keys.
+        Kind.VANISHED: _naming(vanished) if kids and lost is None else None,
+        Kind.NO_OVERLAP: lost,
         Kind.CERTIFICATE: {"days_left": max(0, left.days)} if left is not None and left < CERTIFICATE_WARNING else None,
     }
     # A copy that was looked at before says nothing new about the change that led to it.

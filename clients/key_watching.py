@@ -4,72 +4,79 @@ A copy that HTTP caching rules still allow is never fetched anew: a key that is 
 be taken from the copy everyone works with.
 """
 
-import time
+import logging
+import threading
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import Max
 
-from clients import key_sets
-from clients.jwks_rules import UnusableJwks
-from clients.key_watch import Kind, Look, Verdict, judge
-from clients.models import AuthMethod, Client, KeyFinding, KeySet, KeyUse
-from smartauth.alarms import raise_alarm
+from clients import key_findings, key_sets
+from clients.jwks_rules import UnusableJwks, shown
+from clients.key_watch import Kind, Look, judge
+from clients.models import Client, KeySet, KeyUse, KeyWatchRound
 from smartauth.conf import config
 
-FETCHED_AT_MOST_EVERY = timedelta(minutes=1)  # by the watch, for one URL; answers that may not be kept count as well
+FETCHED_AT_MOST_EVERY = timedelta(minutes=1)  # by all watches, for one URL; answers that may not be kept count as well
 USES_COUNT_FOR = timedelta(days=7)
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """What one round did, in numbers."""
+    """What one round did, in numbers. failed: key sets that could not be judged, by a fault of ours."""
 
     key_sets: int
     fetched: int
     new_findings: int
+    failed: int = 0
 
 
-def watch(clock: Callable[[], datetime], *, pause: float) -> Round:
+def watch(clock: Callable[[], datetime], *, pause: float, stop: threading.Event | None = None) -> Round:
     """Look at the key set of every approved client that has one by URL.
 
     clock: tells the time, aware.    pause: seconds to wait before each fetch but the first, so that hosts and network
-    are not asked all at once. Fetches, so it must not be called inside a transaction (RuntimeError).
+    are not asked all at once.    stop: when set, the round ends before the next key set.
+    Fetches, so it must not be called inside a transaction (RuntimeError). Whatever goes wrong with one key set is
+    logged and the others are looked at; OperationalError and InterfaceError are raised: the database is away.
     """
     key_sets.require_no_transaction()
+    stop = stop or threading.Event()
+    began_at = clock()
     watched = _watched_clients()
-    fetched = new_findings = 0
+    fetched = new_findings = failed = 0
     for jwks_uri, clients in watched.items():
-        if _is_due(jwks_uri, clock()):
-            if fetched:
-                time.sleep(pause)
-            fetched += 1
-            _refresh(jwks_uri, clock())
-        new_findings += _judge(jwks_uri, clients, clock())
-    _resolve_unwatched([client.pk for clients in watched.values() for client in clients], clock())
-    return Round(len(watched), fetched, new_findings)
+        try:
+            if key_sets.claim_refresh(jwks_uri, every=FETCHED_AT_MOST_EVERY, now=clock()):
+                if fetched:
+                    stop.wait(pause)
+                fetched += 1
+                _refresh(jwks_uri, clock())
+            new_findings += _judge(jwks_uri, clients, clock())
+        except (OperationalError, InterfaceError):
+            raise
+        except Exception:
+            # A fault of ours with one partner's set must not leave all others unwatched.
+            _log.exception("the key set at %s could not be judged", shown(jwks_uri))
+            failed += 1
+        if stop.is_set():
+            break
+    key_findings.resolve_unwatched(clock())
+    done = Round(len(watched), fetched, new_findings, failed)
+    if not stop.is_set():  # One that was broken off has not looked at everything.
+        _note(done, began_at, clock())
+    return done
 
 
 def _watched_clients() -> dict[str, list[Client]]:
-    approved = Client.objects.filter(
-        status=Client.Status.APPROVED, token_endpoint_auth_method=AuthMethod.PRIVATE_KEY_JWT
-    ).exclude(client_jwks_uri="")
     watched = defaultdict(list)
-    for client in approved.order_by("pk"):
+    for client in Client.objects.filter(key_findings.WATCHED).order_by("pk"):
         watched[client.client_jwks_uri].append(client)
     return watched
-
-
-def _is_due(jwks_uri: str, now: datetime) -> bool:
-    row = KeySet.objects.filter(jwks_uri=jwks_uri).first()
-    if row is None:
-        return True
-    if row.expires_at is not None and row.expires_at > now:
-        return False
-    return row.attempted_at is None or not timedelta(0) <= now - row.attempted_at < FETCHED_AT_MOST_EVERY
 
 
 def _refresh(jwks_uri: str, now: datetime) -> None:
@@ -84,18 +91,22 @@ def _judge(jwks_uri: str, clients: list[Client], now: datetime) -> int:
     with transaction.atomic():
         # The lock keeps two rounds at once from finding the same thing twice.
         row = KeySet.objects.select_for_update().filter(jwks_uri=jwks_uri).first()
-        if row is None:
-            return 0  # Somebody deleted it just now; the next round has it again.
+        if row is None or (row.document is None and not row.last_problem):
+            return 0  # Somebody deleted it just now, or another watch is about to fetch it; the next round has it.
         look = _look(row)
-        new = []
+        new: list[tuple[str, Kind]] = []
         for client in clients:
-            verdict = judge(look, _uses(client, now), algorithms=config().assertion_algorithms, now=now)
-            new += [(client.client_id, kind) for kind in _keep(client, verdict, now)]
+            verdict = judge(
+                look,
+                _uses(client, now),
+                algorithms=config().assertion_algorithms,
+                now=now,
+                rotation=key_findings.open_details(client, Kind.NO_OVERLAP),
+            )
+            new += [(client.client_id, kind) for kind in key_findings.keep(client, verdict, now=now)]
         if not look.problem:
-            kids = sorted({entry["kid"] for entry in look.entries})
-            KeySet.objects.filter(pk=row.pk).update(watched_kids=kids, watched_at=row.fetched_at)
-    for client_id, kind in new:
-        raise_alarm("key-set", client=client_id, finding=str(kind))
+            _note_seen(row, now)
+    key_findings.tell(jwks_uri, new)
     return len(new)
 
 
@@ -110,32 +121,30 @@ def _look(row: KeySet) -> Look:
     )
 
 
+def _note_seen(row: KeySet, now: datetime) -> None:
+    """Remember what this copy shows, to compare the next one with it."""
+    kids = sorted({entry["kid"] for entry in (row.document or {"keys": []})["keys"]})
+    seen_at = (row.fetched_at or now).isoformat()
+    first_seen = {kid: row.first_seen.get(kid, seen_at) for kid in kids}
+    if (kids, row.fetched_at, first_seen) != (row.watched_kids, row.watched_at, row.first_seen):
+        KeySet.objects.filter(pk=row.pk).update(watched_kids=kids, watched_at=row.fetched_at, first_seen=first_seen)
+
+
 def _uses(client: Client, now: datetime) -> dict[str, datetime]:
-    lately = KeyUse.objects.filter(client=client, used_at__gt=now - USES_COUNT_FOR)
+    """Return when each key of a client was used last; a use that a wrong clock dated ahead says nothing."""
+    lately = KeyUse.objects.filter(
+        client=client, used_at__gt=now - USES_COUNT_FOR, used_at__lte=now + key_sets.CLOCKS_DIFFER
+    )
     return dict(lately.values_list("kid").annotate(Max("used_at")))
 
 
-def _keep(client: Client, verdict: Verdict, now: datetime) -> list[Kind]:
-    """Store what is found, resolve what is mended, and return the kinds that were not open before."""
-    still_open = {row.kind: row for row in KeyFinding.objects.filter(client=client, resolved_at=None)}
-    for row in still_open.values():
-        # A clock that went back must not put an end before a beginning.
-        at = max(now, row.last_seen_at)
-        if row.kind in verdict.findings:
-            row.last_seen_at, row.details = at, verdict.findings[Kind(row.kind)]
-        elif row.kind in verdict.judged:
-            row.resolved_at = at
-        row.save(update_fields=["last_seen_at", "details", "resolved_at"])
-    new = [kind for kind in verdict.findings if kind not in still_open]
-    for kind in new:
-        KeyFinding.objects.create(
-            client=client, kind=kind, first_seen_at=now, last_seen_at=now, details=verdict.findings[kind]
-        )
-    return new
-
-
-def _resolve_unwatched(watched: list[int], now: datetime) -> None:
-    """Resolve what was found about clients that are no longer active, or no longer have keys by URL."""
-    for row in KeyFinding.objects.filter(resolved_at=None).exclude(client__in=watched):
-        row.resolved_at = max(now, row.last_seen_at)
-        row.save(update_fields=["resolved_at"])
+def _note(done: Round, began_at: datetime, ended_at: datetime) -> None:
+    values = {
+        "began_at": began_at,
+        "ended_at": ended_at,
+        "key_sets": done.key_sets,
+        "fetched": done.fetched,
+        "failed": done.failed,
+        "new_findings": done.new_findings,
+    }
+    KeyWatchRound.objects.update_or_create(pk=1, defaults=values)

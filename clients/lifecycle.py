@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 from django.db import transaction
 from django.dispatch import Signal
+from django.utils import timezone
 
-from clients.acting import Actor, NotPossible
-from clients.models import Client, ClientEvent
+from clients.acting import Actor, NotPossible, read_reason, require_role
+from clients.models import ChangeRequest, Client, ClientEvent
 from smartauth.audit.recording import AuditEvent, record_now
 from smartauth.context import RequestContext
 
@@ -67,31 +68,37 @@ def possible_steps(client: Client, role: Role) -> tuple[str, ...]:
     return tuple(step.name for step in STEPS.values() if client.status in step.sources and role in step.roles)
 
 
-def take_step(client_id: str, name: str, *, by: Actor, context: RequestContext, reason: str = "") -> Client:
+def take_step(
+    client_id: str, name: str, *, by: Actor, context: RequestContext, reason: str = "", seen: str | None = None
+) -> Client:
     """Take one step of a client's way and return the client as it is then, locked by the caller's transaction, if any.
 
-    `reason` is for the owner to read.  Raises NotPossible: from this state nobody can, or the reason is missing.
+    reason: for the owner to read.    seen: the state in which whoever takes the step saw the client; another one by now
+    refuses, so that nobody approves over the head of somebody who has just declined.
+    Raises NotPossible: from this state nobody can, somebody of this role never can, or the reason is missing.
     """
-    step = STEPS[name]
-    reason = reason.strip()
+    step, what = STEPS[name], f"{WORDS[name]} a client"
+    require_role(by, step.roles, "lifecycle.role", what)
+    reason = read_reason(reason, "lifecycle.reason", what, needed=step.needs_reason)
     with transaction.atomic():
         client = Client.objects.select_for_update().get(client_id=client_id)
-        if client.status not in step.sources or by.role not in step.roles:
-            raise NotPossible(
-                f"lifecycle.{name}",
-                f"nobody can {WORDS[name]} a client that is {client.status}",
-                seen=client.status,
-                fix="Load the page again: somebody else was faster.",
-            )
-        if step.needs_reason and not reason:
-            raise NotPossible(
-                "lifecycle.reason", f"it takes a reason to {WORDS[name]} a client", fix="Say why; the owner reads it."
-            )
+        _require_possible(client, step, seen)
         _move(client, step)
         note_event(client, name, by=by, context=context, reason=reason)
         if step.target in (Status.SUSPENDED, Status.RETIRED):
             client_stopped.send(Client, client_id=client.client_id, role=by.role, context=context)
     return client
+
+
+def _require_possible(client: Client, step: Step, seen: str | None) -> None:
+    if client.status not in step.sources:
+        reason = f"nobody can {WORDS[step.name]} a client that is {client.status}"
+    elif seen not in (None, client.status):
+        reason = f"the client is {client.status} by now, not {seen}"
+    else:
+        return
+    fix = "Load the page again: somebody else was faster."
+    raise NotPossible(f"lifecycle.{step.name}", reason, seen=client.status, fix=fix)
 
 
 def note_event(
@@ -119,5 +126,9 @@ def _move(client: Client, step: Step) -> None:
     if step.target == Status.RETIRED:
         client.registration_access_token = ""
         fields.append("registration_access_token")
-        client.activations.update(is_active=False)
+        # Nobody has anything to decide about it any more.
+        client.activations.update(is_active=False, decided_at=timezone.now())
+        client.change_requests.filter(state=ChangeRequest.State.OPEN).update(
+            state=ChangeRequest.State.WITHDRAWN, decided_at=timezone.now()
+        )
     client.save(update_fields=fields)

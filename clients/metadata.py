@@ -15,7 +15,9 @@ from rest_framework.exceptions import ValidationError
 
 from clients.jwks_fetch import require_fetchable
 from clients.jwks_rules import UnusableJwks, require_registrable, shown
+from clients.lifetimes import lifetime_problem
 from clients.models import AuthMethod, Client
+from clients.private_keys import holds_private_key
 from clients.registered import CLIENT_ID
 from clients.serializers import ClientMetadataSerializer, first_problem
 from clients.uri_rules import origin_problem, redirect_uri_problem, web_url_problem
@@ -28,6 +30,8 @@ GRANT_TYPES = ("authorization_code", "refresh_token", "client_credentials")
 ID_TOKEN_ALGORITHMS = ("RS256", "ES256")
 # What the people who make an app say of it, and people read who are asked for consent.
 STATEMENTS = ("publisher", "purpose", "intended_users", "funding", "data_sharing", "data_deletion")
+# What only an operator sets, and nothing a client sends ever changes.
+OPERATORS_OWN = ("restrictions", "access_token_lifetime", "refresh_token_days")
 PAGES = ("client_uri", "logo_uri", "tos_uri", "policy_uri")
 # Control characters, and those that change the direction of what follows: a name must look like what it is.
 UNSHOWABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
@@ -95,18 +99,21 @@ class ClientMetadata:
     launch_urls: tuple[str, ...] = ()
     allowed_origins: tuple[str, ...] = ()
     restrictions: Mapping[str, Any] = field(default_factory=dict)
+    access_token_lifetime: int | None = None  # seconds
+    refresh_token_days: int | None = None
 
     @classmethod
     def from_json(cls, metadata: object, *, operator: bool) -> Self:
         """Validate client metadata as a partner or an operator wrote it. `null` is absent, as the standard has it.
 
-        An operator's `client_id` and `restrictions` count and each scope must be readable; anybody else's are left
-        out. Raises InvalidClientMetadata or InvalidRedirectUri for the first member that is not acceptable.
+        An operator's `client_id` and what only operators set count and each scope must be readable; anybody else's are
+        left out. Raises InvalidClientMetadata or InvalidRedirectUri for the first member that is not acceptable.
         """
         values = _typed(metadata)
         if not operator:
-            values.pop("client_id", None)
-            values.pop("restrictions", None)
+            for name in ("client_id", *OPERATORS_OWN):
+                values.pop(name, None)
+        _refuse_private_keys(values)
         return cls(**_with_defaults(values, operator=operator)).checked()
 
     def checked(self) -> Self:
@@ -116,6 +123,7 @@ class ClientMetadata:
         _check_keys(self)
         _check_urls(self)
         _check_restrictions(self.restrictions)
+        _check_lifetimes(self)
         return self
 
     @property
@@ -134,6 +142,14 @@ def _typed(metadata: object) -> dict[str, Any]:
     except RecursionError:
         raise InvalidClientMetadata("metadata", "it is nested too deeply") from None
     return dict(serializer.validated_data)
+
+
+def _refuse_private_keys(values: Mapping[str, Any]) -> None:
+    """What was pasted into the wrong member would be stored, and shown to people. Key sets have rules of their own."""
+    for name, value in values.items():
+        if name != "jwks" and holds_private_key(value):
+            fix = "Leave it out, and never use this key again: make a new pair."
+            raise InvalidClientMetadata(name, "the private part of a key is in it", fix=fix)
 
 
 def _with_defaults(values: dict[str, Any], *, operator: bool) -> dict[str, Any]:
@@ -299,3 +315,11 @@ def _check_restrictions(restrictions: Mapping[str, Any]) -> None:
                 raise InvalidClientMetadata(
                     "restrictions", f"{member} has a value that is not {wanted}", seen=shown(value)
                 )
+
+
+def _check_lifetimes(metadata: ClientMetadata) -> None:
+    is_service = "authorization_code" not in metadata.grant_types
+    problem = lifetime_problem(metadata.access_token_lifetime, metadata.refresh_token_days, is_service=is_service)
+    if problem:
+        member, why = problem
+        raise InvalidClientMetadata(member, why, seen=str(getattr(metadata, member)))

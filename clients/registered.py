@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
@@ -11,6 +12,7 @@ from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import OuterRef
 from django.db.models.functions import JSONObject
 
+from clients.lifetimes import AS_FOR_EVERYBODY, Lifetimes
 from clients.models import Activation, AuthMethod, Client
 from smartauth.errors import InvalidClient, Refusal
 from smartauth.marks import MarkedCache, client_mark, tenant_mark
@@ -22,13 +24,27 @@ CLIENT_ID = re.compile(r"[A-Za-z0-9._~-]{1,255}")
 
 
 @dataclass(frozen=True, slots=True)
+class StoredSecret:
+    """A secret of a client by its SHA-256 digest. `name` is "current" or "previous"; without `expires_at` it never
+    ends."""
+
+    name: str
+    digest: str = field(repr=False)
+    expires_at: datetime | None = None
+
+    def ended_at(self, now: datetime) -> datetime | None:
+        """Return when it stopped being good, None while it is."""
+        return self.expires_at if self.expires_at is not None and self.expires_at <= now else None
+
+
+@dataclass(frozen=True, slots=True)
 class RegisteredClient:
     """One client as registered. Being found does not mean it may do anything: see `status` and `activations`.
 
-    `secret_digests` are SHA-256 digests, the current one first. `jwks` is the inline key set as canonical JSON text,
-    "" when there is none. `activations` maps the slug of every tenant where the client is active to the most it may be
-    granted there, as scope text; "" stands for the whole registration. `skips_consent` has the slugs of those where
-    clinicians launched by an EHR are not asked.
+    `secrets` are the current one and, while it is kept, the one before. `jwks` is the inline key set as canonical JSON
+    text, "" when there is none. `activations` maps the slug of every tenant where the client is active to the most it
+    may be granted there, as scope text; "" stands for the whole registration. `skips_consent` has the slugs of those
+    where clinicians launched by an EHR are not asked.
     """
 
     pk: int
@@ -40,7 +56,7 @@ class RegisteredClient:
     token_endpoint_auth_signing_alg: str
     grant_types: frozenset[str]
     scope: str
-    secret_digests: tuple[str, ...] = field(default=(), repr=False)
+    secrets: tuple[StoredSecret, ...] = ()
     jwks: str = field(default="", repr=False)
     jwks_uri: str = ""
     application_type: str = "web"
@@ -55,7 +71,15 @@ class RegisteredClient:
     require_dpop_nonce: bool = False
     client_uri: str = ""
     policy_uri: str = ""
+    # What its makers say of it, for whoever is asked for consent.
+    publisher: str = ""
+    purpose: str = ""
+    intended_users: str = ""
+    funding: str = ""
+    data_sharing: str = ""
+    data_deletion: str = ""
     restrictions: Restrictions = UNRESTRICTED
+    lifetimes: Lifetimes = AS_FOR_EVERYBODY
     activations: Mapping[str, str] = field(default_factory=dict)
     skips_consent: frozenset[str] = frozenset()
 
@@ -87,6 +111,11 @@ def find_client(client_id: str) -> RegisteredClient | None:
     if CLIENT_ID.fullmatch(client_id) is None:
         return None
     return _clients.get(client_id, lambda: _load(client_id), tags=lambda found: found.tags).client
+
+
+def load_client(client_id: str) -> RegisteredClient | None:
+    """Return what `find_client` does, but as the database has it at this moment, past this worker's memory."""
+    return _load(client_id).client if CLIENT_ID.fullmatch(client_id) else None
 
 
 def require_active_at(client: RegisteredClient, tenant: str, *, basic: bool = False) -> str:
@@ -142,6 +171,13 @@ def _load(client_id: str) -> _Found:
     return _Found(_as_value(row, active, skips), tags)
 
 
+def _secrets(row: Client) -> tuple[StoredSecret, ...]:
+    return (
+        StoredSecret("current", row.client_secret, row.client_secret_expires_at),
+        StoredSecret("previous", row.previous_client_secret, row.previous_client_secret_expires_at),
+    )
+
+
 def _as_value(row: Client, active: dict[str, str], skips: frozenset[str]) -> RegisteredClient:
     return RegisteredClient(
         pk=row.pk,
@@ -153,7 +189,7 @@ def _as_value(row: Client, active: dict[str, str], skips: frozenset[str]) -> Reg
         token_endpoint_auth_signing_alg=row.token_endpoint_auth_signing_alg,
         grant_types=frozenset(row.grant_types),
         scope=row.scope,
-        secret_digests=tuple(one for one in (row.client_secret, row.previous_client_secret) if one),
+        secrets=tuple(one for one in _secrets(row) if one.digest),
         jwks="" if row.client_jwks is None else json.dumps(row.client_jwks, sort_keys=True),
         jwks_uri=row.client_jwks_uri,
         application_type=row.application_type,
@@ -168,7 +204,14 @@ def _as_value(row: Client, active: dict[str, str], skips: frozenset[str]) -> Reg
         require_dpop_nonce=row.require_dpop_nonce,
         client_uri=row.client_uri,
         policy_uri=row.policy_uri,
+        publisher=row.publisher,
+        purpose=row.purpose,
+        intended_users=row.intended_users,
+        funding=row.funding,
+        data_sharing=row.data_sharing,
+        data_deletion=row.data_deletion,
         restrictions=parse_restrictions(row.restrictions),
+        lifetimes=Lifetimes.of(row.access_token_lifetime, row.refresh_token_days),
         activations=MappingProxyType(active),
         skips_consent=skips,
     )

@@ -3,14 +3,16 @@
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from django.db import IntegrityError, transaction
 
-from clients.metadata import STATEMENTS, ClientMetadata, InvalidClientMetadata
-from clients.models import WITH_SECRET, Activation, AuthMethod, Client
+from clients.client_secrets import expiry_on_the_wire, forget_secrets, give_secret
+from clients.metadata import OPERATORS_OWN, STATEMENTS, ClientMetadata, InvalidClientMetadata
+from clients.models import WITH_SECRET, Activation, AuthMethod, Client, SpentClientId
 from clients.tenants import TenantInfo
-from smartauth.digests import digest, new_secret
+from smartauth.conf import config
 
 # Stored under the name the metadata has, as it is, as an array, or as URLs separated by blanks.
 SAME_NAME = (
@@ -51,16 +53,19 @@ def register_client(
     activate_at: Iterable[TenantInfo] = (),
     propose_at: Iterable[TenantInfo] = (),
     owner: int | None = None,
+    secret_expires_at: datetime | None = None,
 ) -> Registered:
     """Validate metadata and store the client and its activations in one transaction.
 
     operator: an operator vouches for the client: its `client_id` and `restrictions` are honoured and it is approved and
     verified.    approved: overrides whether it may act at once.    activate_at: tenants where it is active from now on.
     propose_at: tenants that find it waiting for activation.    owner: primary key of the user it belongs to.
+    secret_expires_at: when the secret of a client that has one stops being good; None for never.
     Raises InvalidClientMetadata (InvalidRedirectUri among them).
     Source: RFC 7591 §2 and §3; SMART 2.2 app-launch, "Register App with EHR".
     """
     checked = ClientMetadata.from_json(metadata, operator=operator)
+    require_unspent(checked.client_id)
     is_approved = operator if approved is None else approved
     client = Client(
         client_id=checked.client_id or new_client_id(),
@@ -70,8 +75,8 @@ def register_client(
         user_id=owner,
     )
     apply_metadata(client, checked)
-    secret = new_secret() if checked.token_endpoint_auth_method in WITH_SECRET else None
-    client.client_secret = digest(secret) if secret else ""
+    has_secret = checked.token_endpoint_auth_method in WITH_SECRET
+    secret = give_secret(client, expires_at=secret_expires_at) if has_secret else None
     active = {tenant.pk for tenant in activate_at}
     waiting = {tenant.pk for tenant in propose_at} - active
     try:
@@ -89,6 +94,17 @@ def register_client(
     return Registered(client, secret)
 
 
+def require_unspent(client_id: str) -> None:
+    """Raise InvalidClientMetadata for the id of a client that was deleted: somebody may still take one for the other.
+
+    The sandbox brings its own clients back at every start, under the ids they have always had.
+    """
+    if client_id and not config().is_sandbox and SpentClientId.objects.filter(client_id=client_id).exists():
+        raise InvalidClientMetadata(
+            "client_id", "a client had this client_id once, and ids are never used again", seen=client_id
+        )
+
+
 def new_client_id() -> str:
     """Return an id nobody chose. Its prefix keeps it apart from every subject of a user (RFC 9068 §5)."""
     return f"c-{secrets.token_urlsafe(16)}"
@@ -102,6 +118,8 @@ def apply_metadata(client: Client, metadata: ClientMetadata) -> None:
     client.client_jwks = None if metadata.jwks is None else dict(metadata.jwks)
     client.client_jwks_uri = metadata.jwks_uri
     client.restrictions = dict(metadata.restrictions)
+    client.access_token_lifetime = metadata.access_token_lifetime
+    client.refresh_token_days = metadata.refresh_token_days
     for name in SAME_NAME:
         setattr(client, name, getattr(metadata, name))
     for name in ARRAYS:
@@ -110,33 +128,30 @@ def apply_metadata(client: Client, metadata: ClientMetadata) -> None:
         setattr(client, name, " ".join(getattr(metadata, name)))
 
 
-def rewrite_client(client: Client, metadata: ClientMetadata) -> str | None:
-    """Write validated metadata over a locked client and save it; what the operator restricted stays.
+def rewrite_client(
+    client: Client, metadata: ClientMetadata, *, secret_expires_at: datetime | None = None
+) -> str | None:
+    """Write validated metadata over a locked client and save it; what only operators set stays.
 
-    Return a secret in clear where the client needs one from now on and has none. One it needs no longer goes.
+    Return a secret in clear where the client needs one from now on and has none; it is good until `secret_expires_at`.
+    One it needs no longer goes.
     """
-    restrictions = client.restrictions
+    kept = {name: getattr(client, name) for name in OPERATORS_OWN}
     apply_metadata(client, metadata)
-    client.restrictions = restrictions
+    for name, value in kept.items():
+        setattr(client, name, value)
     secret = None
     if client.token_endpoint_auth_method not in WITH_SECRET:
         forget_secrets(client)
     elif not client.client_secret:
-        secret = new_secret()
-        client.client_secret = digest(secret)
+        secret = give_secret(client, expires_at=secret_expires_at)
     client.save()
     return secret
 
 
-def forget_secrets(client: Client) -> None:
-    """Take every secret off a client; the caller saves it."""
-    client.client_secret = client.previous_client_secret = ""
-    client.client_secret_expires_at = client.previous_client_secret_expires_at = None
-
-
 def describe_metadata(client: Client) -> dict[str, Any]:
-    """Return what `client` could be registered with again: its metadata without ids, secrets and restrictions."""
-    own = {"client_id", "client_id_issued_at", "client_secret", "client_secret_expires_at", "restrictions"}
+    """Return what `client` could be registered with again: its metadata without ids, secrets and what operators set."""
+    own = {"client_id", "client_id_issued_at", "client_secret", "client_secret_expires_at", *OPERATORS_OWN}
     return {name: value for name, value in describe_client(client).items() if name not in own}
 
 
@@ -149,10 +164,13 @@ def describe_client(client: Client, secret: str | None = None) -> dict[str, Any]
     if client.created is not None:
         described["client_id_issued_at"] = int(client.created.timestamp())
     if secret:
-        described |= {"client_secret": secret, "client_secret_expires_at": 0}
+        described["client_secret"] = secret
+    if client.client_secret:
+        described["client_secret_expires_at"] = expiry_on_the_wire(client.client_secret_expires_at)
     described |= {name: getattr(client, name) for name in SAME_NAME}
     described |= {name: list(getattr(client, name)) for name in ARRAYS}
     described |= {name: getattr(client, name).split() for name in URL_LISTS}
-    described |= {"jwks_uri": client.client_jwks_uri, "jwks": client.client_jwks, "restrictions": client.restrictions}
+    described |= {"jwks_uri": client.client_jwks_uri, "jwks": client.client_jwks}
+    described |= {name: getattr(client, name) for name in OPERATORS_OWN}
     always = {"client_secret_expires_at", "grant_types", "response_types"}
     return {name: value for name, value in described.items() if value or name in always}

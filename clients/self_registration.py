@@ -10,13 +10,16 @@ from urllib.parse import urlsplit
 from django.db import transaction
 
 from clients.acting import BY_PROTOCOL
+from clients.changes import withdraw_waiting
 from clients.compact_jws import MalformedJwt, parse_compact_jws
-from clients.initial_tokens import take_initial_token
+from clients.initial_tokens import require_initial_token, take_initial_token
+from clients.inline_keys import remind_of_new_keys
 from clients.lifecycle import take_step
 from clients.metadata import PAGES, ClientMetadata, InvalidClientMetadata
 from clients.models import Activation, Client
 from clients.registered import CLIENT_ID
 from clients.registration import describe_client, register_client, rewrite_client
+from clients.registration_trials import Problems, noted, told, try_keys
 from clients.tenants import find_tenant
 from clients.widening import require_no_less_proof, widened
 from smartauth import endpoints, rates
@@ -54,13 +57,18 @@ def register(metadata: Json, *, initial_token: str, context: RequestContext, now
     """Register a client by protocol and return the answer: what is stored, and the secrets this once.
 
     In the sandbox it may act at once at the tenants of the token; elsewhere it waits for an operator, and so does its
-    activation there.  Raises InvalidToken, InvalidClientMetadata, TooManyRequests.
+    activation there. A key set by URL is tried first, so this must not be called inside a transaction.
+    Raises InvalidToken, InvalidClientMetadata, TooManyRequests.
     """
+    initial = require_initial_token(initial_token, now=now)
+    who = f"initial access token {initial.pk}"
+    rates.admit_client(context, who)
+    _refuse_statement(metadata)
+    _refuse_foreign_pages(metadata, None)
+    jwks_uri = ClientMetadata.from_json(_with_fewer_scopes(metadata), operator=False).jwks_uri
+    problems = try_keys(jwks_uri, who=who, context=context, now=now)
     with transaction.atomic():
         initial = take_initial_token(initial_token, now=now)
-        rates.admit_client(context, f"initial access token {initial.pk}")
-        _refuse_statement(metadata)
-        _refuse_foreign_pages(metadata, None)
         at_once = config().is_sandbox
         found = [find_tenant(slug) for slug in initial.tenants.order_by("slug").values_list("slug", flat=True)]
         tenants = [tenant for tenant in found if tenant is not None]
@@ -74,8 +82,10 @@ def register(metadata: Json, *, initial_token: str, context: RequestContext, now
         client, token = registered.client, new_secret()
         client.registration_access_token = digest(token)
         client.save(update_fields=["registration_access_token"])
-        _record(context, client, "registered", initial_access_token=initial.pk, status=client.status)
-    return _described(client, token, registered.secret)
+        facts = {"initial_access_token": initial.pk, "status": client.status} | noted(problems)
+        _record(context, client, "registered", **facts)
+        remind_of_new_keys(client, None, context=context)
+    return _described(client, token, registered.secret) | told(problems)
 
 
 def require_client(client_id: str, token: str, *, context: RequestContext) -> Client:
@@ -104,11 +114,12 @@ def read(client: Client, token: str) -> Json:
     return _described(client, token)
 
 
-def replace(client: Client, metadata: Json, *, context: RequestContext) -> Json:
+def replace(client: Client, metadata: Json, *, context: RequestContext, problems: Problems = ()) -> Json:
     """Replace all metadata of a locked client and its registration access token, and return the answer.
 
     What widens an approved client sends it back to the operator, except in the sandbox. What the operator restricted
-    stays.  Raises InvalidClientMetadata, and UpdateForbidden for a client the operator stopped.
+    stays.    problems: of its new key set, for the answer to tell.
+    Raises InvalidClientMetadata, and UpdateForbidden for a client the operator stopped.
     Source: RFC 7592 §2.2.
     """
     if client.status in STOPPED:
@@ -122,14 +133,17 @@ def replace(client: Client, metadata: Json, *, context: RequestContext) -> Json:
     _refuse_foreign_pages(metadata, client)
     checked = ClientMetadata.from_json(_with_fewer_scopes(metadata, client.scope), operator=False)
     require_no_less_proof(client, checked)
-    more = widened(client, checked)
+    more, keys = widened(client, checked), client.client_jwks
     token = new_secret()
     client.registration_access_token = digest(token)
     secret = rewrite_client(client, checked)
+    withdraw_waiting(client, by=BY_PROTOCOL, context=context)  # All of the metadata is said anew.
     if more and client.status == Client.Status.APPROVED and not config().is_sandbox:
         client = take_step(client.client_id, "reviewed_again", by=BY_PROTOCOL, context=context, reason=", ".join(more))
-    _record(context, client, "updated", widened=", ".join(more), status=client.status)
-    return _described(client, token, secret)
+    facts = {"widened": ", ".join(more), "status": client.status} | noted(problems)
+    _record(context, client, "updated", **facts)
+    remind_of_new_keys(client, keys, context=context)
+    return _described(client, token, secret) | told(problems)
 
 
 def retire(client: Client, *, context: RequestContext) -> None:

@@ -5,12 +5,14 @@ What the values may be, and how they go together, is in `metadata.py`.
 
 import math
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from rest_framework import serializers
 
 # Control characters and halves of surrogate pairs cannot be stored or shown.
 UNPRINTABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
+DEEPEST = 100  # levels of JSON; what is deeper could be decoded here and encoded nowhere
 
 
 class Text(serializers.CharField):
@@ -52,6 +54,21 @@ class Switch(serializers.Field):
         return data
 
     def to_representation(self, value: bool) -> bool:
+        return value
+
+
+class Number(serializers.Field):
+    """A whole JSON number; `true` is none."""
+
+    def __init__(self) -> None:
+        super().__init__(required=False)
+
+    def to_internal_value(self, data: object) -> int:
+        if not isinstance(data, int) or isinstance(data, bool):
+            raise serializers.ValidationError("it must be a whole number")
+        return data
+
+    def to_representation(self, value: int) -> int:
         return value
 
 
@@ -110,17 +127,28 @@ class ClientMetadataSerializer(serializers.Serializer[dict[str, Any]]):
     launch_urls = TextList()
     allowed_origins = TextList()
     restrictions = JsonObject(required=False)
+    access_token_lifetime = Number()
+    refresh_token_days = Number()
 
 
 def is_storable(value: object) -> bool:
-    """Return True for JSON that the database can keep: no control characters, no NaN."""
+    """Return True for JSON the database can keep: no control characters, no NaN, and not nested past all reason."""
+    level = [value]
+    for _ in range(DEEPEST):
+        if any(isinstance(one, str) and UNPRINTABLE.search(one) for one in level):
+            return False
+        if any(isinstance(one, float) and not math.isfinite(one) for one in level):
+            return False
+        level = [inner for one in level for inner in _inside(one)]
+        if not level:
+            return True
+    return False
+
+
+def _inside(value: object) -> Iterable[object]:
     if isinstance(value, dict):
-        return all(is_storable(name) and is_storable(member) for name, member in value.items())
-    if isinstance(value, list):
-        return all(is_storable(one) for one in value)
-    if isinstance(value, str):
-        return UNPRINTABLE.search(value) is None
-    return not isinstance(value, float) or math.isfinite(value)
+        return (*value, *value.values())
+    return value if isinstance(value, list) else ()
 
 
 def first_problem(errors: Any) -> tuple[str, str]:

@@ -13,7 +13,7 @@ from django.db.models import Model, QuerySet
 from django.forms import BaseModelFormSet, ModelForm
 from django.http import HttpRequest
 
-from clients.models import Activation, Brand, Client, InitialAccessToken, KeySet, Tenant
+from clients.models import Activation, ApiToken, Brand, Client, InitialAccessToken, KeySet, Tenant
 from smartauth.audit.recording import AuditEvent, record_now
 from smartauth.context import context_of
 
@@ -44,6 +44,8 @@ def subject_of(row: Model) -> Subject:
             return Subject("activation", client_id=row.client.client_id, tenant=row.tenant.slug)
         case KeySet():
             return Subject("key_set", details={"jwks_uri": row.jwks_uri})
+        case ApiToken():
+            return Subject("api_token", details={"label": row.label, "of": row.user_id})
         case InitialAccessToken():
             return Subject("initial_access_token", details={"label": row.label})
     raise LookupError(f"{type(row).__name__} is not traced here")

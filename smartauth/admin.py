@@ -4,14 +4,18 @@ The toolkit registers the classes named in its settings for the five swapped mod
 which would make a revoked token look unknown.
 """
 
+from typing import Any
 from uuid import UUID
 
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import URLPattern
 from django.utils import timezone
 
 from smartauth import compromise, keys, tokens
+from smartauth.administration.grants import revoke_client
+from smartauth.administration.pages import confirmation, goes_back, is_confirmed, routes
 from smartauth.context import context_of
 from smartauth.models import AccessToken, Authorization, AuthorizationCode, RefreshToken, SigningKey
 from smartauth.readonly_admin import ReadOnlyAdmin
@@ -19,6 +23,20 @@ from smartauth.readonly_admin import ReadOnlyAdmin
 admin.site.site_header = "Smartauth administration"
 admin.site.site_title = "Smartauth"
 admin.site.index_title = "Administration"
+
+
+def _asked(request: HttpRequest, queryset: QuerySet[Any], says: str, button: str) -> HttpResponse | None:
+    """Return the page that asks once more about the selected rows, or None once it was answered.
+
+    Whoever goes back comes to the list again.
+    """
+    if is_confirmed(request):
+        return None
+    if goes_back(request):
+        return HttpResponseRedirect(request.get_full_path())
+    count = queryset.count()
+    title = f"{button}: {count} selected?"
+    return confirmation(request, title, says=[f"Selected: {count}.", says], button=button, is_grave=True)
 
 
 class _Revocable(ReadOnlyAdmin):
@@ -48,15 +66,24 @@ class AuthorizationAdmin(_Revocable):
     search_help_text = "A client id, the name of a user, or the logical id of a patient"
     list_select_related = ("client", "tenant", "user")
 
+    def get_urls(self) -> list[URLPattern]:
+        """Add the page that ends all a client was granted."""
+        own = [("of/<int:pk>/revoke/", revoke_client, "smartauth_revoke_client")]
+        return [*routes(self.admin_site, own), *super().get_urls()]
+
     @admin.display(description="patient")
     def patient(self, authorization: Authorization) -> str:
         return str(authorization.context.get("patient", ""))
 
     @admin.action(description="Revoke, with every token", permissions=["revoke"])
-    def revoke(self, request: HttpRequest, queryset: QuerySet[Authorization]) -> None:
+    def revoke(self, request: HttpRequest, queryset: QuerySet[Authorization]) -> HttpResponse | None:
+        says = "They end with every token under them, within a second."
+        if asked := _asked(request, queryset, says, "Revoke"):
+            return asked
         for authorization in queryset:
             _revoke(request, authorization.pk)
         self.done(request)
+        return None
 
 
 class AccessTokenAdmin(_Revocable):
@@ -69,11 +96,15 @@ class AccessTokenAdmin(_Revocable):
     exclude = ("token_checksum",)
 
     @admin.action(description="Revoke", permissions=["revoke"])
-    def revoke(self, request: HttpRequest, queryset: QuerySet[AccessToken]) -> None:
+    def revoke(self, request: HttpRequest, queryset: QuerySet[AccessToken]) -> HttpResponse | None:
+        says = "They stop working within a second."
+        if asked := _asked(request, queryset, says, "Revoke"):
+            return asked
         context, now = context_of(request), timezone.now()
         for token in queryset:
             tokens.revoke_access_token(token.token_checksum, context=context, now=now, administrator=request.user.pk)
         self.done(request)
+        return None
 
 
 class RefreshTokenAdmin(_Revocable):
@@ -85,10 +116,14 @@ class RefreshTokenAdmin(_Revocable):
     exclude = ("token_checksum",)
 
     @admin.action(description="Revoke, with the whole authorization", permissions=["revoke"])
-    def revoke(self, request: HttpRequest, queryset: QuerySet[RefreshToken]) -> None:
+    def revoke(self, request: HttpRequest, queryset: QuerySet[RefreshToken]) -> HttpResponse | None:
+        says = "Each ends its whole authorization, with every token under it, within a second."
+        if asked := _asked(request, queryset, says, "Revoke"):
+            return asked
         for token in queryset:
             _revoke(request, token.authorization_id)
         self.done(request)
+        return None
 
 
 class AuthorizationCodeAdmin(ReadOnlyAdmin):
@@ -122,7 +157,10 @@ class SigningKeyAdmin(ReadOnlyAdmin):
         return request.user.has_perm("smartauth.change_signingkey")
 
     @admin.action(description="Move the keys of this use on by one step", permissions=["rotate"])
-    def rotate(self, request: HttpRequest, queryset: QuerySet[SigningKey]) -> None:
+    def rotate(self, request: HttpRequest, queryset: QuerySet[SigningKey]) -> HttpResponse | None:
+        says = "The keys of each selected use move on by one step."
+        if asked := _asked(request, queryset, says, "Rotate"):
+            return asked
         context, now = context_of(request), timezone.now()
         for purpose, alg in set(queryset.values_list("purpose", "alg")):
             try:
@@ -131,12 +169,17 @@ class SigningKeyAdmin(ReadOnlyAdmin):
                 self.message_user(request, f"{purpose} {alg}: {error}.", level="warning")
             else:
                 self.message_user(request, f"{purpose} {alg}: {row.kid} is now {row.state}.")
+        return None
 
     @admin.action(description="Withdraw: somebody else may have it. Ends what it signed", permissions=["rotate"])
-    def withdraw(self, request: HttpRequest, queryset: QuerySet[SigningKey]) -> None:
+    def withdraw(self, request: HttpRequest, queryset: QuerySet[SigningKey]) -> HttpResponse | None:
+        says = "Every token they signed ends, and another key signs at once. It cannot be undone."
+        if asked := _asked(request, queryset, says, "Withdraw"):
+            return asked
         for kid in queryset.values_list("kid", flat=True):
             count = compromise.withdraw_key(kid, context=context_of(request), administrator=request.user.pk)
             self.message_user(request, f"{kid} is gone; {count} access tokens were revoked.")
+        return None
 
 
 def _revoke(request: HttpRequest, pk: UUID) -> None:

@@ -12,20 +12,23 @@ JSON = "application/json"
 LARGEST = 64 * 1024  # bytes
 
 
-def json_object(request: HttpRequest) -> dict[str, Any]:
-    """Return the object in the body. Raises InvalidRequest, ContentTooLarge, ContentLengthRequired."""
+def json_object(request: HttpRequest, largest: int = LARGEST) -> dict[str, Any]:
+    """Return the object in the body, of at most `largest` bytes.
+
+    Raises InvalidRequest, ContentTooLarge, ContentLengthRequired.
+    """
     content_type = request.headers.get("Content-Type", "")
     if content_type.partition(";")[0].strip().lower() != JSON:
         refusal = Refusal("http.content_type", "the body is not JSON", expected=JSON, seen=content_type[:100])
         raise InvalidRequest(refusal, "The body must be application/json")
     try:
-        raw = read_body(request, LARGEST)
+        raw = read_body(request, largest)
     except BrokenBody:
         raise InvalidRequest(Refusal("http.body", "the body ended before its Content-Length")) from None
     except LengthRequired:
         raise ContentLengthRequired(Refusal("http.length", "the body has no Content-Length")) from None
     except BodyTooLarge:
-        refusal = Refusal("http.size", "the body is too large", expected=f"at most {LARGEST} bytes")
+        refusal = Refusal("http.size", "the body is too large", expected=f"at most {largest} bytes")
         raise ContentTooLarge(refusal) from None
     try:
         found = json.loads(raw.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_number)

@@ -28,7 +28,7 @@ LONGEST_QUERY = 2_000  # characters
 ONCE = re.compile(r"/(?:authorize|logout|apps/stop)/?$")
 # Where the query says where to go afterwards, in our own words; elsewhere it is not for repeating.
 WITH_QUERY = ("/account/", "/auth/logout/confirm")
-ENGLISH_ONLY = re.compile(r"/(?:$|(?:admin|developers|launcher)(?:/|$))")
+ENGLISH_ONLY = re.compile(r"/(?:$|(?:admin|developers|launcher|account/signup)(?:/|$))")
 
 
 def language(get_response: GetResponse) -> GetResponse:

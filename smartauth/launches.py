@@ -22,6 +22,7 @@ from smartauth.models import Launch
 from smartauth.people.models import User
 from smartauth.people.rights import find_user_at
 from smartauth.policy import granting, redirects
+from smartauth.storable import repeatable_url
 
 LONGEST = 200  # characters of what may be one of ours
 AGAIN = "Begin again in the EHR."
@@ -37,7 +38,13 @@ def begin(
     """
     if endpoints.tenant_of_fhir_base(wanted.iss) != tenant.slug:
         raise InvalidRequest(
-            Refusal("launch.iss", "iss is not the FHIR base of the tenant the token is for", seen=wanted.iss[:500]),
+            Refusal(
+                "launch.iss",
+                "iss is not the FHIR base of the tenant the token is for",
+                expected=endpoints.fhir_base(tenant.slug),
+                seen=repeatable_url(wanted.iss),
+                fix="Send the FHIR base URL that the token is for.",
+            ),
             "iss is not the FHIR server of this token",
         )
     client = _require_client(wanted.client_id, tenant)
@@ -155,7 +162,7 @@ def _require_launch_url(client: RegisteredClient, wanted: str) -> str:
                 "launch.url",
                 "the app has no launch URL, or not this one",
                 expected=" ".join(client.launch_urls)[:500],
-                seen=wanted[:500],
+                seen=repeatable_url(wanted),
                 fix="Have the launch URL registered as launch_urls.",
             ),
             "The launch URL is not registered for the app",

@@ -23,6 +23,7 @@ PROTOCOL = re.compile(
     # Of what is below /auth/ only these are pages of a person, or will be.
     r"|/auth/(?!(?:[^/]+/)?(?:authorize|consent|refused|logout)(?:/|$))"
 )
+JSON_PAGES = "/developers/api/"  # for programs too, which may come with a session of the portal
 # bytes of path and query as they came; an authorization request with every scope of US Core has a third of it
 LONGEST_URL = 32 * 1024
 PROBES = ("/healthz", "/readyz")
@@ -140,7 +141,7 @@ def _nothing_here(request: HttpRequest) -> NotFound:
 
 
 def _refuse(request: HttpRequest, error: OAuthError) -> HttpResponse:
-    if PROTOCOL.match(request.path_info):
+    if PROTOCOL.match(request.path_info) or request.path_info.startswith(JSON_PAGES):
         return private(error_response(request, error))
     record(context_of(request), status=error.status, error=error.code, refusal=error.refusal)
     return HttpResponse(f"{error.refusal.reason}\n", status=error.status, content_type="text/plain")

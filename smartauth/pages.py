@@ -4,7 +4,7 @@ import logging
 from typing import Any
 from urllib.parse import urlencode
 
-from allauth.account.views import LoginView, LogoutView, ReauthenticateView
+from allauth.account.views import LoginView, LogoutView, ReauthenticateView, SignupView
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.middleware.csrf import REASON_NO_CSRF_COOKIE
 from django.shortcuts import render
@@ -12,6 +12,7 @@ from django.urls import reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_noop as _
 
+from clients.portal.access import may_use_portal
 from clients.tenants import find_default_tenant
 from smartauth import endpoints, languages, second_factors
 from smartauth.browser import PageRefused, error_page, too_many_page
@@ -26,11 +27,12 @@ MINUTE = 60  # seconds; how long requests of one address count
 
 
 def site(request: HttpRequest) -> dict[str, Any]:
-    """Give every template the mode, so that a sandbox says so on every page, and the languages there are."""
+    """Give every template the mode, which a sandbox tells on every page, the languages, and whose the portal is."""
     return {
         "is_sandbox": config().is_sandbox,
         "trace_id": str(context_of(request).trace_id),
         "languages": languages.choices(request),
+        "has_portal": lambda: may_use_portal(request.user),  # Asked only by pages that tell it.
     }
 
 
@@ -46,8 +48,9 @@ def landing(request: HttpRequest) -> HttpResponse:
             *documents,
         ]
     # On the configured origin: the app's session belongs to that, whatever this host is called in the address bar.
-    sample_app = f"{config().base_url}/launcher/app/"
-    return render(request, "landing.html", {"tenant": tenant, "documents": documents, "sample_app": sample_app})
+    launcher = f"{config().base_url}/launcher/"
+    facts = {"tenant": tenant, "documents": documents, "launcher": launcher, "sample_app": f"{launcher}app/"}
+    return render(request, "landing.html", facts)
 
 
 class SignIn(LoginView):
@@ -64,6 +67,7 @@ class SignIn(LoginView):
 
 
 sign_in = SignIn.as_view()
+sign_up = SignupView.as_view(template_name="account/signup.html")
 sign_in_again = ReauthenticateView.as_view(template_name="account/reauthenticate.html")
 sign_out = LogoutView.as_view(template_name="account/logout.html")
 

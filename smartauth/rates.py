@@ -18,6 +18,7 @@ from smartauth.context import RequestContext
 from smartauth.errors import Refusal, TooManyRequests
 
 SOURCES = 10_000
+TRIALS = 10  # fetches a minute of URLs that one credential has us try; each may occupy a thread for five seconds
 IPV6_PREFIX = 64  # bits; whoever has one address of IPv6 has as many as they like
 
 
@@ -45,6 +46,8 @@ class Buckets:
 
 _addresses = Buckets()
 _clients = Buckets()
+_people = Buckets()
+_trials = Buckets()
 
 
 def require_room(context: RequestContext) -> None:
@@ -71,21 +74,42 @@ def admit_client(context: RequestContext, client_id: str, subject: str = "") -> 
     _require(_clients, context, (client_id, subject), config().rate_per_client, "client")
 
 
+def admit_user(context: RequestContext, user: int) -> None:
+    """Count a request of somebody who has signed in, or of a program of theirs. Raises TooManyRequests.
+
+    user: primary key.
+    """
+    context.is_proven = True
+    _require(_people, context, user, config().rate_per_client, "user")
+
+
+def admit_trial(context: RequestContext, who: str) -> None:
+    """Count a fetch from a URL that the holder of a credential chose. Raises TooManyRequests."""
+    _require(_trials, context, who, TRIALS, "credential", does="have a key set fetched")
+
+
 def forget() -> None:
     """Begin to count anew."""
-    global _addresses, _clients
-    _addresses, _clients = Buckets(), Buckets()
+    global _addresses, _clients, _people, _trials
+    _addresses, _clients, _people, _trials = Buckets(), Buckets(), Buckets(), Buckets()
 
 
 def _require(
-    buckets: Buckets, context: RequestContext, who: Hashable, per_minute: int, kind: str, *, take: bool = True
+    buckets: Buckets,
+    context: RequestContext,
+    who: Hashable,
+    per_minute: int,
+    kind: str,
+    *,
+    does: str = "ask this endpoint",
+    take: bool = True,
 ) -> None:
     wait = buckets.seconds_to_wait(_source(context, who), per_minute, time.monotonic(), take=take)
     if wait:
         raise TooManyRequests(
             Refusal(
                 f"rate.{kind}",
-                f"one {kind} may ask this endpoint {per_minute} times a minute",
+                f"one {kind} may {does} {per_minute} times a minute",
                 fix="Wait as long as Retry-After says, keep tokens until they expire, and ask less often.",
             ),
             retry_after=math.ceil(wait),

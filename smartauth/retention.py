@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from django.contrib.sessions.models import Session
 from django.db.models import Model, Q, QuerySet
 
-from clients.models import AssertionId, KeyFinding, KeyUse
+from clients.models import ApiToken, AssertionId, InitialAccessToken, KeyFinding, KeyUse
 from smartauth import keys, tokens
 from smartauth.conf import config
 from smartauth.marks.models import Mark
@@ -55,6 +55,10 @@ def purge(now: datetime) -> dict[str, int]:
         "assertion ids": AssertionId.objects.filter(expires_at__lt=now - config().clock_leeway).order_by("expires_at"),
         "key uses": KeyUse.objects.filter(used_at__lt=now - DEAD_FOR).order_by("used_at"),
         "key findings": KeyFinding.objects.filter(resolved_at__lt=now - config().receipt_lifetime),
+        "initial access tokens": InitialAccessToken.objects.filter(
+            Q(expires_at__lt=long_dead) | Q(uses_left=0, created_at__lt=long_dead)
+        ),
+        "api tokens": ApiToken.objects.filter(expires_at__lt=long_dead).order_by("expires_at"),
         "proof ids": ProofId.objects.filter(expires_at__lt=now).order_by("expires_at"),
         "access tokens": AccessToken.objects.filter(expires__lt=long_dead).order_by("expires"),
         "authorization codes": AuthorizationCode.objects.filter(authorization__in=dead_authorizations),

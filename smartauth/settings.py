@@ -170,6 +170,8 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "smartauth.middleware.trace",
+    # Outside the sandbox not even imported.
+    *(["smartauth.sandbox.launcher.watch.watch"] if SANDBOX else []),
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "smartauth.middleware.page_policy",
@@ -218,7 +220,7 @@ LOGIN_URL = "/account/login/"
 LOGIN_REDIRECT_URL = "/"
 ACCOUNT_LOGIN_METHODS = {"username"}
 ACCOUNT_SIGNUP_FIELDS = ["username*", "password1*"]
-ACCOUNT_ADAPTER = "smartauth.people.adapter.ClosedAccounts"
+ACCOUNT_ADAPTER = "smartauth.people.adapter.Accounts"
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_LOGOUT_ON_GET = False
 ACCOUNT_SESSION_REMEMBER = False
@@ -262,7 +264,7 @@ OAUTH2_PROVIDER = {
     "ALLOW_URI_WILDCARDS": False,
     "ALLOWED_REDIRECT_URI_SCHEMES": ["https", "http"],
     "OIDC_ENABLED": False,
-    "APPLICATION_ADMIN_CLASS": "clients.admin.ClientAdmin",
+    "APPLICATION_ADMIN_CLASS": "clients.administration.clients.ClientAdmin",
     "ACCESS_TOKEN_ADMIN_CLASS": "smartauth.admin.AccessTokenAdmin",
     "REFRESH_TOKEN_ADMIN_CLASS": "smartauth.admin.RefreshTokenAdmin",
     "GRANT_ADMIN_CLASS": "smartauth.admin.AuthorizationCodeAdmin",
@@ -287,6 +289,17 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "URL_FORMAT_OVERRIDE": None,  # The Accept header says it.
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Developer API",
+    "DESCRIPTION": "What the partner portal does, for programs: register apps, look after them, see refusals.",
+    "VERSION": "1",
+    "SCHEMA_PATH_PREFIX": "/developers/api",
+    "COMPONENT_SPLIT_PATCH": False,  # What a PATCH takes has the same members it must have.
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    "POSTPROCESSING_HOOKS": ["clients.api.document.mend"],
 }
 
 LOGGING = {

@@ -68,6 +68,7 @@ urlpatterns = [
     path("auth/<tenant:tenant>/", include(oauth)),
     path("", include(clients.portal.urls)),
     path("account/login/", pages.sign_in, name="account_login"),
+    path("account/signup/", pages.sign_up, name="account_signup"),
     path("account/reauthenticate/", pages.sign_in_again, name="account_reauthenticate"),
     path("account/logout/", pages.sign_out, name="account_logout"),
     path("account/second-factor/", include("allauth.mfa.urls")),

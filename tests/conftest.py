@@ -1,6 +1,8 @@
 """What every test shares: the database cluster, and what a process that serves requests believes."""
 
+import fcntl
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -26,10 +28,20 @@ def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: N
     if cluster is None:
         yield
         return
-    postgres.start(cluster, durable=False)
+    with _alone():
+        postgres.start(cluster, durable=False)
     yield
-    if postgres.is_idle(cluster):
-        postgres.stop(cluster)
+    with _alone():
+        if postgres.is_idle(cluster):
+            postgres.stop(cluster)
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Keep other processes of this run, and other runs in this checkout, from starting or stopping the cluster."""
+    with (test_settings.VAR / "cluster.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 @pytest.fixture(autouse=True)

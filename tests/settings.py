@@ -7,7 +7,9 @@ from smartauth.sandbox import postgres
 
 VAR = Path(__file__).resolve().parent.parent / "var" / "tests"
 VAR.mkdir(parents=True, exist_ok=True)
-CLUSTER = None if os.environ.get("DATABASE_URL") else postgres.locate(VAR)
+# A run in several processes hands its environment on: what this file wrote there names no database of somebody else.
+INHERITED = os.environ.get("TESTS_DATABASE_URL", "")
+CLUSTER = None if os.environ.get("DATABASE_URL", "") not in ("", INHERITED) else postgres.locate(VAR)
 
 os.environ["SMARTAUTH_MODE"] = "sandbox"
 os.environ["SMARTAUTH_VAR"] = str(VAR)  # A sandbox that runs in this checkout is not joined.
@@ -16,7 +18,7 @@ os.environ.setdefault("SMARTAUTH_KEY_ENCRYPTION_KEYS", "dGVzdHMgb25seSwgbmV2ZXIg
 for name in ("PORT", "SMARTAUTH_BASE_URL", "SMARTAUTH_DEFAULT_TENANT", "SMARTAUTH_TRUSTED_PROXIES"):
     os.environ.pop(name, None)
 if CLUSTER is not None:
-    os.environ["DATABASE_URL"] = CLUSTER.url()
+    os.environ["DATABASE_URL"] = os.environ["TESTS_DATABASE_URL"] = CLUSTER.url()
 
 from dataclasses import replace  # noqa: E402
 

@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from cryptography.fernet import Fernet
 from django.core.exceptions import ImproperlyConfigured
 
 from smartauth.conf import ASSERTION_ALGORITHMS
@@ -14,7 +13,7 @@ from smartauth.environment import Environment
 from smartauth.sandbox import running
 from tests.servers import ROOT
 
-KEY = Fernet.generate_key().decode()
+KEY = "dGVzdHMgb25seSwgbmV2ZXIgYW55d2hlcmUgZWxzZSE="  # "tests only, never anywhere else!"
 GOOD = {
     "SMARTAUTH_MODE": "production",
     "SMARTAUTH_BASE_URL": "https://auth.example.org",
@@ -41,6 +40,23 @@ def check(tmp_path: Path, **changes: str | None) -> subprocess.CompletedProcess[
 def test_a_good_production_environment_starts_without_a_warning(tmp_path: Path) -> None:
     done = check(tmp_path)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.requirement("DCR-07")
+@pytest.mark.parametrize(("said", "registers"), [({}, False), ({"SMARTAUTH_REGISTRATION": "on"}, True)])
+def test_in_production_nobody_registers_by_protocol_unless_it_is_switched_on(
+    tmp_path: Path, said: dict[str, str], registers: bool
+) -> None:
+    asked = "from smartauth import settings; print(settings.SMARTAUTH.registration)"
+    done = subprocess.run(
+        [sys.executable, "-c", asked],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], **GOOD, "SMARTAUTH_VAR": str(tmp_path), **said},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == str(registers)
 
 
 BAD = [
@@ -94,6 +110,32 @@ def test_secrets_may_come_from_files(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     missing = check(tmp_path, SMARTAUTH_SECRET_KEY=None, SMARTAUTH_SECRET_KEY_FILE="/nonexistent")
     assert "SMARTAUTH_SECRET_KEY_FILE cannot be read" in missing.stderr
+
+
+@pytest.mark.requirement("LAUNCH-10")
+def test_nothing_of_the_sandbox_is_imported_in_production(tmp_path: Path) -> None:
+    environment = {**GOOD, "SMARTAUTH_VAR": str(tmp_path), "DJANGO_SETTINGS_MODULE": "smartauth.settings"}
+    program = """
+import sys
+import smartauth.wsgi
+import django.urls
+assert "smartauth.views.authorize" in sys.modules
+print([name for name in sys.modules if name.startswith("smartauth.sandbox")])
+for path in ("/launcher", "/launcher/", "/launcher/run/1", "/launcher/app/"):
+    try:
+        print(django.urls.resolve(path))
+    except django.urls.Resolver404:
+        pass
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout.strip(), done.returncode) == ("[]", 0), done.stderr
 
 
 def test_debugging_tokens_do_not_exist_in_production(tmp_path: Path) -> None:

@@ -46,7 +46,8 @@ PAGES = sorted(
     str(path.relative_to(ROOT / "templates"))
     for pattern in ("*.html", "account/*.html", "consent/*.html", "mfa/**/*.html", "people/*.html", "allauth/**/*.html")
     for path in (ROOT / "templates").glob(pattern)
-    if path.name != "landing.html"  # It speaks to developers and operators.
+    # They speak to developers and operators.
+    if path.name not in ("landing.html", "signup.html", "signup_closed.html")
 )
 NAMES = {"Smartauth"}  # the same in every language
 MARKERS = {"_", "gettext", "gettext_noop"}

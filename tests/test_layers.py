@@ -23,7 +23,8 @@ GROUND = (
     *("smartauth.digests", "smartauth.sealing", "smartauth.marks", "smartauth.receipts", "smartauth.audit"),
     *("smartauth.responses", "smartauth.bearer", "smartauth.outbound", "smartauth.readonly_admin"),
     *("smartauth.storable", "smartauth.slugs", "smartauth.bodies", "smartauth.forms", "smartauth.browser"),
-    *("smartauth.styling", "smartauth.cross_origin", "smartauth.rates", "smartauth.alarms"),
+    *("smartauth.styling", "smartauth.cross_origin", "smartauth.rates", "smartauth.alarms", "smartauth.json_bodies"),
+    *("smartauth.administration.pages", "smartauth.administration.waiting"),
 )
 COMPOSITION = ("smartauth.settings", "smartauth.urls", "smartauth.wsgi", "smartauth.sandbox", "smartauth.environment")
 

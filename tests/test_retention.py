@@ -9,7 +9,8 @@ from django.core.management import call_command
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from clients.models import AssertionId, Client, Tenant
+from clients.initial_tokens import make_initial_token
+from clients.models import ApiToken, AssertionId, Client, InitialAccessToken, Tenant
 from smartauth.digests import digest
 from smartauth.marks.models import Mark
 from smartauth.models import AccessToken, Authorization, AuthorizationCode, PendingAuthorization, RefreshToken
@@ -211,3 +212,28 @@ class TestConstraints:
 
 def test_the_migrations_say_what_the_models_say() -> None:
     call_command("makemigrations", check=True, dry_run=True, verbosity=0)
+
+
+def test_tokens_of_the_developer_api_go_a_week_after_their_end(user: User) -> None:
+    for label, ended in (("good", -1), ("just over", 6), ("over", 8)):
+        end = NOW - timedelta(days=ended)
+        ApiToken.objects.create(
+            user=user, label=label, token_digest=digest(label), created_at=end - timedelta(days=1), expires_at=end
+        )
+    assert purge(NOW)["api tokens"] == 1
+    assert set(ApiToken.objects.values_list("label", flat=True)) == {"good", "just over"}
+
+
+def test_initial_access_tokens_go_a_week_after_they_are_of_no_more_use() -> None:
+    make_initial_token(label="for ever")
+    make_initial_token(label="good", expires_at=NOW + timedelta(days=1))
+    make_initial_token(label="just over", expires_at=NOW - timedelta(days=6))
+    make_initial_token(label="over", expires_at=NOW - timedelta(days=8))
+    make_initial_token(label="used up", uses=1)
+    make_initial_token(label="new and used up", uses=1)
+    InitialAccessToken.objects.filter(label__contains="used up").update(uses_left=0)
+    InitialAccessToken.objects.filter(label="used up").update(created_at=LONG_AGO)
+    InitialAccessToken.objects.filter(label="for ever").update(created_at=LONG_AGO)
+    assert purge(NOW)["initial access tokens"] == 2
+    left = InitialAccessToken.objects.order_by("label").values_list("label", flat=True)
+    assert list(left) == ["for ever", "good", "just over", "new and used up"]

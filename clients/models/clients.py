@@ -3,7 +3,10 @@
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Now
 from oauth2_provider.models import AbstractApplication, ApplicationManager
+
+from clients.lifetimes import ACCESS_TOKEN_SECONDS, REFRESH_TOKEN_DAYS
 
 
 class AuthMethod(models.TextChoices):
@@ -107,6 +110,16 @@ class Client(AbstractApplication):
     )
     require_dpop_nonce = models.BooleanField(default=False, help_text="Its proofs must carry a nonce of ours")
     restrictions = models.JSONField(default=dict, blank=True, help_text="patients, groups, operator_types")
+    access_token_lifetime = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        help_text="Seconds, from 60 to 3600; to 300 for a backend service. Empty: as for everybody",
+    )
+    refresh_token_days = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        help_text="Days without use, from 1 to 365, after which a refresh token ends. Empty: as for everybody",
+    )
     registration_access_token = models.CharField(max_length=64, blank=True, default="", editable=False)
 
     objects = ApplicationManager()
@@ -140,6 +153,11 @@ class Client(AbstractApplication):
                 condition=~Q(grant_types__contains=["client_credentials"])
                 | Q(token_endpoint_auth_method=AuthMethod.PRIVATE_KEY_JWT),
             ),
+            models.CheckConstraint(
+                name="client_lifetimes_in_bounds",
+                condition=(Q(access_token_lifetime__isnull=True) | Q(access_token_lifetime__range=ACCESS_TOKEN_SECONDS))
+                & (Q(refresh_token_days__isnull=True) | Q(refresh_token_days__range=REFRESH_TOKEN_DAYS)),
+            ),
         ]
 
     def natural_key(self) -> tuple[str]:
@@ -151,3 +169,16 @@ class Client(AbstractApplication):
 
     def clean(self) -> None:
         """Leave validation to `registration.py`: the toolkit's own rules speak of columns this model does not have."""
+
+
+class SpentClientId(models.Model):
+    """The id of a client that was deleted. The database writes it; nobody is ever called so again."""
+
+    client_id = models.CharField(max_length=255)
+    deleted_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["client_id"], name="client_id_spent_once")]
+
+    def __str__(self) -> str:
+        return self.client_id

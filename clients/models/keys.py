@@ -13,7 +13,7 @@ class KeySet(models.Model):
     used. `attempted_at` is when the last fetch began. After one that failed `last_problem` holds "rule: reason", and
     who moves `attempted_at` on, five seconds later at the earliest, may try again. `forced_at` spaces out the fetches
     that an unknown `kid` may force while the copy is good. `watched_kids` and `watched_at` are the kids and the
-    `fetched_at` of the copy that the watch over key sets saw last.
+    `fetched_at` of the copy that the watch over key sets saw last; `first_seen` says since when it knows each of them.
     """
 
     jwks_uri = models.TextField()
@@ -26,6 +26,7 @@ class KeySet(models.Model):
     certificate_ends_at = models.DateTimeField(null=True, help_text="Of the host, as of the last good fetch")
     watched_kids = models.JSONField(null=True)
     watched_at = models.DateTimeField(null=True)
+    first_seen = models.JSONField(default=dict, db_default={}, help_text="kid to when the watch first saw it")
 
     class Meta:
         constraints = [
@@ -105,3 +106,20 @@ class KeyFinding(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} of client {self.client_id}"
+
+
+class KeyWatchRound(models.Model):
+    """The last round of the watch over key sets: one row, so that whoever asks sees whether the watch runs."""
+
+    began_at = models.DateTimeField()
+    ended_at = models.DateTimeField()
+    key_sets = models.PositiveIntegerField()
+    fetched = models.PositiveIntegerField()
+    failed = models.PositiveIntegerField(default=0, help_text="Key sets that could not be judged, by a fault of ours")
+    new_findings = models.PositiveIntegerField()
+
+    class Meta:
+        constraints = [models.CheckConstraint(name="key_watch_round_is_the_last", condition=Q(id=1))]
+
+    def __str__(self) -> str:
+        return f"round that ended at {self.ended_at:%Y-%m-%d %H:%M:%S}"

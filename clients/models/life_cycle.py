@@ -11,13 +11,15 @@ class Draft(models.Model):
     """A registration that is being filled in: of a new client, or of `client` as its owner wants it to be.
 
     `answers` are members of client metadata as typed, checked or not, and `tenants`: slugs of where it wants to work.
-    Never a secret, and never a private key.
+    Never a secret, and never a private key. `before` is the metadata of the client when the draft was begun, so that
+    what it became meanwhile is not undone.
     """
 
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
     kind = models.CharField(max_length=16, choices=AppKind.choices)
     client = models.OneToOneField(Client, on_delete=models.CASCADE, null=True, blank=True, related_name="draft")
     answers = models.JSONField(default=dict)
+    before = models.JSONField(default=dict)
     created_at = models.DateTimeField(auto_now_add=True)
     changed_at = models.DateTimeField(auto_now=True)
 

@@ -107,7 +107,13 @@ def _not_offered(wanted: Bundled | Operation) -> Deny:
         return Deny("interaction.bundle", "a batch or transaction has no place inside another")
     if wanted.name in KNOWN_OPERATIONS:
         return Deny("interaction.operation", f"the operation {wanted.name} is not offered")
-    return Deny("interaction.unknown_operation", "there is no such operation", status=404, issue="not-found")
+    return Deny(
+        "interaction.unknown_operation",
+        "there is no such operation",
+        status=404,
+        issue="not-found",
+        fix="Use an operation that /metadata lists.",
+    )
 
 
 def follow_link(url: str, bases: Bases) -> CanonicalRequest | None:

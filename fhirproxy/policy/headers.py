@@ -100,7 +100,9 @@ def access_token(authorization: str) -> tuple[Scheme, str]:
         raise InvalidToken(refusal, presented=False)
     scheme, token = shown
     if len(token) > MAX_TOKEN or TOKEN.fullmatch(token) is None:
-        raise InvalidToken(Refusal("bearer.malformed", "the bearer token has characters no token has, or is too long"))
+        fix = "Send the access_token whole, without quotes or line breaks."
+        reason = "the bearer token has characters no token has, or is too long"
+        raise InvalidToken(Refusal("bearer.malformed", reason, seen=f"{len(token)} characters", fix=fix))
     return scheme, token
 
 

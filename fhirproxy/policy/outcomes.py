@@ -60,7 +60,12 @@ def forbidden(rule: str, reason: str, *, scope: str = "", fix: str = "") -> Fhir
 
 def not_found(officer: str = "") -> FhirRefusal:
     """Return the one 404 for absent, outside and deleted alike; only `officer` may say which (FHIR R4 security)."""
-    refusal = Refusal("read.absent_or_outside", "the resource is absent or outside the authority", officer=officer)
+    refusal = Refusal(
+        "read.absent_or_outside",
+        "the resource is absent or outside the authority, which is not told apart",
+        fix="Check the id, and whose record the token is for.",
+        officer=officer,
+    )
     return FhirRefusal(404, "not-found", refusal, public=NOT_FOUND)
 
 

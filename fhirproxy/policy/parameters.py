@@ -152,7 +152,9 @@ def _parse_criterion(
     if found is None or parameter is None:
         if lenient and found and not (base.startswith("_") or found["modifier"] or found["chain"]):
             return None
-        raise bad_request("search.parameter", f"{resource_type} has no search parameter of this name", seen=name[:64])
+        fix = "Use a search parameter that FHIR R4 has for the type: /metadata lists those that work here."
+        reason = f"{resource_type} has no search parameter of this name"
+        raise bad_request("search.parameter", reason, seen=name[:64], fix=fix)
     if found["chain"]:
         return _chained(parse_chain(resource_type, name, search_parameter), text, bases)
     modifier = found["modifier"] or ""

@@ -117,6 +117,9 @@ class SearchPlan:
     rule: str = "allow"
 
 
+OTHER_PATIENT = "Name the patient of the launch context, or none: what is not named is confined to it anyway."
+
+
 @dataclass(frozen=True, slots=True)
 class Deny:
     """Refused. `rule` is a stable id; `reason` is one sentence for a person; `scope` the smallest that would help."""
@@ -131,7 +134,8 @@ class Deny:
 
     def as_refusal(self) -> FhirRefusal:
         """Return the denial as what the pipeline raises."""
-        refusal = Refusal(self.rule, self.reason, expected=self.scope, fix=self.fix)
+        fix = self.fix or (OTHER_PATIENT if self.rule == "compartment" else "")
+        refusal = Refusal(self.rule, self.reason, expected=self.scope, fix=fix)
         return FhirRefusal(self.status, self.issue, refusal, scope=self.scope, allow=self.allow)
 
 

@@ -15,10 +15,11 @@ LOOK, END, EDIT = ("view",), ("view", "delete"), ("view", "add", "change")
 ALL = (*EDIT, "delete")
 # role: app label → (model → what may be done)
 ROLES: dict[str, dict[str, dict[str, tuple[str, ...]]]] = {
-    "Registry": {
+    "Registrar": {
         "clients": {
-            "client": EDIT, "tenant": EDIT, "brand": EDIT, "activation": ALL, "keyset": END, "assertionid": LOOK,
-            "initialaccesstoken": END,
+            "client": EDIT, "tenant": EDIT, "brand": EDIT, "activation": ("view", "change"), "keyset": END,
+            "keyfinding": LOOK, "assertionid": LOOK, "initialaccesstoken": END,
+            "apitoken": END,
         },
         "fhirproxy": {"upstream": EDIT},
     },
@@ -29,7 +30,8 @@ ROLES: dict[str, dict[str, dict[str, tuple[str, ...]]]] = {
         "people": {"user": EDIT, "fhiruser": ALL, "proxyrelation": ALL},
         "mfa": {"authenticator": END},
     },
-    "Security": {
+    # Reads everything that says who may do what and who did it, and ends what was granted; gives nothing.
+    "Security officer": {
         "smartauth": {
             "authorization": ("view", "change"),
             "accesstoken": LOOK,
@@ -39,11 +41,17 @@ ROLES: dict[str, dict[str, dict[str, tuple[str, ...]]]] = {
         },
         "audit": {"auditrecord": LOOK},
         "receipts": {"receipt": LOOK, "refusalcount": LOOK},
-        "clients": {"client": LOOK, "tenant": LOOK, "activation": LOOK},
+        "clients": {
+            "client": LOOK, "tenant": LOOK, "brand": LOOK, "activation": LOOK, "keyset": LOOK, "keyfinding": LOOK,
+            "assertionid": LOOK, "initialaccesstoken": LOOK, "apitoken": LOOK,
+        },
+        "fhirproxy": {"upstream": LOOK, "bulkjob": LOOK},
         "people": {"user": LOOK},
     },
 }  # fmt: skip
 
+# What roles were called before; who had them keeps them.
+RENAMED = {"Registry": "Registrar", "Security": "Security officer"}
 OUTSIDE = frozenset({"Partner"})  # Roles of people who never enter the administration.
 
 
@@ -57,6 +65,7 @@ def _write(sender: AppConfig, using: str, **kwargs: Any) -> None:
     concerned = {role: models for role, apps in ROLES.items() if (models := apps.get(sender.label))}
     if not concerned:
         return
+    _rename(using)
     create_permissions(sender, verbosity=0, using=using)  # They may not be there yet: nobody orders receivers.
     known = {one.codename: one for one in Permission.objects.using(using).filter(content_type__app_label=sender.label)}
     for role, models in concerned.items():
@@ -64,3 +73,19 @@ def _write(sender: AppConfig, using: str, **kwargs: Any) -> None:
         wanted = [known[f"{verb}_{model}"] for model, verbs in models.items() for verb in verbs]
         group.permissions.remove(*(one for one in known.values() if one not in wanted))
         group.permissions.add(*wanted)
+
+
+def _rename(using: str) -> None:
+    """Give roles their present names. Where both exist, whoever had the old one gets the new one."""
+    groups = Group.objects.using(using)
+    for before, now in RENAMED.items():
+        old = groups.filter(name=before).first()
+        if old is None:
+            continue
+        new = groups.filter(name=now).first()
+        if new is None:
+            old.name = now
+            old.save(update_fields=["name"])
+            continue
+        new.user_set.add(*old.user_set.all())
+        old.delete()

@@ -36,6 +36,9 @@ class AuditRecord(models.Model):
             models.Index(fields=["at"], name="audit_at"),
             models.Index(fields=["tenant", "patient", "-at"], name="audit_of_patient"),
             GinIndex(fields=["patients"], name="audit_of_patients"),
+            models.Index(
+                fields=["client_id", "-at"], condition=models.Q(action="token"), name="audit_of_client_tokens"
+            ),
         ]
 
     def __str__(self) -> str:

@@ -53,6 +53,11 @@ def records_of_patient(tenant: str, patient: str, *, limit: int, before: datetim
     return list(found.order_by("-at", "-pk")[:limit])
 
 
+def tokens_of_client(client_id: str, *, limit: int) -> list[AuditRecord]:
+    """Return the newest records of tokens issued to a client. They name people, so its owner may not see all of it."""
+    return list(AuditRecord.objects.filter(client_id=client_id, action="token").order_by("-at")[:limit])
+
+
 def decisions(wanted: AuditFilter) -> Iterator[Recorded]:
     """Yield every fact of the audit trail and every refusal of the FHIR API that is meant, oldest first."""
     allowed = _in_chunks(_records(wanted), recorded_of)

@@ -17,6 +17,7 @@ from smartauth.forms import require_param
 from smartauth.grants.standing import require_tenant, still_allowed
 from smartauth.id_tokens import sign_id_token
 from smartauth.policy import pkce
+from smartauth.storable import repeatable_url
 from smartauth.tokens import Issued, TakenCode
 
 
@@ -38,9 +39,10 @@ def exchange(
     code = require_param(params, "code")
     with transaction.atomic():
         taken = tokens.take_code(code, context=context, now=now)
-        context.tenant = taken.consent.tenant
         try:
-            _require_good(taken, client, params, now)
+            _require_own(taken, client)
+            context.tenant = taken.consent.tenant  # Not before: of another client's code nothing is told.
+            _require_good(taken, params, now)
             _require_key(taken, key)
             require_tenant(taken.consent, named, params)
             scopes = still_allowed(taken.consent, client)
@@ -67,9 +69,18 @@ def exchange(
     return replace(issued, id_token=id_token)
 
 
-def _require_good(taken: TakenCode, client: RegisteredClient, params: dict[str, str], now: datetime) -> None:
+def _require_own(taken: TakenCode, client: RegisteredClient) -> None:
     if taken.consent.client_pk != client.pk:
-        raise InvalidGrant(Refusal("code.not_yours", "the code was issued to another client"))
+        raise InvalidGrant(
+            Refusal(
+                "code.not_yours",
+                "the code was issued to another client",
+                fix="Exchange a code as the client that began the launch; this one is spent now.",
+            )
+        )
+
+
+def _require_good(taken: TakenCode, params: dict[str, str], now: datetime) -> None:
     if taken.spent_at is not None:
         raise InvalidGrant(
             Refusal(
@@ -98,7 +109,7 @@ def _require_good(taken: TakenCode, client: RegisteredClient, params: dict[str, 
                 "code.redirect_uri",
                 "redirect_uri is not the one of the authorization request",
                 expected=taken.redirect_uri,
-                seen=redirect_uri,
+                seen=repeatable_url(redirect_uri),
                 fix="Send the same redirect_uri, character for character.",
             )
         )

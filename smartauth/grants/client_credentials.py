@@ -49,6 +49,7 @@ def exchange(
         scope=result.scope,
         dropped=tuple(f"{one.scope} ({one.rule})" for one in result.dropped),
         key=key,
+        lifetime=client.lifetimes.of_service_token,
         context=context,
         now=now,
     )

@@ -3,6 +3,7 @@
 Source: RFC 6749 §6; RFC 9700 §4.14.2; SMART 2.2 app-launch, "Refresh access token".
 """
 
+from dataclasses import replace
 from datetime import datetime
 
 from django.db import transaction
@@ -24,6 +25,7 @@ REUSED = Refusal(
     "the refresh token had been replaced; whoever shows it again may have stolen it, so everything has been revoked",
     fix="Keep the refresh token of the latest answer and forget the one before. Launch again.",
 )
+AGAIN = "Launch again, and refresh before expiry: each refresh begins the time anew where the operator allows it."
 LATE = Refusal(
     "refresh_token.superseded",
     "another refresh at the same moment has taken the place of this one",
@@ -80,7 +82,10 @@ def _require_good(
     """Return which tokens end when this one is exchanged. Raises InvalidGrant, after revoking where it was reused."""
     consent, shown = found.consent, found.shown
     if consent.client_pk != client.pk:
-        raise InvalidGrant(Refusal("refresh_token.not_yours", "the refresh token was issued to another client"))
+        fix = "Refresh as the client that the token was issued to."
+        raise InvalidGrant(
+            Refusal("refresh_token.not_yours", "the refresh token was issued to another client", fix=fix)
+        )
     context.tenant = consent.tenant
     ended = consent.end()
     if ended is not None:
@@ -99,7 +104,9 @@ def _require_good(
     match decide_rotation(shown, now=now, grace=config().refresh_grace):
         case "reuse":
             tokens.revoke_authorization(consent.authorization, by="reuse", now=now, context=context)
-            raise InvalidGrant(REUSED)
+            replaced = shown.rotated_at or shown.superseded_at
+            seen = f"replaced at {replaced.isoformat(timespec='seconds')}" if replaced else ""
+            raise InvalidGrant(replace(REUSED, seen=seen))
         case "late":
             raise InvalidGrant(LATE)
         case "sibling":
@@ -112,5 +119,5 @@ def _require_good(
         expires = min(expires or consent.ends_by, consent.ends_by)
     if expires is not None and expires <= now:
         seen = f"{int((now - expires).total_seconds())} s ago"
-        raise InvalidGrant(Refusal("refresh_token.expired", "the refresh token has expired", seen=seen))
+        raise InvalidGrant(Refusal("refresh_token.expired", "the refresh token has expired", seen=seen, fix=AGAIN))
     return rotation

@@ -9,6 +9,8 @@ from smartauth.policy import granting
 from smartauth.policy.scopes import Scope
 from smartauth.tokens import Consent
 
+LAUNCH_AGAIN = "Launch again for what the client is registered for and the tenant allows now."
+
 
 def require_tenant(consent: Consent, named: TenantInfo | None, params: Mapping[str, str]) -> None:
     """Raise unless the request is about the tenant of the consent: InvalidTarget where `resource` says otherwise.
@@ -34,5 +36,5 @@ def still_allowed(consent: Consent, client: RegisteredClient) -> tuple[Scope, ..
     permitted = granting.allowed(client.scope, require_active_at(client, consent.tenant))
     scopes = granting.within(granting.parse_registered(consent.scope), permitted)
     if not scopes:
-        raise InvalidGrant(Refusal("grant.nothing_left", "nothing that was granted is still allowed"))
+        raise InvalidGrant(Refusal("grant.nothing_left", "nothing that was granted is still allowed", fix=LAUNCH_AGAIN))
     return scopes

@@ -65,6 +65,12 @@ class Poller:
             self._start()
         return time.monotonic() < self._fresh_until
 
+    def age(self) -> float | None:
+        """Return how many seconds ago the marks were read well, None before the first time."""
+        if self._fresh_until == 0.0:
+            return None
+        return max(0.0, time.monotonic() - (self._fresh_until - TRUSTED_FOR))
+
     def seen_since(self, moment: float) -> frozenset[str]:
         """Return the tags of marks read at or after `moment` (of time.monotonic)."""
         with self._lock:

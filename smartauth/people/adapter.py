@@ -5,7 +5,9 @@ from typing import Any
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.mfa.adapter import DefaultMFAAdapter
 from django.http import HttpRequest
+from django.urls import reverse
 
+from smartauth.conf import config
 from smartauth.context import context_of
 from smartauth.people.models import User
 from smartauth.sealing import decrypt, encrypt
@@ -13,12 +15,16 @@ from smartauth.sealing import decrypt, encrypt
 PURPOSE = "second factor"
 
 
-class ClosedAccounts(DefaultAccountAdapter):
-    """Accounts are made by the operator, never by whoever comes along."""
+class Accounts(DefaultAccountAdapter):
+    """Accounts are made by the operator; in the sandbox also by whoever comes along to register an app."""
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
-        """Return False: nobody signs up by themselves."""
-        return False
+        """Return True in the sandbox only: in production nobody signs up by themselves."""
+        return config().is_sandbox
+
+    def get_signup_redirect_url(self, request: HttpRequest) -> str:
+        """Return the partner portal: nobody else signs up."""
+        return reverse("developers")
 
     def get_client_ip(self, request: HttpRequest) -> str:
         """Return the caller's own address, so that a trusted proxy does not share one sign-in limit among everybody."""

@@ -1,18 +1,26 @@
-"""Receipts in the admin, in the officer's view. Reading one is audited."""
+"""Receipts in the admin: by trace id, client, rule and time. Reading one is audited."""
 
-import json
+from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import admin
-from django.http import HttpRequest, HttpResponse
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from django.core.exceptions import PermissionDenied
+from django.db.models import Count, Sum
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import URLPattern, reverse
+from django.utils import timezone
 
-from smartauth.audit.reading import as_fhir, refused_of
-from smartauth.audit.recording import AuditEvent, record_now
-from smartauth.context import context_of
+from smartauth.administration.pages import routes
+from smartauth.administration.waiting import Waiting, tells_what_waits
 from smartauth.readonly_admin import ReadOnlyAdmin
 from smartauth.receipts.models import Receipt, RefusalCount
+from smartauth.receipts.page import show, trace
+
+LATELY = timedelta(hours=1)
+# Refusals that stand for a FHIR server that is away, slow, or does not know us any more.
+DOWN = ("upstream.failed", "upstream.timeout", "upstream.resting")
 
 
 @admin.register(Receipt)
@@ -23,22 +31,19 @@ class ReceiptAdmin(ReadOnlyAdmin):
     list_filter = ("endpoint", "error", "rule", "tenant", "at")
     search_fields = ("=trace_id", "client_id", "rule", "correlation_id")
     date_hierarchy = "at"
-    readonly_fields = ("as_fhir_audit_events",)
+
+    def get_urls(self) -> list[URLPattern]:
+        """Add the page that is looked up by trace id."""
+        return [*routes(self.admin_site, [("trace/", trace, "receipts_trace")]), *super().get_urls()]
 
     def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> HttpResponse:
-        record_now(
-            context_of(request),
-            AuditEvent("receipt.read", rule="admin", user=request.user.pk, details={"receipt": object_id[:64]}),
-        )
-        return super().change_view(request, object_id, *args, **kwargs)
-
-    @admin.display(description="As FHIR AuditEvents")
-    def as_fhir_audit_events(self, row: Receipt) -> str | SafeString:
-        """Return a refusal at the FHIR API as the AuditEvents it is, one for each patient."""
-        if row.endpoint != "fhir":
-            return "not a request to the FHIR API"
-        (recorded,) = refused_of([row])
-        return format_html("<pre>{}</pre>", json.dumps(as_fhir(recorded), indent=2, ensure_ascii=False))
+        """Show one receipt, and record who looked at it."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        receipt = self.get_object(request, object_id)
+        if receipt is None:
+            return HttpResponseRedirect(f"{reverse('admin:receipts_trace')}?{urlencode({'trace': object_id})}")
+        return show(request, receipt, "officer")
 
 
 @admin.register(RefusalCount)
@@ -47,3 +52,24 @@ class RefusalCountAdmin(ReadOnlyAdmin):
 
     list_display = ("minute", "source", "rule", "count")
     list_filter = ("rule",)
+
+
+@tells_what_waits
+def trouble(request: HttpRequest) -> Iterator[Waiting]:
+    """Say which FHIR servers do not answer, and where somebody guesses or floods, as far as refusals show it."""
+    since, may = timezone.now() - LATELY, request.user.has_perm
+    receipts, upstreams = (reverse(f"admin:{name}_changelist") for name in ("receipts_receipt", "fhirproxy_upstream"))
+    is_officer = may("receipts.view_receipt")
+    if is_officer or may("fhirproxy.view_upstream"):
+        failed = Receipt.objects.filter(at__gte=since, endpoint="fhir", rule__in=DOWN)
+        for tenant, count in failed.order_by("tenant").values_list("tenant").annotate(Count("pk")):
+            chosen = f"{receipts}?{urlencode({'endpoint': 'fhir', 'tenant': tenant})}" if is_officer else upstreams
+            title = f"Requests the FHIR server of {tenant} did not answer"
+            yield Waiting(title, count, chosen, "in the last hour", is_urgent=True)
+    if is_officer:
+        guesses = Receipt.objects.filter(at__gte=since, rule="client.guessing").count()
+        url = f"{receipts}?rule=client.guessing"
+        yield Waiting("Guesses at a client's secret", guesses, url, "in the last hour", is_urgent=True)
+        flood = RefusalCount.objects.filter(minute__gte=since).aggregate(total=Sum("count"))["total"] or 0
+        url = reverse("admin:receipts_refusalcount_changelist")
+        yield Waiting("Refusals of a flood, only counted", flood, url, "in the last hour", is_urgent=True)

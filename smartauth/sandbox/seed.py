@@ -107,6 +107,12 @@ def _apps() -> list[dict[str, Any]]:
             "post_logout_redirect_uris": [f"{base}/launcher/app/"],
             "launch_urls": [f"{base}/launcher/app/launch"],
             "scope": "launch launch/patient launch/encounter openid fhirUser offline_access patient/*.rs user/*.rs",
+            "publisher": "The sandbox",
+            "purpose": "Draws height, weight and other measurements over the years.",
+            "intended_users": "Whoever tries this server out",
+            "funding": "Nobody: it is a sample.",
+            "data_sharing": "No. What it reads stays in the browser.",
+            "data_deletion": "Close the page: it keeps nothing.",
         },
         {
             "client_id": "cardio",
@@ -117,6 +123,9 @@ def _apps() -> list[dict[str, Any]]:
             "launch_urls": [f"{base}/launcher/start"],
             "scope": "launch launch/patient launch/encounter openid fhirUser online_access offline_access"
             " patient/*.cruds user/*.cruds",
+            "publisher": "Cardio Clinic Software",
+            "purpose": "Shows and updates what a cardiologist needs during a visit.",
+            "intended_users": "Cardiologists",
         },
         {
             "client_id": "bulk-loader",

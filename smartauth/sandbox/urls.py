@@ -3,10 +3,17 @@
 from django.urls import path
 
 from smartauth.sandbox import views
+from smartauth.sandbox.launcher.clinic_views import callback, start
+from smartauth.sandbox.launcher.views import launcher, run, run_service, steps
 
 urlpatterns = [
-    path("launcher", views.to_app),
-    path("launcher/", views.to_app),
+    path("launcher", launcher),
+    path("launcher/", launcher, name="launcher"),
+    path("launcher/run/<uuid:pk>", run, name="launcher_run"),
+    path("launcher/run/<uuid:pk>/steps", steps, name="launcher_steps"),
+    path("launcher/run/<uuid:pk>/service", run_service, name="launcher_service"),
+    path("launcher/start", start),
+    path("launcher/callback", callback),
     path("launcher/app", views.to_app),
     path("launcher/app/", views.app),
     path("launcher/app/launch", views.launch),

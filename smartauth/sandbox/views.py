@@ -5,6 +5,7 @@ from django.shortcuts import render
 
 from smartauth import endpoints
 from smartauth.conf import config
+from smartauth.sandbox.launcher.framing import framed_by_us
 from smartauth.sandbox.seed import TENANT
 
 APP_CLIENT_ID = "growth-chart"
@@ -36,7 +37,9 @@ def _page(request: HttpRequest, *, is_launch_url: bool) -> HttpResponse:
         "redirect_uri": _redirect_uri(),
         "is_launch_url": is_launch_url,
     }
-    return render(request, "launcher/app.html", facts)
+    is_framed = request.headers.get("Sec-Fetch-Dest") == "iframe"
+    response = render(request, "launcher/app.html", facts | {"is_framed": is_framed})
+    return framed_by_us(response) if is_framed else response
 
 
 def _redirect_uri() -> str:

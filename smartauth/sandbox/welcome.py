@@ -19,6 +19,7 @@ def welcome(seeded: Seeded) -> str:
     return f"""
 Ready: {base}
 
+  Launcher      {base}/launcher/
   Sample app    {base}/launcher/app/
   FHIR base     {fhir_base}
   Documents     {fhir_base}/.well-known/smart-configuration
@@ -29,9 +30,10 @@ People (all synthetic), for the sign-in page:
 {people}
 
 Open the sample app, connect, sign in as ana (a patient) or dr-grey (a clinician), and decide what it may see.
-How an EHR launches it is in docs/how-to/launch-from-an-ehr.md.
+Or let an EHR launch it: the launcher is one, breaks things on purpose, and shows each request.
 
-To register an app of yours, see docs/how-to/register-by-protocol.md. It takes the initial access token
+To register an app of yours, go to {base}/developers/, or see docs/how-to/register-by-protocol.md, which takes
+the initial access token
   {seeded.initial_access_token}
 
 A backend service gets a token and reads patients. Paste this into another terminal, in this folder:

@@ -32,6 +32,7 @@ JOINS = """
     JOIN people_user u ON u.id = a.user_id
     LEFT JOIN people_fhiruser f ON f.user_id = u.id AND f.tenant_id = tenant.id
 """
+ASK_THE_USER = "Nothing an app can mend: let the user sign in again, or ask the organisation."
 # The table and column by which a code or a token is known.
 ARTEFACTS = {
     "code": ("smartauth_authorizationcode", "code"),
@@ -75,16 +76,19 @@ class Consent:
         """Return what has ended this consent apart from the clock of its tokens, or None while it stands."""
         # What ends a consent for good is told before that it has ended.
         if not self.user_is_active:
-            return Refusal("grant.user_inactive", "the user may no longer sign in")
+            return Refusal("grant.user_inactive", "the user may no longer sign in", fix=ASK_THE_USER)
         if not may_act_for(self.context.get("patient"), fhir_user=self.fhir_user, related=self.related_patients):
-            return Refusal("grant.relation_ended", "the user may no longer act for the patient of this launch")
+            reason = "the user may no longer act for the patient of this launch"
+            return Refusal("grant.relation_ended", reason, fix=ASK_THE_USER)
         if self.revoked_at is not None:
             seen = f"at {self.revoked_at.isoformat(timespec='seconds')} by {self.revoked_by or 'somebody'}"
             return Refusal("grant.revoked", "what the user had granted was revoked", seen=seen, fix="Launch again.")
         if not self.tenant_is_active:
-            return Refusal("grant.tenant_inactive", "the tenant is closed")
+            fix = "Wait until the operator opens it again; nothing else is needed."
+            return Refusal("grant.tenant_inactive", "the tenant is closed", fix=fix)
         if self.session and self.session_ends_at is None:
-            return Refusal("grant.session_ended", "the user's session has ended, and online_access with it")
+            reason = "the user's session has ended, and online_access with it"
+            return Refusal("grant.session_ended", reason, fix="Launch again, or ask for offline_access.")
         return None
 
 

@@ -89,14 +89,15 @@ def issue_service_token(
     context: RequestContext,
     now: datetime,
     key: str | None = None,
+    lifetime: timedelta | None = None,
 ) -> Issued:
     """Issue an access token for a backend service at one tenant, under its standing Authorization.
 
     scope: the granted scopes. dropped: requested scopes that were not granted, for the audit record.
-    key: the thumbprint of the key it is bound to, None for a bearer token.
+    key: the thumbprint of the key it is bound to, None for a bearer token.    lifetime: None for that of all services.
     One statement. Source: SMART 2.2 backend-services, "Issue access token"; RFC 9068 §2.2.
     """
-    lifetime = config().service_token_lifetime
+    lifetime = lifetime or config().service_token_lifetime
     claims: dict[str, Any] = {
         "iss": endpoints.issuer(),
         "sub": client_id,

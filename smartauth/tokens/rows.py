@@ -81,7 +81,21 @@ class TokenRow:
         return min([self.expires, *ends, *filter(None, [self.authorization_expires_at])])
 
 
-UNKNOWN = Refusal("token.unknown", "no such access token was issued here")
+UNKNOWN = Refusal(
+    "token.unknown",
+    "no such access token was issued here",
+    fix="Send the access_token of the latest token response of this server, whole and without quotes.",
+)
+EXPIRED = "token.expired"
+NEW_TOKEN = "Get a new access token; where that is refused too, launch again."
+ASK = "Ask the operator: no new token would help."
+MEND = {
+    "token.client_not_approved": ASK,
+    "token.tenant_inactive": ASK,
+    "token.not_activated": ASK,
+    "token.user_inactive": ASK,
+    "token.relation_ended": ASK,
+}
 
 
 def load(digest: str) -> TokenRow | None:
@@ -111,7 +125,7 @@ def require_live(row: TokenRow | None, *, now: datetime, sandbox: bool) -> Token
     causes = (
         ("token.minted", row.kind == "minted" and not sandbox, "debugging tokens count in the sandbox only"),
         ("token.revoked", row.revoked_at is not None, "the access token was revoked"),
-        ("token.expired", row.expires <= now, "the access token has expired"),
+        (EXPIRED, row.expires <= now, "the access token has expired"),
         # What ends an authorization for good is told before that it has ended.
         ("token.user_inactive", row.user is not None and not row.user_is_active, "the user may no longer sign in"),
         ("token.relation_ended", not row.may_act(), "the user may no longer act for the patient of this launch"),
@@ -128,7 +142,7 @@ def require_live(row: TokenRow | None, *, now: datetime, sandbox: bool) -> Token
     )
     for rule, holds, reason in causes:
         if holds:
-            raise _dead(rule, reason)
+            raise _dead(rule, reason, seen=f"{round((now - row.expires).total_seconds())} s ago" * (rule == EXPIRED))
     return row
 
 
@@ -195,5 +209,5 @@ def _text(value: object) -> str | None:
     return value if isinstance(value, str) or value is None else ""
 
 
-def _dead(rule: str, reason: str) -> InvalidToken:
-    return InvalidToken(Refusal(rule, reason))
+def _dead(rule: str, reason: str, *, seen: str) -> InvalidToken:
+    return InvalidToken(Refusal(rule, reason, seen=seen, fix=MEND.get(rule, NEW_TOKEN)))

@@ -86,8 +86,9 @@ def issue_user_tokens(
     """
     settings = config()
     is_public = client.token_endpoint_auth_method == AuthMethod.NONE
-    expires = now + (settings.public_token_lifetime if is_public else settings.access_token_lifetime)
-    refresh_expires = _refresh_expiry(consent, granted, now)
+    for_everybody = settings.public_token_lifetime if is_public else settings.access_token_lifetime
+    expires = now + (client.lifetimes.access_token or for_everybody)
+    refresh_expires = _refresh_expiry(consent, client, granted, now)
     if consent.session_ends_at is not None:
         expires = min(expires, consent.session_ends_at)
     if consent.ends_by is not None:
@@ -167,10 +168,12 @@ def _claims(
     return claims | ({"fhirUser": fhir_user} if fhir_user else {})
 
 
-def _refresh_expiry(consent: Consent, granted: tuple[Scope, ...], now: datetime) -> datetime | None:
+def _refresh_expiry(
+    consent: Consent, client: RegisteredClient, granted: tuple[Scope, ...], now: datetime
+) -> datetime | None:
     names = {scope.name for scope in granted if isinstance(scope, NamedScope)}
     if "offline_access" in names:
-        until: datetime | None = now + config().refresh_token_lifetime
+        until: datetime | None = now + (client.lifetimes.refresh_token or config().refresh_token_lifetime)
     else:
         until = consent.session_ends_at if "online_access" in names else None
     return min(until, consent.ends_by) if until and consent.ends_by else until

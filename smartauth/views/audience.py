@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from clients.tenants import TenantInfo, find_default_tenant, find_tenant
 from smartauth import endpoints
 from smartauth.errors import InvalidTarget, NotFound, Refusal
+from smartauth.storable import repeatable_url
 
 
 def addressed_tenant(slug: str | None) -> TenantInfo | None:
@@ -34,7 +35,8 @@ def named_tenant(params: Mapping[str, str], addressed: TenantInfo | None) -> Ten
                 "target.unknown",
                 "resource does not name the FHIR base of this endpoint",
                 expected=addressed.fhir_base if addressed else "a FHIR base of this server",
-                seen=", ".join(sorted(wanted))[:200],
+                seen=", ".join(repeatable_url(one, 200) for one in sorted(wanted)),
+                fix="Send the FHIR base URL as smart-configuration is found under it, or leave resource out.",
             )
         )
     return tenant

@@ -8,8 +8,9 @@ from django.utils import timezone
 from django.utils.translation import gettext_noop as _
 from django.views.decorators.csrf import csrf_exempt
 
+from clients.authentication import claim_client, repeatable_id
 from clients.models import AuthMethod, Client
-from clients.registered import CLIENT_ID, RegisteredClient, find_client
+from clients.registered import RegisteredClient, find_client
 from clients.tenants import TenantInfo, find_tenant
 from smartauth import endpoints, languages, launches, pending, pushed, rates
 from smartauth.browser import PageRefused, ReturnTo, browser_page
@@ -20,6 +21,7 @@ from smartauth.models import Launch, PendingAuthorization
 from smartauth.policy import granting, redirects
 from smartauth.policy.authorization_requests import AuthorizationRequest, forbids_pages, parse_authorization_request
 from smartauth.policy.scopes import Scope
+from smartauth.storable import repeatable_url
 from smartauth.views.continuing import NOTHING_SHARED
 from smartauth.views.refused import fail, is_registered_for, refuse
 
@@ -179,11 +181,11 @@ def _only(fields: QueryDict, name: str) -> str:
 
 
 def _require_client(client_id: str, context: RequestContext) -> RegisteredClient:
-    if CLIENT_ID.fullmatch(client_id):
-        context.client_id = client_id  # As claimed: the receipt of a refusal goes to the owner.
+    claim_client(context, client_id)
     client = find_client(client_id)
     if client is None:
-        refusal = Refusal("client.unknown", "no client has this client_id", seen=client_id[:200])
+        seen, fix = repeatable_id(client_id), "Send the client_id the app was registered with."
+        refusal = Refusal("client.unknown", "no client has this client_id", seen=seen, fix=fix)
         raise _page(refusal, _("This server does not know the app that sent you here."))
     if not client.is_approved:
         rule = "client.suspended" if client.status == Client.Status.SUSPENDED else "client.not_approved"
@@ -208,7 +210,7 @@ def redirect_uri_refusal(client: RegisteredClient, redirect_uri: str) -> Refusal
         "redirect_uri.missing" if missing else "redirect_uri.not_registered",
         "redirect_uri is missing" if missing else "redirect_uri is not registered for this client",
         expected=redirects.nearest(redirect_uri, client.redirect_uris),
-        seen=redirect_uri[:500],
+        seen=repeatable_url(redirect_uri) if redirect_uri else "",
         fix="Send a registered redirect_uri, character for character, or have this one registered.",
     )
 
@@ -226,11 +228,13 @@ def _require_tenant(parameters: dict[str, str], addressed: TenantInfo | None) ->
         raise InvalidRequest(refusal, "The parameter aud is missing")
     tenant = _served(audience or resource, addressed)
     if audience and tenant is None:
-        refusal = Refusal("aud.unknown", "aud is not the FHIR base of this endpoint", expected, audience[:500], fix)
+        refusal = Refusal(
+            "aud.unknown", "aud is not the FHIR base of this endpoint", expected, repeatable_url(audience), fix
+        )
         raise InvalidRequest(refusal, "aud is not a FHIR server of this system")
     if tenant is None or (resource and _served(resource, addressed) != tenant):
         reason = "resource is not the FHIR base of this endpoint, or not the one in aud"
-        raise InvalidTarget(Refusal("target.unknown", reason, expected, resource[:500], fix))
+        raise InvalidTarget(Refusal("target.unknown", reason, expected, repeatable_url(resource), fix))
     return tenant
 
 

@@ -46,7 +46,7 @@ def facts_for(
         "operator_rights": [str(one) for one in asked if isinstance(one, NamedScope) and one.kind == "extension"],
         "stays_connected": "offline_access" in names,
         "stays_online": "online_access" in names,
-        "stay_days": config().refresh_token_lifetime.days,
+        "stay_days": (opened.client.lifetimes.refresh_token or config().refresh_token_lifetime).days,
         "lengths": lengths(opened),
         "allowed_before": tokens.find_earlier(opened.pending, opened.now),
         "remember_days": remember_days(opened),

@@ -26,6 +26,7 @@ from smartauth.forms import form, query_fields, single_valued
 from smartauth.hints import Hint, read_hint
 from smartauth.policy import redirects
 from smartauth.sealing import Unsealable, decrypt, encrypt
+from smartauth.storable import repeatable_url
 
 PURPOSE = "logout"
 LONGEST_WAIT = timedelta(minutes=15)  # from the app's request to the person's answer
@@ -135,7 +136,7 @@ def _return_to(params: dict[str, str], client: RegisteredClient | None) -> str:
             "logout.redirect_uri",
             "post_logout_redirect_uri is not registered for this client",
             expected=redirects.nearest(wanted, client.post_logout_redirect_uris),
-            seen=wanted[:500],
+            seen=repeatable_url(wanted),
             fix="Send a registered post_logout_redirect_uri, character for character, or have this one registered.",
         )
     return wanted

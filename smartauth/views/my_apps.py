@@ -70,7 +70,6 @@ def my_apps(request: HttpRequest) -> HttpResponse:
     found = readings(request.user.pk, _open_records(connected, names), now=now)
     facts = {
         "apps": [_shown(app, names, found) for app in connected],
-        "stay_days": config().refresh_token_lifetime.days,
         "reading_days": PERIOD.days,
     }
     return render(request, "people/my_apps.html", facts)
@@ -131,6 +130,7 @@ def _shown(app: ConnectedApp, names: RecordNames, found: Mapping[Opened, tuple[R
     own = _person(names, app.tenant).fhir_user
     return {
         "app": app,
+        "stay_days": (app.client.lifetimes.refresh_token or config().refresh_token_lifetime).days,
         "connections": [
             {
                 "connection": one,

@@ -6,7 +6,7 @@ from django.db import transaction
 from django.http import HttpRequest
 from django.utils import timezone
 
-from clients import self_registration
+from clients import registration_trials, self_registration
 from smartauth.conf import config
 from smartauth.context import context_of
 from smartauth.errors import InvalidToken, NotFound, Refusal
@@ -32,12 +32,13 @@ def manage_registration(request: HttpRequest, client_id: str) -> dict[str, Any] 
     token, context = _require_bearer(request), context_of(request)
     # Read before anything is locked: a body may come slowly.
     metadata = json_object(request) if request.method == "PUT" else {}
+    problems = registration_trials.try_new_keys(client_id, token, metadata, context=context, now=timezone.now())
     with transaction.atomic():
         client = self_registration.require_client(client_id, token, context=context)
         if request.method == "GET":
             return self_registration.read(client, token)
         if request.method == "PUT":
-            return self_registration.replace(client, metadata, context=context)
+            return self_registration.replace(client, metadata, context=context, problems=problems)
         self_registration.retire(client, context=context)
     return None
 

@@ -61,6 +61,7 @@ def token(request: HttpRequest, tenant: str | None = None) -> dict[str, Any]:
                 "the client is not registered for this grant_type",
                 expected=", ".join(sorted(client.grant_types)),
                 seen=grant_type,
+                fix="Use a registered grant_type, or ask the operator to change the registration.",
             )
         )
     # Before the grant, so that a proof that does not hold costs no code.
@@ -90,5 +91,6 @@ def _owner(refresh_token: str) -> str:
     """
     owner = tokens.find_owner(refresh_token)
     if owner is None:
-        raise InvalidGrant(Refusal("refresh_token.unknown", "no such refresh token was issued here"))
+        fix = "Use the value exactly as it was issued, at the server that issued it."
+        raise InvalidGrant(Refusal("refresh_token.unknown", "no such refresh token was issued here", fix=fix))
     return owner

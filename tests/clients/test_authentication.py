@@ -59,6 +59,7 @@ def test_a_public_client_is_named_by_client_id(db):
     assert context.client_id == "growth-chart"
 
 
+@pytest.mark.requirement("REG-05")
 @pytest.mark.requirement("TOK-05", "T-62")
 def test_a_confidential_client_cannot_pass_for_a_public_one(secret, bulk_loader):
     for client_id in ("cardio", "bulk-loader"):
@@ -90,6 +91,8 @@ def test_basic_with_the_same_client_id_in_the_body_is_one_method(secret):
     assert authenticate({"client_id": "cardio"}, authorization=basic("cardio", secret))
     error = refused({"client_id": "mallory"}, authorization=basic("cardio", secret))
     assert (error.refusal.rule, error.basic) == ("client.id_mismatch", True)
+    error = refused({"client_id": secret}, authorization=basic("cardio", secret))
+    assert (error.refusal.rule, secret in error.refusal.seen) == ("client.id_mismatch", False)
 
 
 @pytest.mark.requirement("SYM-02", "SYM-03", "T-63")
@@ -264,6 +267,8 @@ def test_an_assertion_comes_with_its_type(db, params, rule):
 def test_client_id_must_be_the_sub(bulk_loader, ec: KeyPair):
     params = with_assertion(signed(ec, claims_at()), client_id="cardio")
     assert refused(params).refusal.rule == "client.id_mismatch"
+    params = with_assertion(signed(ec, claims_at()), client_id="s" * 43)  # In the shape of a secret.
+    assert "sss" not in refused(params).refusal.seen
     assert not AssertionId.objects.exists()
 
 

@@ -13,6 +13,7 @@ from joserfc.jwk import KeySet
 from clients.assertions import parse_assertion, verify_assertion
 from clients.key_pairs import ALGORITHMS, KeyPair
 from clients.models import Activation, Client
+from clients.models import KeySet as KeySetRow
 from clients.registered import find_client
 from smartauth.digests import digest
 from tests.clients.jwks_host import JwksHost, Page
@@ -96,14 +97,24 @@ def test_a_file_that_is_not_there_and_an_id_that_is_taken_are_refused(db, tmp_pa
         create(tmp_path, phone_app())
 
 
-def test_a_key_set_that_cannot_be_fetched_is_mentioned_and_refuses_nothing(db, tmp_path, jwks_host: JwksHost, ec):
-    jwks_host.publish(ec.public_jwk)
-    _, err = create(tmp_path, service(jwks_uri=jwks_host.url))
-    assert (err, jwks_host.visits) == ("", 1)
-    jwks_host.page = Page(status=404)
-    told, err = create(tmp_path, service(jwks_uri=jwks_host.url, client_id="other"))
-    assert told["client_id"] == "other"
-    assert "jwks.status" in err
+@pytest.mark.requirement("REG-09")
+def test_what_is_wrong_with_a_key_set_is_mentioned_and_refuses_nothing(db, tmp_path, jwks_host: JwksHost, ec, ec256):
+    def told(client_id: str, *keys: object, status: int = 200) -> str:
+        jwks_host.page = Page({"keys": list(keys)}, status, (("Content-Type", "application/json"),))
+        registered, err = create(tmp_path, service(jwks_uri=jwks_host.url, client_id=client_id))
+        assert registered["client_id"] == client_id
+        return err
+
+    assert told("good", ec.public_jwk) == ""
+    assert jwks_host.visits == 1
+    assert told("away", status=404) == (
+        "Registered, but mend its keys: the JWKS URL answers 404 (jwks.status). "
+        "Serve the key set publicly, without authentication.\n"
+    )
+    unfit = told("unfit", ec.public_jwk, ec256.public_jwk | {"use": "enc"})
+    assert unfit.startswith("Registered, but mend its keys: key ec-2: the key is not for signatures (jwks.key_use).")
+    assert "jwks.private_key" in told("leaked", ec.public_jwk | {"d": "c2VjcmV0"})
+    assert not KeySetRow.objects.exists()
 
 
 @pytest.mark.parametrize("alg", ALGORITHMS)

@@ -1,8 +1,10 @@
 """Filling in a registration: what is kept, what is found, and what becomes of it."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from clients import drafts
 from clients.acting import NotPossible, operator, owner
@@ -10,7 +12,10 @@ from clients.changes import decide_change, differences_of
 from clients.key_pairs import KeyPair
 from clients.lifecycle import take_step
 from clients.models import Activation, ChangeRequest, Client, ClientEvent, Draft
+from clients.probes import probe
 from clients.registered import find_client
+from clients.tenants import find_tenant
+from smartauth.audit.models import AuditRecord
 from smartauth.context import new_context
 from smartauth.people.models import User
 from tests.conftest import Configure
@@ -53,7 +58,7 @@ def test_in_the_sandbox_a_submitted_client_works_at_once(kim: User, ec: KeyPair)
     assert found is not None
     assert (found.status, dict(found.activations)) == ("approved", {"sandbox": ""})
     acts = [event.act for event in ClientEvent.objects.filter(client=client).order_by("pk")]
-    assert acts == ["submitted", "requested", "approved", "activated"]
+    assert acts == ["submitted", "keys_by_value", "requested", "approved", "activated"]
     assert not Draft.objects.exists()
 
 
@@ -62,6 +67,26 @@ def test_elsewhere_it_waits_for_the_hospital(kim: User, ec: KeyPair, configure: 
     client = submitted(kim, ec)
     assert client.status == "submitted"
     assert list(Activation.objects.values_list("is_active", "decided_at")) == [(False, None)]
+
+
+@pytest.mark.requirement("REG-13")
+@pytest.mark.parametrize(
+    ("kind", "scope", "grants"),
+    [
+        ("patient", "launch/patient openid patient/Observation.rs", {"authorization_code", "refresh_token"}),
+        ("clinician", "launch openid fhirUser user/Observation.rs", {"authorization_code", "refresh_token"}),
+        ("service", "system/Observation.rs", {"client_credentials"}),
+    ],
+)
+def test_apps_for_one_patient_for_a_clinician_and_for_all_patients_are_registered(
+    kim: User, ec: KeyPair, kind: str, scope: str, grants: set[str]
+) -> None:
+    draft = drafts.begin(kim.pk, kind)
+    app = {} if kind == "service" else {"redirect_uris": ["https://app.example.org/callback"]}
+    assert drafts.save_answers(draft, service_answers(ec, scope=scope, **app)) == ()
+    client = drafts.submit(draft, user=kim.pk, context=new_context()).client
+    assert (client.kind, client.scope, set(client.grant_types)) == (kind, scope, grants)
+    assert probe(client.client_id, find_tenant("sandbox"), now=timezone.now() + timedelta(seconds=2)).works
 
 
 @pytest.mark.parametrize(
@@ -127,11 +152,20 @@ class TestChanges:
         assert drafts.save_answers(draft, answers) == ()
         return drafts.submit(draft, user=kim.pk, context=new_context())
 
-    def test_keys_change_at_once(self, kim: User, client: Client, rsa: KeyPair) -> None:
+    @pytest.mark.requirement("REG-08")
+    def test_keys_change_at_once_and_their_owner_is_reminded_to_send_the_next(
+        self, kim: User, client: Client, rsa: KeyPair
+    ) -> None:
         done = self.change(kim, client, jwks={"keys": [rsa.public_jwk]})
         assert done.change is None
         client.refresh_from_db()
         assert client.client_jwks["keys"][0]["kid"] == "rsa-1"
+        changed, reminded = client.events.filter(act__in=("changed", "keys_by_value"))[:2][::-1]
+        assert (changed.actor, changed.reason) == ("owner", "Keys")
+        assert (reminded.actor, reminded.reason[:12]) == ("server", "Now: rsa-1. ")
+        assert "Register a new key before anything signs with it" in reminded.reason
+        recorded = AuditRecord.objects.filter(client_id=client.client_id, rule="client.changed").get()
+        assert (recorded.user_id, recorded.details["reason"]) == (kim.pk, "Keys")
 
     def test_more_scopes_wait_and_the_client_goes_on(self, kim: User, client: Client) -> None:
         done = self.change(kim, client, scope="system/Immunization.rs system/Patient.rs")

@@ -53,6 +53,7 @@ def test_a_hundred_entries_are_read(ec: KeyPair):
     assert len(read_jwks({"keys": [ec.public_jwk] * 100})) == 100
 
 
+@pytest.mark.requirement("REG-07")
 @pytest.mark.requirement("KEYS-06")
 @pytest.mark.parametrize("member", ["d", "p", "q", "dp", "dq", "qi", "oth", "k"])
 def test_one_private_member_condemns_the_set(member, rsa: KeyPair, ec: KeyPair):
@@ -101,6 +102,7 @@ BAD_KEYS = [
 ]
 
 
+@pytest.mark.requirement("REG-07")
 @pytest.mark.requirement("JWT-10")
 @pytest.mark.parametrize(("kind", "change", "rule"), BAD_KEYS)
 def test_a_key_that_is_not_whole_is_refused(kind, change, rule, rsa: KeyPair, ec: KeyPair):
@@ -117,6 +119,7 @@ def test_a_short_rsa_key_is_weak():
     assert refused_rule(import_public_key, weak_rsa()) == "jwks.weak_key"
 
 
+@pytest.mark.requirement("REG-07")
 def test_keys_registered_by_value_have_kids_of_their_own_and_are_asymmetric(rsa: KeyPair, ec: KeyPair):
     without = {name: value for name, value in ec.public_jwk.items() if name != "kid"}
     assert refused_rule(require_registrable, {"keys": [without]}) == "jwks.kid_missing"

@@ -3,23 +3,22 @@
 Source: SMART 2.2 client-confidential-asymmetric, "Registering a client (communicating public keys)"; RFC 9111 §4.2.
 """
 
-import threading
 import time
-from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import pytest
-from django.db import connection, transaction
+from django.db import transaction
 
-from clients import key_sets, keys
+from clients import key_sets
 from clients.jwks_fetch import MAX_BYTES
 from clients.key_pairs import KeyPair, load_private_key
-from clients.keys import find_verification_key
 from clients.models import KeySet
 from clients.registered import RegisteredClient, find_client
 from smartauth.errors import InvalidClient, Refusal
 from smartauth.marks.poller import poller
+from tests.clients.at_once import each_at_once
 from tests.clients.jwks_host import JwksHost, Page
+from tests.clients.verification import find_verification_key
 from tests.factories import NOW, make_client, mark, service, weak_rsa
 
 
@@ -193,9 +192,9 @@ def test_a_duplicate_kid_of_another_type_does_not_confuse(client, jwks_host, rsa
 
 def test_an_older_answer_does_not_replace_a_newer_one(client, jwks_host, rsa: KeyPair, ec: KeyPair):
     jwks_host.publish(ec.public_jwk)
-    keys.try_jwks_uri(jwks_host.url, now=after(10))
+    key_sets.fetch(jwks_host.url, now=after(10))
     jwks_host.publish(rsa.public_jwk)
-    keys.try_jwks_uri(jwks_host.url, now=NOW)
+    key_sets.fetch(jwks_host.url, now=NOW)
     assert [key["kid"] for key in KeySet.objects.get().document["keys"]] == ["ec-1"]
 
 
@@ -209,24 +208,6 @@ def test_no_host_is_waited_for_inside_a_transaction(jwks_host, ec: KeyPair):
     assert jwks_host.visits == 0
 
 
-def at_once(count: int, ask: Callable[[int], None]) -> None:
-    """Run `ask` with 0, 1, … in threads of their own; what one raises fails the test as an unhandled exception."""
-    barrier = threading.Barrier(count)
-
-    def run(number: int) -> None:
-        barrier.wait()
-        try:
-            ask(number)
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=run, args=(number,)) for number in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-
-
 @pytest.mark.requirement("KEYS-04")
 @pytest.mark.django_db(transaction=True)
 def test_of_many_unknown_kids_at_once_one_forces_a_fetch(jwks_host, ec: KeyPair):
@@ -235,7 +216,7 @@ def test_of_many_unknown_kids_at_once_one_forces_a_fetch(jwks_host, ec: KeyPair)
     jwks_host.publish(ec.public_jwk)
     find_verification_key(client, "ec-1", "ES384", now=NOW)
     told: list[str] = []
-    at_once(6, lambda number: told.append(refusal(client, f"guess-{number}", now=after(1)).rule))
+    each_at_once(6, lambda number: told.append(refusal(client, f"guess-{number}", now=after(1)).rule))
     assert told == ["jwks.kid_unknown"] * 6
     assert jwks_host.visits == 2
 
@@ -248,7 +229,7 @@ def test_who_comes_while_a_set_is_fetched_shares_that_fetch(jwks_host, ec: KeyPa
     jwks_host.publish(ec.public_jwk, cache_control=cache_control)
     jwks_host.page.delay = 0.5
     found: list[str] = []
-    at_once(6, lambda _: found.append(find_verification_key(client, "ec-1", "ES384", now=NOW).key_type))
+    each_at_once(6, lambda _: found.append(find_verification_key(client, "ec-1", "ES384", now=NOW).key_type))
     assert (found, jwks_host.visits) == (["EC"] * 6, 1)
     assert key_sets._fetches == {}
     find_verification_key(client, "ec-1", "ES384", now=NOW)
@@ -261,7 +242,7 @@ def test_who_comes_while_a_fetch_fails_shares_the_failure(jwks_host):
     client = find_client("bulk-loader")
     jwks_host.page = Page(status=503, delay=0.5)
     told: list[str] = []
-    at_once(6, lambda _: told.append(refusal(client).rule))
+    each_at_once(6, lambda _: told.append(refusal(client).rule))
     assert (told, jwks_host.visits) == (["jwks.status"] * 6, 1)
     assert key_sets._fetches == {}
 
@@ -273,7 +254,7 @@ def test_nobody_waits_longer_than_a_fetch_may_take(jwks_host, monkeypatch):
     monkeypatch.setattr(key_sets, "TOTAL_TIMEOUT", 200)
     jwks_host.page = Page(status=503, delay=1.0)
     told: list[str] = []
-    at_once(3, lambda _: told.append(refusal(client).rule))
+    each_at_once(3, lambda _: told.append(refusal(client).rule))
     assert (sorted(told), jwks_host.visits) == (["jwks.status", "jwks.timeout", "jwks.timeout"], 1)
 
 
@@ -284,6 +265,7 @@ def test_a_failing_host_is_tried_once_in_five_seconds_whoever_asks(client, jwks_
         forget_in_process()  # The pause is shared by all workers.
         told = refusal(client, now=after(seconds))
         assert (told.rule, told.reason, jwks_host.visits) == ("jwks.status", first.reason, 1)
+        assert told.fix == f"{first.fix} The URL is tried again at most every 5 s."
         assert jwks_host.url in told.seen
     assert refusal(client, now=after(5)).rule == "jwks.status"
     assert refusal(client, now=after(5)).rule == "jwks.status"
@@ -321,7 +303,7 @@ def test_of_many_who_would_try_a_failing_host_again_one_does_and_nobody_waits_fo
         assert refusal(client, now=after(6)).rule == "jwks.status"
         waits.append(time.monotonic() - began)
 
-    at_once(6, ask)
+    each_at_once(6, ask)
     assert jwks_host.visits == 2
     assert len([one for one in waits if one >= 1.5]) == 1
     assert len(waits) == 6

@@ -4,13 +4,14 @@ Source: RFC 7591 §2 and §3; OIDC Registration §2; RFC 8252 §7; SMART 2.2 app
 """
 
 import re
+from uuid import UUID
 
 import pytest
 
 from clients.key_pairs import KeyPair
 from clients.metadata import InvalidClientMetadata, InvalidRedirectUri
 from clients.models import Activation, Client
-from clients.registration import describe_client, register_client
+from clients.registration import describe_client, new_client_id, register_client
 from clients.uri_rules import origin_problem, redirect_uri_problem
 from smartauth.digests import digest
 from smartauth.marks.models import Mark
@@ -28,6 +29,7 @@ def refused(metadata, *, operator: bool = True) -> InvalidClientMetadata:
     return error.value
 
 
+@pytest.mark.requirement("REG-10")
 def test_defaults_are_those_of_the_standard_and_the_secret_is_shown_once(db):
     registered = register_client({"redirect_uris": ["https://a.example.org/cb"]}, operator=True)
     assert registered.secret is not None
@@ -51,6 +53,7 @@ def test_defaults_are_those_of_the_standard_and_the_secret_is_shown_once(db):
     assert "client_secret" not in describe_client(Client.objects.get())
 
 
+@pytest.mark.requirement("REG-01", "REG-02")
 def test_what_is_registered_is_told_back_as_given(db, ec: KeyPair):
     metadata = {
         "client_id": "growth-chart",
@@ -94,6 +97,7 @@ def test_an_operator_s_client_is_approved_verified_and_active_where_told(db):
     assert set(Mark.objects.values_list("tag", flat=True)) == {"client:growth-chart"}
 
 
+@pytest.mark.requirement("REG-01", "REG-11")
 def test_a_partner_s_client_waits_and_chooses_neither_id_nor_restrictions_nor_odd_scopes(db):
     metadata = phone_app(scope="patient/*.rs patient/Nothing.rs all", restrictions={"operator_types": ["AuditEvent"]})
     client = register_client(metadata, operator=False).client
@@ -103,6 +107,7 @@ def test_a_partner_s_client_waits_and_chooses_neither_id_nor_restrictions_nor_od
     assert register_client(metadata, operator=False, approved=True).client.status == "approved"
 
 
+@pytest.mark.requirement("REG-01")
 def test_a_taken_client_id_is_refused_and_nothing_changes(db):
     register_client(phone_app(), operator=True)
     with pytest.raises(InvalidClientMetadata) as error:
@@ -117,6 +122,36 @@ def test_a_backend_service_has_no_response_types_and_no_redirects(db, ec: KeyPai
     assert (client.response_types, client.redirect_uris, client.client_type) == ([], "", "confidential")
 
 
+@pytest.mark.requirement("REG-04")
+@pytest.mark.parametrize("mode", ["sandbox", "production"])
+@pytest.mark.parametrize(
+    ("url", "good_in"),
+    [
+        ("https://a.example.org/launch?x=1", {"sandbox", "production"}),
+        ("http://127.0.0.1:9000/launch", {"sandbox"}),
+        ("http://a.example.org/launch", set()),
+        ("https://a.example.org/launch#x", set()),
+        ("https://*.example.org/launch", set()),
+        ("org.example.app:/launch", set()),
+    ],
+)
+def test_launch_urls_are_complete_web_addresses(db, configure: Configure, url: str, good_in: set[str], mode: str):
+    configure(mode=mode)
+    metadata = phone_app(launch_urls=[url])
+    if mode in good_in:
+        assert register_client(metadata, operator=True).client.launch_urls == url
+    else:
+        assert refused(metadata).member == "launch_urls"
+
+
+@pytest.mark.requirement("REG-16")
+def test_no_id_given_to_a_client_can_be_the_subject_of_a_user():
+    for client_id in (new_client_id() for _ in range(50)):
+        with pytest.raises(ValueError, match="UUID"):
+            UUID(client_id)  # As every subject is.
+
+
+@pytest.mark.requirement("REG-02")
 def test_launch_urls_and_initiate_login_uri_are_one_list(db):
     metadata = phone_app(launch_urls=["https://a.example.org/l"], initiate_login_uri="https://a.example.org/login")
     client = register_client(metadata, operator=True).client
@@ -192,6 +227,7 @@ REFUSED = [
 ]
 
 
+@pytest.mark.requirement("REG-02", "REG-04", "REG-05", "REG-06", "REG-12")
 @pytest.mark.requirement("OIDC-20")
 @pytest.mark.parametrize(("change", "member"), REFUSED)
 def test_a_member_that_is_not_acceptable_is_named(change, member, db):
@@ -219,6 +255,7 @@ def test_null_members_are_absent(db):
     assert register_client(metadata, operator=True).client.grant_types == ["authorization_code"]
 
 
+@pytest.mark.requirement("REG-07")
 def test_a_private_key_in_the_registration_is_refused_and_not_repeated(db, ec: KeyPair):
     error = refused(service(jwks={"keys": [ec.public_jwk | {"d": "c2VjcmV0"}]}))
     assert error.member == "jwks"
@@ -267,6 +304,7 @@ REDIRECTS = [
 ]
 
 
+@pytest.mark.requirement("REG-02", "REG-03")
 @pytest.mark.parametrize(("uri", "web", "native", "sandbox"), REDIRECTS)
 def test_redirect_uris_by_kind_of_client(uri, web, native, sandbox):
     assert (redirect_uri_problem(uri, native=False, sandbox=False) == "") is web
@@ -274,6 +312,7 @@ def test_redirect_uris_by_kind_of_client(uri, web, native, sandbox):
     assert (redirect_uri_problem(uri, native=False, sandbox=True) == "") is sandbox
 
 
+@pytest.mark.requirement("REG-03")
 def test_loopback_redirects_of_web_apps_are_for_the_sandbox(db, configure: Configure):
     metadata = phone_app(redirect_uris=["http://127.0.0.1:8000/cb"])
     configure(mode="production")

@@ -2,6 +2,7 @@
 
 import html
 import json
+import re
 from datetime import UTC, datetime
 
 import pytest
@@ -42,7 +43,7 @@ def test_every_list_and_form_opens_and_shows_no_secret(browser, ec: KeyPair):
     ]
     for one in rows:
         for url in (f"/admin/clients/{type(one).__name__.lower()}/?q=a", change_url(one)):
-            answer = browser.get(url)
+            answer = browser.get(url, follow=True)
             assert answer.status_code == 200
             assert cardio.client_secret not in answer.content.decode()
     assert "cardio" in browser.get("/admin/clients/client/?q=cardio").content.decode()
@@ -148,86 +149,48 @@ def test_showing_the_secret_in_another_place_keeps_it(browser):
     assert (stored.token_endpoint_auth_method, stored.client_secret) == ("client_secret_post", client.client_secret)
 
 
-def test_actions_change_state_and_leave_marks(browser):
-    tenant = make_tenant()
-    client = make_client(phone_app(), status="submitted", propose_at=[tenant]).client
-    marks()
-    act(browser, "client", "approve", client)
-    client.refresh_from_db()
-    assert (client.status, "client:growth-chart" in marks()) == ("approved", True)
-    act(browser, "client", "activate_everywhere", client)
-    assert Activation.objects.get().is_active
-    assert "client:growth-chart" in marks()
-    act(browser, "activation", "deactivate", Activation.objects.get())
-    assert not Activation.objects.get().is_active
-    assert "client:growth-chart" in marks()
-    act(browser, "activation", "activate", Activation.objects.get())
-    assert Activation.objects.get().is_active
-    act(browser, "client", "suspend", client)
-    client.refresh_from_db()
-    assert (client.status, "client:growth-chart" in marks()) == ("suspended", True)
-
-
 @SECRET_METHODS
 def test_a_new_secret_keeps_the_old_one_beside_it(browser, method):
     registered = make_client(web_app(token_endpoint_auth_method=method))
-    answer = act(browser, "client", "issue_new_secret", registered.client)
+    url = f"/admin/clients/client/{registered.client.pk}/secret/"
+    assert secrets_on(browser.get(url)) == []
+    answer = browser.post(url, {"act": "issue", "days": "", "overlap": "30"})
     [secret] = secrets_on(answer)
     client = Client.objects.get()
     assert (client.client_secret, client.previous_client_secret) == (digest(secret), digest(registered.secret))
     assert "client:cardio" in marks()
     assert is_nowhere_else(browser, answer, secret)
+    assert browser.post(url, {"act": "withdraw"}).status_code == 302
+    client.refresh_from_db()
+    assert (client.client_secret, client.previous_client_secret) == (digest(secret), "")
+    assert browser.post(url, {"act": "withdraw"}).status_code == 409
 
 
-def test_secrets_of_several_clients_are_on_one_page_and_public_clients_get_none(browser):
-    public, *others = (make_client(one).client for one in (phone_app(), web_app(), web_app(client_id="second")))
-    answer = act(browser, "client", "issue_new_secret", public, *others)
-    stored = Client.objects.filter(pk__in=[one.pk for one in others]).order_by("client_id")
-    assert [digest(secret) for secret in secrets_on(answer)] == [one.client_secret for one in stored]
-    answer = act(browser, "client", "issue_new_secret", public)
-    assert secrets_on(answer) == []
-    assert "None of the selected clients authenticates with a secret." in answer.content.decode()
-    assert Client.objects.get(pk=public.pk).client_secret == ""
+@pytest.mark.parametrize("wrong", [{"days": "0"}, {"days": "x"}, {"overlap": "31"}, {"overlap": "-1"}, {"act": "show"}])
+def test_a_secret_for_too_long_or_too_short_is_told_and_none_is_made(browser, wrong):
+    client = make_client(web_app()).client
+    answer = browser.post(f"/admin/clients/client/{client.pk}/secret/", {"act": "issue", **wrong})
+    assert (answer.status_code, secrets_on(answer)) == (200, [])
+    assert Client.objects.get().client_secret == client.client_secret
 
 
-def test_activations_are_edited_on_the_client_s_page(browser):
-    tenant = make_tenant()
+def test_who_has_no_secret_has_no_page_for_it(browser):
     client = make_client(phone_app()).client
-    marks()
-    inline = {
-        "activations-TOTAL_FORMS": "1",
-        "activations-0-tenant": str(tenant.pk),
-        "activations-0-is_active": "on",
-        "activations-0-allowed_scope": "patient/*.rs",
-    }
-    assert browser.post(change_url(client), client_form(**inline)).status_code == 302
-    assert Activation.objects.get().allowed_scope == "patient/*.rs"
-    assert "client:growth-chart" in marks()
-    bad = inline | {"activations-0-allowed_scope": "patient/Nothing.rs"}
-    Activation.objects.all().delete()
-    assert browser.post(change_url(client), client_form(**bad)).status_code == 200
-    assert not Activation.objects.exists()
+    assert browser.get(f"/admin/clients/client/{client.pk}/secret/").status_code == 404
 
 
-@pytest.mark.parametrize(
-    ("metadata", "scope", "why"),
-    [
-        (web_app(), "user/*.rs", ""),
-        (web_app(), "", "Name the scopes under allowed scope first"),
-        (phone_app(), "user/*.rs", "A client that cannot prove who it is never goes without consent"),
-    ],
-)
-def test_only_what_can_prove_itself_goes_without_consent_for_scopes_that_are_written_down(
-    browser, metadata, scope, why
-):
-    tenant = make_tenant()
-    row = Activation.objects.create(client=make_client(metadata).client, tenant_id=tenant.pk)
-    form = {"is_active": "on", "allowed_scope": scope, "skips_consent": "on", "note": ""}
-    answer = browser.post(change_url(row), form)
-    assert answer.status_code == (200 if why else 302), answer.content.decode()
-    assert why in answer.content.decode()
-    assert Activation.objects.get().skips_consent is not bool(why)
-    assert ("Weakens a rule" in browser.get(change_url(row)).content.decode()) is True
+def test_of_two_who_edit_at_once_the_second_is_told_and_loses_nothing_typed(browser):
+    client = make_client(phone_app()).client
+    page = browser.get(change_url(client)).content.decode()
+    found = re.search(r'name="seen" value="([^"]+)"', page)
+    assert found is not None
+    mine = client_form(seen=html.unescape(found[1]), name="Mine", purpose="Typed for long.")
+    assert browser.post(change_url(client), client_form(seen=html.unescape(found[1]), name="Theirs")).status_code == 302
+    answer = browser.post(change_url(client), mine)
+    assert "Somebody changed this client" in str(errors_of(answer))
+    assert "Typed for long." in answer.content.decode()
+    client.refresh_from_db()
+    assert client.name == "Theirs"
 
 
 @pytest.mark.parametrize(
@@ -303,18 +266,38 @@ def test_switches_are_stored_where_they_differ_from_the_default(browser):
     assert html.escape('{"Practitioner/dr-grey": ["ana"]}') in again
 
 
-def test_deleting_leaves_marks(browser):
+@pytest.mark.requirement("REG-01")
+def test_a_client_is_retired_and_never_deleted(browser):
+    client = make_client(phone_app()).client
+    assert browser.post(f"/admin/clients/client/{client.pk}/delete/", {"post": "yes"}).status_code == 403
+    act(browser, "client", "delete_selected", client)
+    assert Client.objects.exists()
+
+
+def test_deleting_a_tenant_takes_its_activations_along_and_leaves_marks(browser):
     tenant = make_tenant()
-    client = make_client(phone_app(), activate_at=[tenant]).client
-    AssertionId.objects.create(client=client, jti_digest="d" * 64, expires_at=datetime(2026, 1, 1, tzinfo=UTC))
+    make_client(phone_app(), activate_at=[tenant])
     marks()
-    assert browser.post(f"/admin/clients/client/{client.pk}/delete/", {"post": "yes"}).status_code == 302
-    assert not Client.objects.exists()
-    assert "client:growth-chart" in marks()
     body = {"action": "delete_selected", "_selected_action": [tenant.pk], "post": "yes"}
     assert browser.post("/admin/clients/tenant/", body).status_code == 302
     assert not Tenant.objects.exists()
+    assert not Activation.objects.exists()
     assert "tenant:sandbox" in marks()
+
+
+def test_the_state_of_a_client_is_no_field(browser):
+    client = make_client(phone_app()).client
+    assert browser.post(change_url(client), client_form(status="suspended")).status_code == 302
+    client.refresh_from_db()
+    assert client.status == "approved"
+    assert 'name="status"' not in browser.get(change_url(client)).content.decode()
+
+
+def test_whoever_adds_a_client_approves_it_and_its_history_says_so(browser):
+    browser.post("/admin/clients/client/add/", client_form())
+    client = Client.objects.get()
+    [event] = client.events.all()
+    assert (client.status, event.act, event.user.username) == ("approved", "approved", "admin")
 
 
 def test_a_key_set_is_looked_at_and_may_be_deleted_for_every_worker(browser):

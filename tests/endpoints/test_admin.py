@@ -86,12 +86,19 @@ def test_a_token_and_an_authorization_are_revoked_from_their_lists(
 ) -> None:
     get_token(bulk_loader)
     row = AccessToken.objects.get()
-    browser.post(reverse("admin:smartauth_accesstoken_changelist"), {"action": "revoke", "_selected_action": [row.pk]})
+    chosen: dict[str, Any] = {"action": "revoke", "_selected_action": [row.pk]}
+    asked = browser.post(reverse("admin:smartauth_accesstoken_changelist"), chosen)
+    row.refresh_from_db()
+    assert (b"They stop working within a second." in asked.content, row.revoked_at) == (True, None)
+    back = browser.post(reverse("admin:smartauth_accesstoken_changelist"), chosen | {"back": "yes"})
+    row.refresh_from_db()
+    assert (back.status_code, row.revoked_at) == (302, None)
+    browser.post(reverse("admin:smartauth_accesstoken_changelist"), chosen | {"confirmed": "yes"})
     row.refresh_from_db()
     assert row.revoked_at is not None
     browser.post(
         reverse("admin:smartauth_authorization_changelist"),
-        {"action": "revoke", "_selected_action": [str(row.authorization_id)]},
+        {"action": "revoke", "_selected_action": [str(row.authorization_id)], "confirmed": "yes"},
     )
     assert Authorization.objects.get().revoked_by == "administrator"
 
@@ -119,7 +126,8 @@ def test_a_signing_key_is_shown_without_its_private_part(browser: Any, db: None)
 def test_keys_are_rotated_from_the_list(browser: Any, db: None) -> None:
     keys.access_token_signer(timezone.now())
     row = SigningKey.objects.get()
-    browser.post(reverse("admin:smartauth_signingkey_changelist"), {"action": "rotate", "_selected_action": [row.pk]})
+    chosen = {"action": "rotate", "_selected_action": [row.pk], "confirmed": "yes"}
+    browser.post(reverse("admin:smartauth_signingkey_changelist"), chosen)
     assert SigningKey.objects.filter(state="next").count() == 1
     assert AuditRecord.objects.get(rule="key.rotated").user_id == User.objects.get().pk
 

@@ -159,6 +159,7 @@ def pages_of(browser: Browser, app: App, user: User) -> dict[str, Any]:
         "not found": browser.get("/nothing"),
         "out of date": Browser(enforce_csrf_checks=True).post("/account/login/", {"login": "x"}),
         "sample app": browser.get("/launcher/app/"),
+        "launcher": browser.get("/launcher/"),
         "administration": browser.get("/admin/", follow=True),
     }
     found["consent"] = open_consent(browser, continuation, user, patient="ana")

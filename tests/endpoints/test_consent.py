@@ -99,6 +99,7 @@ def test_a_patient_is_told_who_asks_for_what(browser: Browser, growth_chart: App
     assert text.startswith("Allow Growth Chart to use your health record?")
     for fact in (
         "App Growth Chart Checked by Hillside Clinic",
+        "Who pays, whether data is passed on, how to have it deleted Not answered",
         "Answers go to cardio.example.org",
         "Record Ana Lindqvist Born 1984-05-12 Female No. MRN-1001",
         "Signed in Ana Lindqvist Not you?",
@@ -112,6 +113,29 @@ def test_a_patient_is_told_who_asks_for_what(browser: Browser, growth_chart: App
     ):
         assert fact in text, fact
     assert "<title>Allow Growth Chart?</title>" in page.content.decode()
+
+
+def test_what_the_makers_say_is_told_in_their_words(browser: Browser, growth_chart: App, ana: User) -> None:
+    said = {
+        "publisher": "Chart Makers <b>",
+        "purpose": "Draws growth & more.",
+        "intended_users": "Parents",
+        "funding": "A grant",
+        "data_sharing": "<script>No</script>",
+    }
+    Client.objects.filter(client_id=growth_chart.client_id).update(**said)
+    _, page = ask(browser, growth_chart, ana)
+    text = text_of(page)
+    for fact in (
+        "Checked by",
+        "Draws growth & more. By Chart Makers <b> For Parents Answers go to",
+        "Partly answered",
+        "Who pays for it? A grant",
+        "Does it pass data on? <script>No</script>",
+        "How is your data deleted? Not answered",
+    ):
+        assert fact in text, fact
+    assert "<script>" not in page.content.decode()
 
 
 @pytest.mark.requirement("CONSENT-13")

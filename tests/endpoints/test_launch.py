@@ -85,6 +85,7 @@ def test_no_two_launches_have_the_same_handle_and_none_is_kept(begin_answer: Beg
     assert not any(one in stored for one in handles)
 
 
+@pytest.mark.requirement("REG-04")
 @pytest.mark.requirement("LAUNCH-02")
 @pytest.mark.parametrize("wanted", [..., "https://cardio.example.org/other"])
 def test_the_query_of_a_launch_url_stays_and_values_are_encoded(

@@ -72,10 +72,10 @@ def assertion(world: World, partner: Partner, **claims: Any) -> str:
     return jwt.encode(header, claims_at(datetime.now(UTC), **mine), partner.key, algorithms=[partner.alg])
 
 
-def ask_for_token(world: World, signed: str, **headers: str) -> Answer:
+def ask_for_token(world: World, signed: str, *, scope: str = "system/Patient.rs", **headers: str) -> Answer:
     """Ask for a token with an assertion."""
     params = {"client_assertion_type": ASSERTION_TYPE, "client_assertion": signed}
-    asked = {"grant_type": "client_credentials", "scope": "system/Patient.rs", **params}
+    asked = {"grant_type": "client_credentials", "scope": scope, **params}
     return post(world.token_url, asked, **headers)
 
 

@@ -12,6 +12,7 @@ from django.contrib.auth.models import Group
 from django.contrib.sessions.models import Session
 from django.core.cache import cache
 from django.core.management import CommandError, call_command
+from django.core.management.sql import emit_post_migrate_signal
 from django.db import DatabaseError, connection, transaction
 from django.http import HttpResponse
 from django.test import Client as Browser
@@ -140,21 +141,25 @@ class TestSecondFactor:
 
 ENDS = {
     "Partner": set(),
-    "Registry": {
+    "Registrar": {
         "clients_client",
+        "clients_keyfinding",
         "clients_tenant",
         "clients_activation",
         "clients_keyset",
         "clients_assertionid",
         "clients_initialaccesstoken",
+        "clients_apitoken",
         "clients_brand",
     }
     | {"fhirproxy_upstream"},
     "Keys": {"smartauth_signingkey"},
     "People": {"auth_user", "people_user", "mfa_authenticator"},
-    "Security": {"smartauth_authorization", "smartauth_accesstoken", "smartauth_refreshtoken", "smartauth_signingkey"}
-    | {"smartauth_authorizationcode", "audit_auditrecord", "receipts_receipt", "receipts_refusalcount"}
-    | {"clients_client", "clients_tenant", "clients_activation", "people_user"},
+    "Security officer": {"smartauth_authorization", "smartauth_accesstoken", "smartauth_refreshtoken"}
+    | {"smartauth_signingkey", "smartauth_authorizationcode", "audit_auditrecord", "receipts_receipt"}
+    | {"receipts_refusalcount", "clients_client", "clients_tenant", "clients_activation", "clients_brand"}
+    | {"clients_keyset", "clients_keyfinding", "clients_assertionid", "clients_initialaccesstoken", "clients_apitoken"}
+    | {"fhirproxy_upstream", "fhirproxy_bulkjob", "people_user"},
 }
 
 
@@ -187,7 +192,7 @@ class TestRoles:
         assert browser.get(reverse("admin:clients_client_changelist")).status_code == 403
 
     @pytest.mark.requirement("SEC-13")
-    @pytest.mark.parametrize("role", ["Registry", "People", "Security"])
+    @pytest.mark.parametrize("role", ["Registrar", "People", "Security officer"])
     def test_only_the_role_for_keys_moves_keys(self, role: str) -> None:
         page = staff(role).get(reverse("admin:smartauth_signingkey_changelist"))
         assert page.status_code == 403 or "withdraw" not in page.content.decode()
@@ -205,6 +210,29 @@ class TestRoles:
         assert browser.post(reverse("admin:auth_user_password_change", args=[ana.pk]), form).status_code == 302
         root.refresh_from_db()
         assert root.check_password(PASSWORD)
+
+    @pytest.mark.requirement("SEC-13")
+    @pytest.mark.parametrize("has_both", [False, True])
+    def test_a_role_that_is_called_otherwise_now_keeps_its_people(self, has_both: bool) -> None:
+        ana, ben = (User.objects.create_user(name, password=PASSWORD, is_staff=True) for name in ("ana", "ben"))
+        if has_both:
+            old = Group.objects.create(name="Registry")
+            ben.groups.add(Group.objects.get(name="Registrar"))
+        else:
+            Group.objects.filter(name="Registrar").update(name="Registry")
+            old = Group.objects.get(name="Registry")
+        ana.groups.add(old)
+        for _ in range(2):
+            emit_post_migrate_signal(verbosity=0, interactive=False, db="default")
+        assert not Group.objects.filter(name__in=["Registry", "Security"]).exists()
+        names = {user.username for user in Group.objects.get(name="Registrar").user_set.all()}
+        assert names == ({"ana", "ben"} if has_both else {"ana"})
+        assert User.objects.get(username="ana").has_perm("clients.change_client")
+
+    @pytest.mark.requirement("SEC-13")
+    def test_a_security_officer_changes_nothing_but_what_was_granted(self) -> None:
+        may = Group.objects.get(name="Security officer").permissions.exclude(codename__startswith="view_")
+        assert [one.codename for one in may] == ["change_authorization"]
 
     @pytest.mark.requirement("SEC-13")
     def test_the_command_gives_roles(self, monkeypatch: pytest.MonkeyPatch) -> None:

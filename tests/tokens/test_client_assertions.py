@@ -154,7 +154,7 @@ FORMS = [
     # assertion                                                   rule
     ("nonsense",                                                  "assertion.not_jwt"),
     (encrypted(),                                                 "assertion.not_jws"),
-    ('{"payload":"e30","protected":"e30","signature":"AA"}',      "assertion.not_jwt"),
+    ('{"payload":"e30","protected":"e30","signature":"AA"}',      "assertion.json"),
     (unsigned({**HEADER, "alg": "none"}, claims_at()),            "assertion.alg"),
     (unsigned({**HEADER, "alg": "HS256"}, claims_at()),           "assertion.alg"),
     (unsigned({**HEADER, "crit": ["x"]}, claims_at()),            "assertion.crit"),

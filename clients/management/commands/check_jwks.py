@@ -9,11 +9,8 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from django.utils import timezone
 
-from clients.jwks_fetch import fetch_jwks
-from clients.jwks_report import JwksReport, Problem, make_report
-from clients.jwks_rules import UnusableJwks
-from clients.key_sets import FORCED_EVERY
-from smartauth.conf import config
+from clients.jwks_report import JwksReport, Problem
+from clients.trial_fetch import look
 
 
 class Command(BaseCommand):
@@ -27,13 +24,7 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", dest="as_json", help="for machines")
 
     def handle(self, *, url: str, as_json: bool, **options: Any) -> None:
-        try:
-            outcome = fetch_jwks(url)
-        except UnusableJwks as problem:
-            outcome = problem
-        report = make_report(
-            outcome, algorithms=config().assertion_algorithms, forced_every=FORCED_EVERY, now=timezone.now()
-        )
+        report = look(url, timezone.now())
         if as_json:
             self.stdout.write(json.dumps({"healthy": report.is_healthy, **asdict(report)}, indent=2, default=str))
         else:

@@ -9,11 +9,10 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
-from clients.jwks_rules import UnusableJwks
-from clients.keys import try_jwks_uri
 from clients.metadata import InvalidClientMetadata
 from clients.registration import describe_client, register_client
 from clients.tenants import TenantInfo, find_tenant
+from clients.trial_fetch import problems, trial
 
 
 class Command(BaseCommand):
@@ -51,13 +50,13 @@ class Command(BaseCommand):
         self._try_keys(registered.client.client_jwks_uri)
 
     def _try_keys(self, jwks_uri: str) -> None:
-        """Fetch the key set once, so that a mistake shows now and not at the first token request."""
+        """Look at the key set once, so that a mistake shows now and not at the first token request."""
         if not jwks_uri:
             return
-        try:
-            try_jwks_uri(jwks_uri, now=timezone.now())
-        except UnusableJwks as problem:
-            self.stderr.write(f"Registered, but its keys cannot be used yet: {problem.reason} ({problem.rule}).")
+        for problem in problems(trial(jwks_uri, timezone.now())):
+            kid = f"key {problem['kid']}: " if "kid" in problem else ""
+            fix = f" {problem['fix']}" if "fix" in problem else ""
+            self.stderr.write(f"Registered, but mend its keys: {kid}{problem['reason']} ({problem['rule']}).{fix}")
 
 
 def _read(file: str) -> object:

@@ -1,0 +1,44 @@
+"""Making a new secret for an app and ending the one before. A new one is on the very page that made it, once."""
+
+from datetime import timedelta
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.utils import timezone
+
+from clients.acting import NotPossible, owner
+from clients.client_secrets import LONGEST_OVERLAP, issue_secret, withdraw_previous
+from clients.portal.access import portal_page
+from clients.portal.client_page import own_client, refused, show_client
+from smartauth.context import context_of
+
+
+@portal_page("POST")
+def new_secret(request: HttpRequest, client_id: str) -> HttpResponse:
+    """Make a secret and show it. `former=ends`: the one before ends at once; else it stays good for a month."""
+    client = own_client(request, client_id)
+    overlap = timedelta(0) if request.POST.get("former") == "ends" else LONGEST_OVERLAP
+    try:
+        issued = issue_secret(
+            client.client_id,
+            by=owner(int(request.user.pk)),
+            context=context_of(request),
+            now=timezone.now(),
+            overlap=overlap,
+        )
+    except NotPossible as error:
+        raise refused(error) from None
+    return show_client(request, own_client(request, client_id), secret=issued.secret)
+
+
+@portal_page("POST")
+def end_former_secret(request: HttpRequest, client_id: str) -> HttpResponse:
+    """End the secret before the current one now."""
+    client = own_client(request, client_id)
+    try:
+        withdraw_previous(client.client_id, by=owner(int(request.user.pk)), context=context_of(request))
+    except NotPossible as error:
+        raise refused(error) from None
+    messages.success(request, "The former secret is good no more.", extra_tags="portal")
+    return HttpResponseRedirect(reverse("client_page", args=[client.client_id]))

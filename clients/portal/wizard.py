@@ -1,0 +1,226 @@
+"""The registration wizard: a draft filled in step by step, saved at each, and submitted when nothing is wrong."""
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils import timezone
+from msgspec import json
+
+from clients import drafts
+from clients.acting import NotPossible
+from clients.app_kinds import KINDS
+from clients.drafts import Unfinished
+from clients.findings import PRIVATE_KEY_SENT, TENANTS, Finding, as_metadata
+from clients.metadata import InvalidClientMetadata
+from clients.models import Client, Draft, Tenant
+from clients.portal import answers as reading
+from clients.portal import data_table
+from clients.portal.access import find_own_client, find_own_draft, not_yours, portal_page
+from clients.portal.client_page import show_client
+from clients.portal.fetch_room import room
+from clients.portal.step_pages import AFTER, STEPS, marks, review_page, step_page, step_url
+from clients.trial_fetch import problems as trial_problems
+from clients.trial_fetch import trial
+from smartauth.browser import PageRefused
+from smartauth.context import context_of
+from smartauth.errors import Refusal, TooManyRequests
+
+
+@portal_page("GET", "POST")
+def new(request: HttpRequest) -> HttpResponse:
+    """Ask the first question, which decides the rest: what kind of app it is."""
+    if request.method == "POST":
+        draft = _begin(request)
+        return HttpResponseRedirect(step_url(draft, "identity"))
+    return render(request, "developers/new.html", {"kinds": KINDS.values(), "steps": marks(None, "kind", ())})
+
+
+@portal_page("GET", "POST")
+def change_kind(request: HttpRequest, pk: int) -> HttpResponse:
+    """Answer the first question otherwise. What was typed stays; what the kind decides is decided anew."""
+    draft = _draft(request, pk)
+    if draft.client is not None:
+        raise not_yours("page of a draft")
+    if request.method == "GET":
+        page = {"kinds": KINDS.values(), "steps": marks(draft, "kind", ()), "draft": draft}
+        return render(request, "developers/new.html", page)
+    kind = KINDS.get(request.POST.get("kind", ""))
+    if kind is not None and kind.name != draft.kind:
+        scope = draft.answers.get("scope")
+        moved = data_table.moved_to(kind, KINDS[draft.kind], scope if isinstance(scope, str) else "")
+        draft.kind = kind.name
+        draft.save(update_fields=["kind"])
+        drafts.save_answers(draft, {**kind.preset, "scope": moved})
+    return HttpResponseRedirect(step_url(draft, "identity"))
+
+
+@portal_page("GET", "POST")
+def step(request: HttpRequest, pk: int, name: str) -> HttpResponse:
+    """Show one step of a draft, or keep what was typed there."""
+    if name not in STEPS:
+        raise not_yours("page of a draft")
+    draft = _draft(request, pk)
+    if request.method == "GET":
+        return step_page(request, draft, name, drafts.problems_of(draft), is_checked=bool(request.GET.get("mend")))
+    try:
+        found = _save(request, draft, name)
+    except NotPossible as error:
+        return _not_kept(request, draft, name, error)
+    go = request.POST.get("go", "next")
+    if go in ("us-core", "no-data"):
+        return HttpResponseRedirect(f"{step_url(draft, name)}#data")
+    if go == "test-keys":
+        return HttpResponseRedirect(f"{reverse('test_keys')}?draft={draft.pk}")
+    if go == "next" and any(one.step == name for one in found):
+        return step_page(request, draft, name, found, is_checked=True)
+    return HttpResponseRedirect(step_url(draft, AFTER[name]))
+
+
+@portal_page("POST")
+def check(request: HttpRequest, pk: int, name: str) -> HttpResponse:
+    """Keep what is typed so far and return what is wrong with the step, for the page to show at its fields."""
+    if name not in STEPS:
+        raise not_yours("page of a draft")
+    draft = _draft(request, pk)
+    try:
+        found = _save(request, draft, name)
+    except NotPossible as error:
+        refused = {"error": error.code, "reason": error.refusal.reason, "fix": error.refusal.fix}
+        return JsonResponse(refused, status=error.status)
+    return JsonResponse({"findings": [one.as_json() for one in found if one.step == name]})
+
+
+@portal_page("GET")
+def review(request: HttpRequest, pk: int) -> HttpResponse:
+    """Show the whole draft with everything that keeps it from being submitted."""
+    draft = _draft(request, pk)
+    found = drafts.problems_of(draft)
+    return review_page(request, draft, found)
+
+
+@portal_page("POST")
+def submit(request: HttpRequest, pk: int) -> HttpResponse:
+    """Make the draft a client, or a change of one, and show it; what is secret is on that very page, once."""
+    draft = find_own_draft(request.user, pk)
+    if draft is None:  # Pressed twice, or come back to: the first time did it.
+        refusal = Refusal("draft.gone", "the draft was submitted or deleted")
+        raise PageRefused(
+            refusal,
+            title="This draft is gone",
+            advice="It was submitted or discarded already. Your apps are on the front page of the portal.",
+            status=404,
+        )
+    try:
+        done = drafts.submit(draft, user=_user(request), context=context_of(request))
+    except Unfinished as unfinished:
+        return review_page(request, draft, unfinished.findings)
+    except (NotPossible, InvalidClientMetadata) as error:
+        member = getattr(error, "member", "")
+        found = Finding(member, error.refusal.rule, error.refusal.reason, error.refusal.fix, error.refusal.seen)
+        return review_page(request, draft, (found,))
+    _try_key_set(request, done.client)
+    if done.secret:
+        return show_client(request, done.client, secret=done.secret)
+    said = "The change waits for the hospital." if done.change else "Your app is registered."
+    messages.success(request, said, extra_tags="portal")
+    return HttpResponseRedirect(reverse("client_page", args=[done.client.client_id]))
+
+
+@portal_page("POST")
+def discard(request: HttpRequest, pk: int) -> HttpResponse:
+    """Throw a draft away. Of a registered client only the draft goes."""
+    _draft(request, pk).delete()
+    messages.success(request, "The draft is discarded.", extra_tags="portal")
+    return HttpResponseRedirect(reverse("developers"))
+
+
+@portal_page("GET")
+def export(request: HttpRequest, pk: int) -> HttpResponse:
+    """Give the draft as client metadata (RFC 7591 §2), to keep or to send to another server."""
+    draft = _draft(request, pk)
+    body = json.format(json.encode(as_metadata(draft.kind, draft.answers)), indent=2)
+    response = HttpResponse(body, content_type="application/json")
+    response["Content-Disposition"] = 'attachment; filename="client-metadata.json"'
+    return response
+
+
+@portal_page("POST")
+def revise(request: HttpRequest, client_id: str) -> HttpResponse:
+    """Begin to change a registered client, or go on with the change that was begun."""
+    client = find_own_client(request.user, client_id)
+    if client is None:
+        raise not_yours("app")
+    try:
+        draft = drafts.revise(client, _user(request))
+    except NotPossible as error:
+        raise PageRefused(
+            error.refusal, title="This cannot be changed now", advice=error.refusal.fix, status=error.status
+        ) from None
+    return HttpResponseRedirect(step_url(draft, "identity"))
+
+
+def _try_key_set(request: HttpRequest, client: Client) -> None:
+    """Look once at the key set of an app just registered, and say so where there is something to mend (RFC 7591 §5)."""
+    if not client.client_jwks_uri:
+        return
+    try:
+        with room(_user(request)):
+            report = trial(client.client_jwks_uri, timezone.now())
+    except TooManyRequests:
+        return
+    first = next(iter(trial_problems(report)), None)
+    if first is not None:
+        said = f"Its key set has something to mend: {first['reason']}. {first.get('fix', '')}"
+        messages.warning(request, said, extra_tags="portal")
+
+
+def _begin(request: HttpRequest) -> Draft:
+    user = _user(request)
+    try:
+        draft = drafts.begin(user, request.POST.get("kind", ""))
+    except NotPossible as error:
+        raise PageRefused(
+            error.refusal, title="No draft was begun", advice=error.refusal.fix or "Choose a kind.", status=error.status
+        ) from None
+    last = Client.objects.filter(user=user).order_by("-created").first()
+    known = {"publisher": last.publisher, "contacts": list(last.contacts)} if last is not None else {}
+    tenants = Tenant.objects.filter(is_active=True).values_list("slug", flat=True)[:2]
+    if len(tenants) == 1:  # Nothing to choose among.
+        known[TENANTS] = list(tenants)
+    drafts.save_answers(draft, known)
+    return draft
+
+
+def _save(request: HttpRequest, draft: Draft, name: str) -> tuple[Finding, ...]:
+    """Keep the form of one step and return what is wrong with the draft now. Raises NotPossible."""
+    read = reading.read_step(name, draft.kind, request.POST)
+    scope = str(read.answers.get("scope", ""))
+    match name, request.POST.get("go"):
+        case "data", "us-core":
+            read.answers["scope"] = data_table.with_us_core(KINDS[draft.kind], scope)
+        case "data", "no-data":
+            read.answers["scope"] = " ".join(data_table.take_apart(KINDS[draft.kind], scope).named)
+    found = drafts.save_answers(draft, read.answers)
+    if read.had_private_key:
+        found = (PRIVATE_KEY_SENT, *(one for one in found if one.member not in ("jwks", "jwks_uri")))
+    return found
+
+
+def _not_kept(request: HttpRequest, draft: Draft, name: str, error: NotPossible) -> HttpResponse:
+    """Show the form with what was typed, which could not be kept, so that it can be shortened."""
+    read = reading.read_step(name, draft.kind, request.POST)
+    draft.answers = {**draft.answers, **read.answers}
+    found = Finding("", error.refusal.rule, error.refusal.reason, error.refusal.fix)
+    return step_page(request, draft, name, (found,), is_checked=True, status=error.status)
+
+
+def _draft(request: HttpRequest, pk: int) -> Draft:
+    draft = find_own_draft(request.user, pk)
+    if draft is None:
+        raise not_yours("draft")
+    return draft
+
+
+def _user(request: HttpRequest) -> int:
+    return int(request.user.pk)

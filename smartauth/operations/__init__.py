@@ -1,0 +1,1 @@
+"""What operators look at while the server runs: numbers for their monitoring, and the state behind them."""
