@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from clients.acting import Actor, NotPossible, read_reason, require_other, require_role
 from clients.lifecycle import note_event
-from clients.models import Activation, Client, ClientEvent
+from clients.models import Activation, AuthMethod, Client, ClientEvent
 from clients.tenants import TenantInfo
 from smartauth.context import RequestContext
 from smartauth.errors import InvalidScope
@@ -50,14 +50,18 @@ def activate(
     context: RequestContext,
     note: str = "",
     seen: Seen = ANY_STATE,
+    skips_consent: bool = False,
 ) -> Activation:
     """Switch a client on at a tenant for at most `allowed_scope`; "" stands for its whole registration.
 
     The client need not be approved yet: it works once both hold.    seen: `decided_at` as whoever decides saw it.
+    skips_consent: clinicians whom an EHR launches are not asked; it takes a client that proves who it is, and a scope.
     Raises NotPossible for a retired client, one of their own, for a scope that cannot be read, and where somebody else
     was faster.
     """
     require_role(by, DECIDERS, "activation.role", "activate a client")
+    if skips_consent and (why := unfit_to_skip(client, allowed_scope)):
+        raise NotPossible("activation.skips_consent", why, fix="Let people be asked, or mend that first.")
     for scope in split_scope(allowed_scope):
         _require_readable(scope)
     note = read_reason(note, "activation.reason", "activate a client", needed=False)
@@ -65,13 +69,23 @@ def activate(
         locked = _locked(client, "The partner registers another one.")
         require_other(by, locked.user_id, "activation.own", "activate a client")
         activation = _seen(locked, tenant, seen)
-        wanted = (True, " ".join(split_scope(allowed_scope)))
-        if (activation.is_active, activation.allowed_scope) == wanted and note in ("", activation.note):
+        wanted = (True, " ".join(split_scope(allowed_scope)), skips_consent)
+        found = (activation.is_active, activation.allowed_scope, activation.skips_consent)
+        if found == wanted and note in ("", activation.note):
             raise _decided("the client is active there for just that already")
-        activation.is_active, activation.allowed_scope = wanted
+        activation.is_active, activation.allowed_scope, activation.skips_consent = wanted
         _keep(activation, note)
         note_event(locked, "activated", by=by, context=context, reason=note, tenant=tenant.slug)
     return activation
+
+
+def unfit_to_skip(client: Client, allowed_scope: str) -> str:
+    """Say why nobody may be let into a client unasked, or return ""."""
+    if client.token_endpoint_auth_method == AuthMethod.NONE:
+        return "a client that cannot prove who it is never goes without consent"
+    if not allowed_scope.strip():
+        return "only scopes that are written down at the tenant go without consent"
+    return ""
 
 
 def deactivate(

@@ -13,7 +13,7 @@ from django.db.models import OuterRef
 from django.db.models.functions import JSONObject
 
 from clients.lifetimes import AS_FOR_EVERYBODY, Lifetimes
-from clients.models import Activation, Client
+from clients.models import Activation, AuthMethod, Client
 from smartauth.errors import InvalidClient, Refusal
 from smartauth.marks import MarkedCache, client_mark, tenant_mark
 from smartauth.policy.access import UNRESTRICTED, Restrictions
@@ -43,7 +43,8 @@ class RegisteredClient:
 
     `secrets` are the current one and, while it is kept, the one before. `jwks` is the inline key set as canonical JSON
     text, "" when there is none. `activations` maps the slug of every tenant where the client is active to the most it
-    may be granted there, as scope text; "" stands for the whole registration.
+    may be granted there, as scope text; "" stands for the whole registration. `skips_consent` has the slugs of those
+    where clinicians launched by an EHR are not asked.
     """
 
     pk: int
@@ -80,6 +81,12 @@ class RegisteredClient:
     restrictions: Restrictions = UNRESTRICTED
     lifetimes: Lifetimes = AS_FOR_EVERYBODY
     activations: Mapping[str, str] = field(default_factory=dict)
+    skips_consent: frozenset[str] = frozenset()
+
+    @property
+    def is_public(self) -> bool:
+        """Return True for a client that has nothing to prove itself with."""
+        return self.token_endpoint_auth_method == AuthMethod.NONE
 
     @property
     def is_approved(self) -> bool:
@@ -147,7 +154,11 @@ def parse_restrictions(stored: Mapping[str, Any]) -> Restrictions:
 def _load(client_id: str) -> _Found:
     activations = Activation.objects.filter(client=OuterRef("pk")).values(
         row=JSONObject(
-            tenant="tenant__slug", scope="allowed_scope", active="is_active", tenant_active="tenant__is_active"
+            tenant="tenant__slug",
+            scope="allowed_scope",
+            skips_consent="skips_consent",
+            active="is_active",
+            tenant_active="tenant__is_active",
         )
     )
     row = Client.objects.filter(client_id=client_id).annotate(activation_rows=ArraySubquery(activations)).first()
@@ -156,7 +167,8 @@ def _load(client_id: str) -> _Found:
     # A tenant that is closed now may open again, so its mark ends this copy too.
     tags = (client_mark(client_id), *(tenant_mark(one["tenant"]) for one in row.activation_rows))
     active = {one["tenant"]: one["scope"] for one in row.activation_rows if one["active"] and one["tenant_active"]}
-    return _Found(_as_value(row, active), tags)
+    skips = frozenset(one["tenant"] for one in row.activation_rows if one["skips_consent"])
+    return _Found(_as_value(row, active, skips), tags)
 
 
 def _secrets(row: Client) -> tuple[StoredSecret, ...]:
@@ -166,7 +178,7 @@ def _secrets(row: Client) -> tuple[StoredSecret, ...]:
     )
 
 
-def _as_value(row: Client, active: dict[str, str]) -> RegisteredClient:
+def _as_value(row: Client, active: dict[str, str], skips: frozenset[str]) -> RegisteredClient:
     return RegisteredClient(
         pk=row.pk,
         client_id=row.client_id,
@@ -201,4 +213,5 @@ def _as_value(row: Client, active: dict[str, str]) -> RegisteredClient:
         restrictions=parse_restrictions(row.restrictions),
         lifetimes=Lifetimes.of(row.access_token_lifetime, row.refresh_token_days),
         activations=MappingProxyType(active),
+        skips_consent=skips,
     )

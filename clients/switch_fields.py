@@ -22,6 +22,7 @@ GROUPS = (
     ),
     ("What may be asked", ("extra_parameters", "extra_operations", "valueset_hosts", "trust_totals")),
     ("What may be written", ("writes", "update_as_create", "allow_unversioned_writes", "compensate")),
+    ("What people are asked", ("sensitive_categories", "max_consent_days", "remember_days", "age_of_majority")),
     (
         "How much",
         (

@@ -38,6 +38,15 @@ MEANINGS: Mapping[str, str] = {
     "update_as_create": "An update of a resource that does not exist creates it under the id the client chose.",
     "allow_unversioned_writes": "Writing although the server behind has no versions to tie a write to its check.",
     "compensate": "What the server behind made of a write and should not have is deleted again.",
+    "sensitive_categories": (
+        "Kinds of record, and categories of them, whose ticks start empty on the consent page: FamilyMemberHistory, "
+        "Observation.social-history. Whoever wants an app to have them ticks them."
+    ),
+    "max_consent_days": "Days after which a consent ends at the latest, however often the app is used. 0: no limit.",
+    "remember_days": (
+        "Days for which people may say that an app need not ask again for the same of the same record. 0: it asks."
+    ),
+    "age_of_majority": "The birthday on which what parents and guardians may do for a patient ends by itself.",
     "max_count": "Matches on one page of a search, at most.",
     "default_count": "Matches on one page when the client does not say.",
     "max_entries": "Entries in one batch or transaction.",

@@ -12,6 +12,7 @@ from smartauth import endpoints, slugs
 from smartauth.conf import config
 from smartauth.marks import MarkedCache, tenant_mark
 from smartauth.policy import r4
+from smartauth.policy.advertising import CATEGORIES
 
 LOGICAL_ID = re.compile(r"[A-Za-z0-9.-]{1,64}")
 PRACTITIONER = re.compile(r"Practitioner(Role)?/[A-Za-z0-9.-]{1,64}")
@@ -33,7 +34,11 @@ NEVER_ADDED = frozenset(
         "$expand", "$lookup", "$validate-code", "$translate", "$subsumes",
     }
 )  # fmt: skip
+# A kind of record, or one of its categories: FamilyMemberHistory, Observation.social-history.
+SENSITIVE = re.compile(r"(?P<type>[A-Z][A-Za-z]+)(?:\.(?P<code>[a-z][a-z-]*))?")
+MAJORITY = (12, 30)  # years of age; the laws of the world stay within
 LIMITS = (
+    *("max_consent_days", "remember_days"),
     *("max_count", "default_count", "max_entries", "max_jobs"),
     *("max_concurrent", "max_requests_per_minute", "max_results_per_hour"),
 )
@@ -68,6 +73,11 @@ class TenantPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     update_as_create: bool = False
     allow_unversioned_writes: bool = False
     compensate: bool = False
+    # What people are asked.
+    sensitive_categories: tuple[str, ...] = ()
+    max_consent_days: int = 0
+    remember_days: int = 90
+    age_of_majority: int = 18
     # How much.
     max_count: int = 500
     default_count: int = 50
@@ -87,6 +97,9 @@ class TenantPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
             if not all(LOGICAL_ID.fullmatch(one) for one in patients):
                 raise ValueError("panels has a patient that is not a logical id, without the resource type")
         _require_extras(self.extra_parameters, self.extra_operations)
+        _require_sensitive(self.sensitive_categories)
+        if not MAJORITY[0] <= self.age_of_majority <= MAJORITY[1]:
+            raise ValueError(f"age_of_majority is not an age from {MAJORITY[0]} to {MAJORITY[1]}")
         for name in LIMITS:
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} is below nought")
@@ -111,6 +124,17 @@ def _require_extras(parameters: tuple[str, ...], operations: tuple[str, ...]) ->
             raise ValueError("extra_operations has a member that is not Type/$name=Result or Type/id/$name=Result")
         if named["name"] in NEVER_ADDED:
             raise ValueError(f"extra_operations names {named['name']}, which cannot be added")
+
+
+def _require_sensitive(categories: tuple[str, ...]) -> None:
+    """Raise ValueError for what is no kind of record, or a category that people are not asked about apart."""
+    for text in categories:
+        found = SENSITIVE.fullmatch(text)
+        if found is None or not r4.is_resource_type(found["type"]):
+            raise ValueError("sensitive_categories has a member that is not Type or Type.category")
+        codes = [value.rpartition("|")[2] for value in CATEGORIES.get(found["type"], ())]
+        if found["code"] and found["code"] not in codes:
+            raise ValueError(f"sensitive_categories names {text}, and there is no such category")
 
 
 # Switches whose other values loosen a rule of the enforcement. A number only says how much, so none is among them.

@@ -12,22 +12,23 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from clients.tenants import TenantPolicy, find_tenant
+from fhirproxy.encounters import NEWEST_FIRST, encounter_of, newest_first, on_day
 from fhirproxy.exchange import Exchange
 from fhirproxy.panels import read_panel
 from fhirproxy.policy.authority import Authority, Loaded, is_panel_bound, user_of
-from fhirproxy.policy.bodies import Json, Resource
+from fhirproxy.policy.bodies import Resource
 from fhirproxy.policy.compartments import Checked, check
-from fhirproxy.policy.dates import find_interval
 from fhirproxy.policy.decisions import decide, read_for_ourselves
 from fhirproxy.policy.headers import Headers
 from fhirproxy.policy.outcomes import FhirRefusal
 from fhirproxy.policy.plans import Deny, Limits, ReadPlan, SearchPlan
-from fhirproxy.policy.references import Local, values_at
+from fhirproxy.policy.references import Local
 from fhirproxy.policy.requests import parse_request
 from fhirproxy.policy.targets import Pairs, parse_target, render
 from fhirproxy.policy.values import escape
 from fhirproxy.rights import load_facts
 from fhirproxy.searching import Gathered, Position, Sifter
+from fhirproxy.shown_texts import LONGEST, Tree, is_date, objects, text_of, texts
 from fhirproxy.tenancy import find_upstream
 from fhirproxy.tenant_rules import authority_under
 from fhirproxy.upstream import UpstreamError
@@ -35,20 +36,25 @@ from smartauth.audit.recording import AuditEvent, AuditUnavailable, record_read
 from smartauth.context import RequestContext
 from smartauth.policy.access import UNRESTRICTED, Access
 from smartauth.policy.scopes import ResourceScope
-from smartauth.records import PatientPage, PatientRecord, PatientSearch, Person, RecordsUnavailable
+from smartauth.records import (
+    EncounterPage,
+    EncounterRecord,
+    PatientPage,
+    PatientRecord,
+    PatientSearch,
+    Person,
+    RecordsUnavailable,
+)
 from smartauth.sealing import Unsealable
 
 RULE = "picker"  # in the audit trail: read for a page of ours, not for a token
 BY_NAME = ("_sort", "family,given")
 MOST_WORDS = 8  # in a name that is searched for: the runs of n words are n² / 2
-LONGEST = 200  # characters of a text that is shown
 LONGEST_KIND = 40  # characters of what is said about an identifier
 SEXES = frozenset({"male", "female", "other", "unknown"})
 # A name in use before one of which nothing is said, and that before one no longer in use.
 USES = {"official": 0, "usual": 1, "old": 3, "maiden": 3}
 UNSAID = 2
-
-Tree = dict[str, Json]
 
 
 @contextmanager
@@ -67,9 +73,9 @@ class ProxyRecords:
         self, person: Person, search: PatientSearch, *, limit: int, context: RequestContext, now: datetime
     ) -> PatientPage:
         """Return at most `limit` patients the person may act for that match, by name. Raises RecordsUnavailable."""
-        if search.birth_date and not _is_date(search.birth_date):
+        if search.birth_date and not is_date(search.birth_date):
             return PatientPage(())
-        gathered = _ask_for_patients(person, context, now=now).search(_criteria(search), limit)
+        gathered = _ask_for_patients(person, context, now=now).search("Patient", _criteria(search), limit, sort=BY_NAME)
         found = sorted(gathered.matches.values(), key=_order)
         has_more = len(found) > limit or gathered.following is not None
         return PatientPage(tuple(_record(one) for one in found[:limit]), has_more)
@@ -83,15 +89,24 @@ class ProxyRecords:
         return _record(found) if found else None
 
     @_faults_told()
-    def is_encounter_of(
+    def find_encounters(
+        self, person: Person, patient_id: str, day: str, *, limit: int, context: RequestContext, now: datetime
+    ) -> EncounterPage:
+        """Return the newest encounters that a token about this patient would find. Raises RecordsUnavailable."""
+        if day and not is_date(day):
+            return EncounterPage(())
+        inquiry = _ask_for_encounters(person, patient_id, context, now=now)
+        gathered = inquiry.search("Encounter", on_day(day) if day else (), limit, sort=NEWEST_FIRST)
+        found = sorted((encounter_of(one) for one in gathered.matches.values()), key=newest_first)
+        return EncounterPage(tuple(found[:limit]), len(found) > limit or gathered.following is not None)
+
+    @_faults_told()
+    def find_encounter(
         self, person: Person, patient_id: str, encounter_id: str, *, context: RequestContext, now: datetime
-    ) -> bool:
-        """Return True for an encounter that a token about this patient would read. Raises RecordsUnavailable."""
-        scopes = (ResourceScope("patient", "Encounter", "rs"),)
-        return (
-            _ask(person, context, now=now, scopes=scopes, patient=patient_id).read("Encounter", encounter_id)
-            is not None
-        )
+    ) -> EncounterRecord | None:
+        """Return an encounter that a token about this patient would read, or None. Raises RecordsUnavailable."""
+        found = _ask_for_encounters(person, patient_id, context, now=now).read("Encounter", encounter_id)
+        return encounter_of(found) if found else None
 
     @_faults_told()
     def find_user_name(self, person: Person, *, context: RequestContext, now: datetime) -> str:
@@ -134,19 +149,20 @@ class _Inquiry:
             self._record(plan)
         return checked
 
-    def search(self, criteria: Pairs, limit: int) -> Gathered:
-        """Return the first patients, one more than `limit` when there are more: it alone proves that there are."""
+    def search(self, resource_type: str, criteria: Pairs, limit: int, *, sort: tuple[str, str]) -> Gathered:
+        """Return the first matches, one more than `limit` when there are more: it alone proves that there are."""
         try:
-            return self._gather((*criteria, BY_NAME), limit + 1)
+            return self._gather(resource_type, (*criteria, sort), limit + 1)
         except FhirRefusal:  # A server that cannot sort can still search.
-            return self._gather(criteria, limit + 1)
+            return self._gather(resource_type, criteria, limit + 1)
 
-    def _gather(self, pairs: Pairs, wanted: int) -> Gathered:
-        plan = self._plan(("Patient",), pairs, wanted)
+    def _gather(self, resource_type: str, pairs: Pairs, wanted: int) -> Gathered:
+        plan = self._plan((resource_type,), pairs, wanted)
         if not isinstance(plan, SearchPlan) or plan.request is None:
             return Gathered()
         gathered = Sifter(plan, self.authority, self.exchange).gather(Position(plan.request), wanted)
-        self._record(plan, frozenset(one.id for one in gathered.matches.values()))
+        is_patients = resource_type == "Patient"
+        self._record(plan, frozenset(one.id for one in gathered.matches.values()) if is_patients else frozenset())
         return gathered
 
     def _plan(self, segments: tuple[str, ...], pairs: Pairs, count: int) -> ReadPlan | SearchPlan | None:
@@ -185,6 +201,11 @@ class _Inquiry:
 
 def _ask_for_patients(person: Person, context: RequestContext, *, now: datetime) -> _Inquiry:
     return _ask(person, context, now=now, scopes=(ResourceScope("user", "Patient", "rs"),))
+
+
+def _ask_for_encounters(person: Person, patient_id: str, context: RequestContext, *, now: datetime) -> _Inquiry:
+    scopes = (ResourceScope("patient", "Encounter", "rs"),)
+    return _ask(person, context, now=now, scopes=scopes, patient=patient_id)
 
 
 def _ask(
@@ -240,10 +261,6 @@ def _facts(access: Access, exchange: Exchange, policy: TenantPolicy, *, now: dat
     return loaded
 
 
-def _is_date(text: str) -> bool:
-    return find_interval(text) is not None and "T" not in text
-
-
 def _criteria(search: PatientSearch) -> Pairs:
     pairs = list(_name_criteria(search.name)) if search.name else []
     if search.birth_date:
@@ -268,11 +285,11 @@ def _name_criteria(text: str) -> Iterator[tuple[str, str]]:
 
 def _record(checked: Checked) -> PatientRecord:
     resource = checked.resource
-    birth_date, sex = _text(resource.get("birthDate")), _text(resource.get("gender"))
+    birth_date, sex = text_of(resource.get("birthDate")), text_of(resource.get("gender"))
     return PatientRecord(
         id=checked.id,
         name=_full_name(_name(checked)),
-        birth_date=birth_date if _is_date(birth_date) else "",
+        birth_date=birth_date if is_date(birth_date) else "",
         sex=sex if sex in SEXES else "",
         identifier=_identifier(resource),
     )
@@ -280,20 +297,20 @@ def _record(checked: Checked) -> PatientRecord:
 
 def _name(checked: Checked) -> Tree:
     """Return the HumanName a person goes by, the first of the best that say anything."""
-    names = [name for name in _objects(checked.resource, "name") if _full_name(name)]
-    return min(names, key=lambda name: USES.get(_text(name.get("use")), UNSAID), default={})
+    names = [name for name in objects(checked.resource, "name") if _full_name(name)]
+    return min(names, key=lambda name: USES.get(text_of(name.get("use")), UNSAID), default={})
 
 
 def _full_name(name: Tree) -> str:
-    parts = [*_texts(name, "given"), *_texts(name, "family")]
-    return _text(name.get("text")) or " ".join(parts)[:LONGEST]
+    parts = [*texts(name, "given"), *texts(name, "family")]
+    return text_of(name.get("text")) or " ".join(parts)[:LONGEST]
 
 
 def _order(checked: Checked) -> tuple[bool, str, str, str]:
     """Return what sorts by family and given name, those without a name last, as servers do."""
     name = _name(checked)
-    family = " ".join(_texts(name, "family")) or _full_name(name)
-    return not family, _folded(family), _folded(" ".join(_texts(name, "given"))), checked.id
+    family = " ".join(texts(name, "family")) or _full_name(name)
+    return not family, _folded(family), _folded(" ".join(texts(name, "given"))), checked.id
 
 
 def _folded(text: str) -> str:
@@ -303,25 +320,12 @@ def _folded(text: str) -> str:
 
 def _identifier(resource: Resource) -> str:
     """Return the medical record number, else another identifier, with its kind: a bare number would pass for one."""
-    found = [one for one in _objects(resource, "identifier") if _text(one.get("value"))]
+    found = [one for one in objects(resource, "identifier") if text_of(one.get("value"))]
     best = min(found, key=lambda one: (one.get("use") == "old", not _is_record_number(one)), default={})
-    value = _text(best.get("value"))
-    kind = next(iter(_texts(best, "type", "text")), "")
+    value = text_of(best.get("value"))
+    kind = next(iter(texts(best, "type", "text")), "")
     return value if _is_record_number(best) or not 0 < len(kind) <= LONGEST_KIND else f"{value} ({kind})"
 
 
 def _is_record_number(identifier: Tree) -> bool:
-    return "MR" in _texts(identifier, "type", "coding", "code")
-
-
-def _objects(tree: Tree, *path: str) -> list[Tree]:
-    return [value for value in values_at(tree, path) if isinstance(value, dict)]
-
-
-def _texts(tree: Tree, *path: str) -> list[str]:
-    return [text for value in values_at(tree, path) if (text := _text(value))]
-
-
-def _text(value: Json) -> str:
-    """Return a text on one line and of bearable length; "" for anything that is none."""
-    return " ".join(value.split())[:LONGEST] if isinstance(value, str) else ""
+    return "MR" in texts(identifier, "type", "coding", "code")

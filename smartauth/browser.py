@@ -4,13 +4,15 @@ Until client and redirect URI are proven nothing is redirected anywhere (RFC 674
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.encoding import iri_to_uri
+from django.utils.translation import gettext
+from django.utils.translation import gettext_noop as _
 
 from smartauth import endpoints
 from smartauth.conf import config
@@ -22,13 +24,25 @@ from smartauth.responses import require_method
 
 
 class PageRefused(Exception):
-    """The request ends here, on a page. `title` and `advice` are for the person; `refusal` is for the receipt."""
+    """The request ends here, on a page. `title` and `advice` are for the person; `refusal` is for the receipt.
 
-    def __init__(self, refusal: Refusal, *, title: str, advice: str, status: int = 400) -> None:
+    They are in English, and translated where the page is made: `advice` sentence by sentence, with `values` put in.
+    """
+
+    def __init__(
+        self,
+        refusal: Refusal,
+        *,
+        title: str,
+        advice: str | tuple[str, ...],
+        status: int = 400,
+        values: Mapping[str, object] | None = None,
+    ) -> None:
         super().__init__(refusal.reason)
         self.refusal = refusal
         self.title = title
-        self.advice = advice
+        self.advice = (advice,) if isinstance(advice, str) else advice
+        self.values = values or {}
         self.status = status
 
 
@@ -87,12 +101,14 @@ def error_page(request: HttpRequest, refused: PageRefused) -> HttpResponse:
     """Return the page that says why it does not go on, and write the receipt its number leads to."""
     context = context_of(request)
     record(context, status=refused.status, error="page", refusal=refused.refusal)
-    return render(request, "error.html", {"title": refused.title, "advice": refused.advice}, status=refused.status)
+    advice = " ".join(gettext(sentence) % refused.values for sentence in refused.advice)
+    return render(request, "error.html", {"title": gettext(refused.title), "advice": advice}, status=refused.status)
 
 
 def too_many_page(request: HttpRequest, error: TooManyRequests) -> HttpResponse:
     """Return the page for somebody whose address asks too often."""
-    title, advice = "Too many requests", "Too much came from your network at once. Please wait a little and try again."
+    title = _("Too many requests")
+    advice = _("Too much came from your network at once. Please wait a little and try again.")
     response = error_page(request, PageRefused(error.refusal, title=title, advice=advice, status=error.status))
     response["Retry-After"] = str(error.retry_after)
     return response
@@ -149,8 +165,8 @@ def _url(return_to: ReturnTo, parameters: dict[str, str]) -> str:
 def _as_page(error: OAuthError) -> PageRefused:
     return PageRefused(
         error.refusal,
-        title="This request cannot be understood",
-        advice="Go back to the app and start again.",
+        title=_("This request cannot be understood"),
+        advice=_("Go back to the app and start again."),
         status=error.status,
     )
 
@@ -160,7 +176,7 @@ def _unavailable(request: HttpRequest) -> HttpResponse:
     response = render(
         request,
         "bare.html",
-        {"title": "Not available at the moment", "advice": "Please wait a little and try again."},
+        {"title": gettext("Not available at the moment"), "advice": gettext("Please wait a little and try again.")},
         status=503,
     )
     response["Retry-After"] = "5"

@@ -9,10 +9,12 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.middleware.csrf import REASON_NO_CSRF_COOKIE
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.translation import gettext
+from django.utils.translation import gettext_noop as _
 
 from clients.portal.access import may_use_portal
 from clients.tenants import find_default_tenant
-from smartauth import endpoints, second_factors
+from smartauth import endpoints, languages, second_factors
 from smartauth.browser import PageRefused, error_page, too_many_page
 from smartauth.conf import config
 from smartauth.context import context_of
@@ -25,10 +27,11 @@ MINUTE = 60  # seconds; how long requests of one address count
 
 
 def site(request: HttpRequest) -> dict[str, Any]:
-    """Give every template the mode, which a sandbox tells on every page, and whether the portal is for this person."""
+    """Give every template the mode, which a sandbox tells on every page, the languages, and whose the portal is."""
     return {
         "is_sandbox": config().is_sandbox,
         "trace_id": str(context_of(request).trace_id),
+        "languages": languages.choices(request),
         "has_portal": lambda: may_use_portal(request.user),  # Asked only by pages that tell it.
     }
 
@@ -86,26 +89,39 @@ def to_admin(request: HttpRequest) -> HttpResponse:
 
 def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     """Answer a request that cannot be read."""
-    return _error(request, 400, "This request cannot be understood", "Something in the address or the form is wrong.")
+    return _error(
+        request,
+        400,
+        _("This request cannot be understood"),
+        _("Something in the address or the form is wrong."),
+    )
 
 
 def forbidden(request: HttpRequest, exception: Exception | None = None, reason: str = "") -> HttpResponse:
     """Answer a request that is not allowed. `reason`: why the CSRF protection says so."""
     if reason == REASON_NO_CSRF_COOKIE:
         title, advice = (
-            "Your browser sent no cookie",
-            "Allow cookies for this site, then go back and load the page again.",
+            _("Your browser sent no cookie"),
+            _("Allow cookies for this site, then go back and load the page again."),
         )
         return _error(request, 403, title, advice)
     if reason:
-        title, advice = "This page is out of date", "Go back, load the page again, and repeat what you did."
+        title, advice = (
+            _("This page is out of date"),
+            _("Go back, load the page again, and repeat what you did."),
+        )
         return _error(request, 403, title, advice)
-    return _error(request, 403, "You may not see this page", "Sign in as someone who may, or go back.")
+    return _error(request, 403, _("You may not see this page"), _("Sign in as someone who may, or go back."))
 
 
 def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     """Answer a request for nothing."""
-    return _error(request, 404, "There is no such page", "Check the address, or start at the front page.")
+    return _error(
+        request,
+        404,
+        _("There is no such page"),
+        _("Check the address, or start at the front page."),
+    )
 
 
 def too_many(request: HttpRequest) -> HttpResponse:
@@ -119,8 +135,11 @@ def server_error(request: HttpRequest) -> HttpResponse:
     """Answer after our own mistake: one fixed sentence; the traceback stays with us, under the number on the page."""
     context = context_of(request)
     _log.error("request %s at %s failed; its traceback stands beside this line", context.trace_id, request.path)
-    advice = "Please try again; if it happens again, tell us the number."
-    return render(request, "bare.html", {"title": "The server made a mistake", "advice": advice}, status=500)
+    title, advice = (
+        gettext("The server made a mistake"),
+        gettext("Please try again; if it happens again, tell us the number."),
+    )
+    return render(request, "bare.html", {"title": title, "advice": advice}, status=500)
 
 
 def _error(request: HttpRequest, status: int, title: str, advice: str) -> HttpResponse:

@@ -8,6 +8,7 @@ from django.db import transaction
 from clients.registered import RegisteredClient
 from clients.tenants import TenantInfo
 from smartauth.conf import config
+from smartauth.languages import first_supported
 from smartauth.models import Launch, PendingAuthorization
 from smartauth.policy.authorization_requests import AuthorizationRequest
 from smartauth.policy.granting import Granting
@@ -42,6 +43,7 @@ def start(
         prompts=sorted(wanted.prompts),
         max_age=wanted.max_age,
         dpop_jkt=wanted.dpop_jkt,
+        ui_locale=first_supported(wanted.ui_locales),
         request_uri=pushed_as,
         launch=launch,
         created_at=now,
@@ -65,13 +67,19 @@ def bind_to_browser(pending: PendingAuthorization, browser: str) -> bool:
 def bind_to_user(pending: PendingAuthorization, user: int) -> None:
     """Let `user` be the one who answers. What somebody else chose before, and their open forms, count no more."""
     if pending.user_id != user:
-        _turn_page(pending, user_id=user, patient="")
+        _turn_page(pending, user_id=user, patient="", encounter=None)
 
 
 def choose_patient(pending: PendingAuthorization, patient: str) -> None:
     """Note the patient in whose record the app may look; a form that was shown for another one counts no more."""
     if pending.patient != patient:
-        _turn_page(pending, patient=patient)
+        _turn_page(pending, patient=patient, encounter=None)
+
+
+def choose_encounter(pending: PendingAuthorization, encounter: str | None) -> None:
+    """Note the visit the launch is about, "" for none of them, None for a choice that is to be made again."""
+    if pending.encounter != encounter:
+        _turn_page(pending, encounter=encounter)
 
 
 def lock_unanswered(pending: PendingAuthorization, *, page: UUID) -> bool:

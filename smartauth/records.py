@@ -66,6 +66,26 @@ class PatientPage:
     has_more: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class EncounterRecord:
+    """What a person recognises a visit by. Texts are as the record has them and may hold anything; "" is unknown."""
+
+    id: str  # logical id
+    kind: str  # what sort of visit it was
+    reason: str
+    start: str  # a FHIR date: YYYY, YYYY-MM or YYYY-MM-DD
+    end: str  # another one, "" where it ended on the day it began
+    place: str
+
+
+@dataclass(frozen=True, slots=True)
+class EncounterPage:
+    """The newest encounters that match, and whether there are more."""
+
+    encounters: tuple[EncounterRecord, ...]
+    has_more: bool = False
+
+
 class Records(Protocol):
     """Patients as the signed-in user may see them. Every method raises RecordsUnavailable."""
 
@@ -81,10 +101,19 @@ class Records(Protocol):
         """Return one patient, or None when there is none or the person may not act for them here: not told apart."""
         ...
 
-    def is_encounter_of(
+    def find_encounters(
+        self, person: Person, patient_id: str, day: str, *, limit: int, context: RequestContext, now: datetime
+    ) -> EncounterPage:
+        """Return at most `limit` encounters of one patient that the person may see through the app, newest first.
+
+        day: YYYY, YYYY-MM or YYYY-MM-DD in which an encounter must fall; "" does not restrict.
+        """
+        ...
+
+    def find_encounter(
         self, person: Person, patient_id: str, encounter_id: str, *, context: RequestContext, now: datetime
-    ) -> bool:
-        """Return True when there is this encounter, it is that patient's, and the person may see it through the app."""
+    ) -> EncounterRecord | None:
+        """Return one encounter of that patient which the person may see through the app, or None: not told apart."""
         ...
 
     def find_user_name(self, person: Person, *, context: RequestContext, now: datetime) -> str:

@@ -38,8 +38,10 @@ def purge(now: datetime) -> dict[str, int]:
     recognised; spent ids of assertions and proofs stay until none with that `jti` could be accepted again.
     """
     long_dead = now - DEAD_FOR
+    is_remembered = Q(remembered_until__isnull=False, remembered_until__gt=now)
     dead_authorizations = Authorization.objects.filter(
-        ~Q(kind=Authorization.Kind.SERVICE) & (Q(expires_at__lt=long_dead) | Q(revoked_at__lt=long_dead))
+        ~Q(kind=Authorization.Kind.SERVICE)
+        & (Q(expires_at__lt=long_dead) & ~is_remembered | Q(revoked_at__lt=long_dead))
         | Q(kind=Authorization.Kind.SERVICE, revoked_at__lt=long_dead)
     )
     doomed: dict[str, QuerySet[Model]] = {

@@ -141,6 +141,8 @@ if SANDBOX:
 USE_TZ = True
 TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English"), ("es", "Español")]  # each named in itself
+LOCALE_PATHS = [BASE_DIR / "smartauth" / "locale"]
 APPEND_SLASH = False
 ROOT_URLCONF = "smartauth.urls"
 WSGI_APPLICATION = "smartauth.wsgi.application"
@@ -178,6 +180,7 @@ MIDDLEWARE = [
     "smartauth.middleware.protocol_lane",
     # From here on: what only pages with a signed-in person need. Protocol endpoints hold no session and set no cookie.
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "smartauth.languages.language",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "smartauth.csrf.NoReferrerCsrfMiddleware",

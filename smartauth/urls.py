@@ -8,6 +8,7 @@ import fhirproxy.urls
 import wellknown.urls
 from smartauth import pages, probes
 from smartauth.conf import config
+from smartauth.languages import choose_language
 from smartauth.slugs import TENANT_SLUG
 from smartauth.views.authorize import authorize
 from smartauth.views.consent import consent
@@ -22,6 +23,7 @@ from smartauth.views.register import manage_registration, register
 from smartauth.views.revoke import revoke
 from smartauth.views.token import token
 from smartauth.views.userinfo import userinfo
+from smartauth.views.visit_picker import visit_picker
 
 
 class TenantConverter:
@@ -61,6 +63,7 @@ urlpatterns = [
     path("auth/logout/confirm", confirm_logout, name="confirm_logout"),
     path("auth/consent/<uuid:pk>", consent, name="consent"),
     path("auth/consent/<uuid:pk>/patient", picker, name="picker"),
+    path("auth/consent/<uuid:pk>/visit", visit_picker, name="visit_picker"),
     path("auth/refused/<uuid:pk>", refused, name="refused"),
     path("auth/<tenant:tenant>/", include(oauth)),
     path("", include(clients.portal.urls)),
@@ -69,6 +72,7 @@ urlpatterns = [
     path("account/reauthenticate/", pages.sign_in_again, name="account_reauthenticate"),
     path("account/logout/", pages.sign_out, name="account_logout"),
     path("account/second-factor/", include("allauth.mfa.urls")),
+    path("account/language", choose_language, name="language"),
     path("account/apps", my_apps, name="my_apps"),
     path("account/apps/", my_apps),
     path("account/apps/stop", stop_app, name="stop_app"),

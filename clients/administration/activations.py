@@ -54,7 +54,16 @@ class ActivationList(ChangeList):
 class ActivationAdmin(ReadOnlyAdmin):
     """Every client at every tenant where somebody asked for it."""
 
-    list_display = ("client_name", "tenant", "state", "client_state", "allowed_scope", "activated_at", "decided_at")
+    list_display = (
+        "client_name",
+        "tenant",
+        "state",
+        "client_state",
+        "allowed_scope",
+        "skips_consent",
+        "activated_at",
+        "decided_at",
+    )
     list_filter = (StateFilter, "tenant")
     search_fields = ("client__client_id", "client__name", "tenant__slug")
     list_select_related = ("client", "tenant")

@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from clients.acting import LONGEST_REASON, NotPossible, operator
-from clients.activations import activate, deactivate
+from clients.activations import activate, deactivate, unfit_to_skip
 from clients.admin_forms import WordsField, require_readable
 from clients.administration.facts import scopes_in_words
 from clients.models import Activation, Client, Tenant
@@ -38,6 +38,12 @@ class SwitchForm(forms.Form):
     more = WordsField(
         required=False, max_length=20_000, widget=forms.Textarea(attrs={"rows": 3, "spellcheck": "false"})
     )
+    skips_consent = forms.BooleanField(
+        required=False,
+        label="Do not ask clinicians whom an EHR launches into it",
+        help_text="Weakens a rule. Patients, and sensitive categories, are asked about all the same; My apps and the "
+        "audit trail say that nobody was asked.",
+    )
     note = forms.CharField(required=False, max_length=LONGEST_REASON, widget=forms.Textarea(attrs={"rows": 3}))
 
     def __init__(self, client: Client, activation: Activation | None, data: Any = None) -> None:
@@ -47,7 +53,9 @@ class SwitchForm(forms.Form):
             "most": CHOSEN if allowed else WHOLE,
             "keep": [one for one in registered if one in allowed or not allowed],
             "more": " ".join(one for one in allowed if one not in registered),
+            "skips_consent": bool(activation and activation.skips_consent),
         }
+        self._client = client
         super().__init__(data, initial=initial)
         self.fields["keep"].choices = [(one, one) for one in registered]  # type: ignore[attr-defined]
 
@@ -60,6 +68,10 @@ class SwitchForm(forms.Form):
             self.add_error("note", "It takes a note. The owner of the client reads it.")
         if cleaned.get("act") == ON and cleaned.get("most") == CHOSEN and not self._chosen() and "more" in cleaned:
             self.add_error("keep", ValidationError("Tick at least one scope, or write one."))
+        if cleaned.get("act") == ON and cleaned.get("skips_consent"):
+            allowed = self._chosen() if cleaned.get("most") == CHOSEN else ""
+            if why := unfit_to_skip(self._client, allowed):
+                self.add_error("skips_consent", f"{why[0].upper()}{why[1:]}.")
         return cleaned
 
     @property
@@ -113,7 +125,7 @@ def _switch(
         if allowed is None:
             deactivate(client, info, **said)
         else:
-            activate(client, info, allowed_scope=allowed, **said)
+            activate(client, info, allowed_scope=allowed, skips_consent=form.cleaned_data["skips_consent"], **said)
     except NotPossible as error:
         problem = f"Nothing was changed: {error.refusal.reason}. {error.refusal.fix}"
         now = Activation.objects.filter(client=client, tenant=tenant).first()
@@ -130,6 +142,8 @@ def _ask_once_more(request: HttpRequest, client: Client, tenant: Tenant, form: S
     else:
         most = ", ".join(allowed.split()) or "everything it is registered for, now and later"
         says = [f"{name} works at {tenant.slug} once it is approved, for at most {most}."]
+        if form.cleaned_data["skips_consent"]:
+            says.append("Clinicians whom an EHR launches into it are not asked. This weakens a rule.")
     if form.cleaned_data["note"].strip():
         says.append(f"Its owner reads: {form.cleaned_data['note'].strip()}")
     button = "Switch off" if allowed is None else "Switch on"

@@ -51,6 +51,12 @@ class Activation(models.Model):
         default="",
         help_text="Empty: everything the client is registered for; otherwise the most it may have",
     )
+    skips_consent = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="Weakens a rule: clinicians whom an EHR launches into this app are not asked. Needs a client that "
+        "proves who it is, and its scopes written down here; about patients and sensitive categories people are asked",
+    )
     activated_at = models.DateTimeField(auto_now_add=True)
     decided_at = models.DateTimeField(
         null=True, blank=True, help_text="When somebody last switched it on or off; empty while it waits for that"

@@ -19,6 +19,10 @@ class Authorization(models.Model):
         SERVICE = "service"
         MINTED = "minted"
 
+    class Unasked(models.TextChoices):
+        REMEMBERED = "remembered"
+        OPERATOR = "operator"
+
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     kind = models.CharField(max_length=8, choices=Kind.choices)
     client = models.ForeignKey("clients.Client", on_delete=models.CASCADE, null=True, related_name="authorizations")
@@ -39,6 +43,21 @@ class Authorization(models.Model):
     )
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField(null=True, blank=True)
+    ends_at = models.DateTimeField(
+        null=True, blank=True, help_text="When it ends however often it is used, as the user or the tenant said"
+    )
+    remembered_scope = models.TextField(
+        blank=True, db_default="", default="", help_text="What may be asked for without asking the user again"
+    )
+    remembered_until = models.DateTimeField(null=True, blank=True)
+    unasked = models.CharField(
+        max_length=10,
+        blank=True,
+        db_default="",
+        default="",
+        choices=Unasked.choices,
+        help_text="Why nobody was asked; empty where the user was",
+    )
     revoked_at = models.DateTimeField(null=True, blank=True)
     revoked_by = models.CharField(max_length=64, blank=True, default="", help_text="user, administrator, reuse, …")
 
@@ -66,6 +85,15 @@ class Authorization(models.Model):
             models.CheckConstraint(
                 name="authorization_expires_after_it_began",
                 condition=Q(expires_at__isnull=True) | Q(expires_at__gt=models.F("created_at")),
+            ),
+            models.CheckConstraint(
+                name="authorization_expires_before_it_ends",
+                condition=Q(ends_at__isnull=True) | Q(expires_at__isnull=True) | Q(expires_at__lte=models.F("ends_at")),
+            ),
+            models.CheckConstraint(
+                name="authorization_remembers_what_and_until_when",
+                condition=Q(remembered_until__isnull=True, remembered_scope="")
+                | Q(remembered_until__isnull=False, kind="user") & ~Q(remembered_scope=""),
             ),
             models.CheckConstraint(
                 name="authorization_session_only_of_a_user", condition=Q(session="") | Q(kind="user")

@@ -11,8 +11,8 @@ class PendingAuthorization(models.Model):
     """A validated authorization request, stored before anybody signs in, so that our forms carry choices only.
 
     Its id is in the address of our pages and no secret: from the first page on the row belongs to the browser whose
-    cookie has the digest `browser`, and to the `user` who is answering. `page` changes with the user and the patient:
-    a form that was shown for others carries an old one and decides nothing.
+    cookie has the digest `browser`, and to the `user` who is answering. `page` changes with the user, the patient and
+    the visit: a form that was shown for others carries an old one and decides nothing.
 
     A request that an app pushed waits here for a browser first; from `opened_at` on it is like any other.
     """
@@ -30,6 +30,9 @@ class PendingAuthorization(models.Model):
     max_age = models.PositiveIntegerField(null=True, blank=True, help_text="Seconds")
     dpop_jkt = models.CharField(
         max_length=43, blank=True, default="", help_text="Thumbprint of the only key that may exchange the code"
+    )
+    ui_locale = models.CharField(
+        max_length=8, blank=True, default="", help_text="The language the app wishes pages in, of those there are"
     )
     request_uri = models.CharField(
         max_length=64, blank=True, default="", help_text="SHA-256 of the request_uri it was pushed as (RFC 9126)"
@@ -49,6 +52,12 @@ class PendingAuthorization(models.Model):
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, null=True, blank=True, related_name="+", db_index=False
     )
     patient = models.CharField(max_length=64, blank=True, default="", help_text="Logical id of the chosen patient")
+    encounter = models.CharField(
+        max_length=64,
+        null=True,
+        blank=True,
+        help_text="Logical id of the chosen encounter, empty for none of them; absent until somebody chose",
+    )
     page = models.UUIDField(default=uuid.uuid4)
 
     created_at = models.DateTimeField()

@@ -49,10 +49,12 @@ class FhirUserInline(admin.TabularInline):
 
 
 class ProxyRelationInline(admin.TabularInline):
-    """Whom else the user may act for."""
+    """Whom else the user may act for, until when."""
 
     model = ProxyRelation
     extra = 0
+    fields = ("tenant", "patient", "kind", "patient_born", "relation", "starts_at", "ends_at", "of_age_at")
+    readonly_fields = ("of_age_at",)
 
 
 @admin.register(User)

@@ -34,7 +34,10 @@ class Allowed:
 class Connection:
     """What an app has at one record. `patient`: logical id, "" where no record was chosen. `used_at`: its last token.
 
+    `ends_at`: when it is over however often the app is used, None where nobody said that it ends.
     `stays`: offline (also without the person), online (until they sign out) or brief (an hour at most).
+    `remembered_until`: until when it need not ask again, None where it has to. `is_unasked`: the operator let it in
+    without asking. `is_live`: it has access now.
     """
 
     patient: str
@@ -42,7 +45,11 @@ class Connection:
     stays: Stay
     since: datetime
     until: datetime
+    ends_at: datetime | None
     used_at: datetime | None
+    remembered_until: datetime | None
+    is_unasked: bool
+    is_live: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +66,7 @@ class ConnectedApp:
 def connected_apps(user: int, *, now: datetime) -> tuple[ConnectedApp, ...]:
     """Return the apps that could still act for a user, by name. Two statements, and one for each app not remembered."""
     live = Authorization.objects.filter(
-        Q(expires_at__isnull=True) | Q(expires_at__gt=now),
+        Q(expires_at__isnull=True) | Q(expires_at__gt=now) | Q(remembered_until__gt=now),
         kind=Authorization.Kind.USER,
         user=user,
         revoked_at__isnull=True,
@@ -72,12 +79,12 @@ def connected_apps(user: int, *, now: datetime) -> tuple[ConnectedApp, ...]:
     apps = [
         app
         for (client_id, slug), granted in groupby(rows, key=lambda row: (row.client.client_id, row.tenant.slug))
-        if (app := _app(client_id, slug, tuple(granted)))
+        if (app := _app(client_id, slug, tuple(granted), now))
     ]
     return tuple(sorted(apps, key=lambda app: (app.client.name.casefold(), app.tenant.name.casefold())))
 
 
-def _app(client_id: str, slug: str, granted: tuple[Authorization, ...]) -> ConnectedApp | None:
+def _app(client_id: str, slug: str, granted: tuple[Authorization, ...], now: datetime) -> ConnectedApp | None:
     client, tenant = find_client(client_id), find_tenant(slug)
     if client is None or tenant is None:
         return None  # A closed tenant lets nobody in, and there is no name of it to show.
@@ -91,7 +98,7 @@ def _app(client_id: str, slug: str, granted: tuple[Authorization, ...]) -> Conne
         client=client,
         tenant=tenant,
         connections=tuple(
-            _connection(patient, rows, [scope for row in rows for scope in scopes[row.pk]])
+            _connection(patient, rows, [scope for row in rows for scope in scopes[row.pk]], now)
             for patient, rows in by_patient.items()
         ),
         tells_identity=any("openid" in _names(found) for found in scopes.values()),
@@ -99,15 +106,19 @@ def _app(client_id: str, slug: str, granted: tuple[Authorization, ...]) -> Conne
     )
 
 
-def _connection(patient: str, rows: list[Authorization], scopes: list[Scope]) -> Connection:
-    names = _names(scopes)
+def _connection(patient: str, rows: list[Authorization], scopes: list[Scope], now: datetime) -> Connection:
+    names, ends = _names(scopes), [row.ends_at for row in rows if row.ends_at]
     return Connection(
         patient=patient,
         allowed=tuple(_allowed(scope for scope in scopes if isinstance(scope, ResourceScope))),
         stays="offline" if "offline_access" in names else "online" if "online_access" in names else "brief",
         since=min(row.created_at for row in rows),
         until=max(row.expires_at for row in rows if row.expires_at),
+        ends_at=max(ends) if len(ends) == len(rows) else None,
         used_at=max((row.used_at for row in rows if row.used_at), default=None),  # type: ignore[attr-defined]
+        remembered_until=max((row.remembered_until for row in rows if row.remembered_until), default=None),
+        is_unasked=any(row.unasked == Authorization.Unasked.OPERATOR for row in rows),
+        is_live=any(row.expires_at is None or row.expires_at > now for row in rows),
     )
 
 

@@ -38,14 +38,34 @@ class FhirUser(models.Model):
 
 
 class ProxyRelation(models.Model):
-    """A user may act for a patient who is somebody else: a parent, a guardian, a caregiver."""
+    """A user may act for a patient who is somebody else: a parent, a guardian, a caregiver.
+
+    It holds from `starts_at` until the first of `ends_at` and `of_age_at`.
+    """
+
+    class Kind(models.TextChoices):
+        PARENT = "parent"
+        GUARDIAN = "guardian"
+        CAREGIVER = "caregiver"
 
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="relations", db_index=False)
     tenant = models.ForeignKey("clients.Tenant", on_delete=models.CASCADE, related_name="+")
     patient = models.CharField(max_length=64, help_text="Logical id of the Patient")
+    kind = models.CharField(
+        max_length=9,
+        choices=Kind.choices,
+        default=Kind.CAREGIVER,
+        db_default=Kind.CAREGIVER,
+        help_text="What a parent or guardian may do ends when the patient comes of age; what a caregiver may does not",
+    )
+    patient_born = models.DateField(
+        null=True, blank=True, help_text="The patient's birth date, which says when that is: for parents and guardians"
+    )
     relation = models.CharField(max_length=64, blank=True, default="")
     starts_at = models.DateTimeField()
     ends_at = models.DateTimeField(null=True, blank=True)
+    # Kept by the database, from the birth date and the tenant's age_of_majority.
+    of_age_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     class Meta:
         constraints = [
@@ -53,6 +73,12 @@ class ProxyRelation(models.Model):
             models.CheckConstraint(
                 name="proxy_relation_ends_after_it_starts",
                 condition=Q(ends_at__isnull=True) | Q(ends_at__gt=models.F("starts_at")),
+            ),
+            models.CheckConstraint(
+                name="proxy_relation_of_a_minor_knows_the_birth_date",
+                condition=Q(kind="caregiver") | Q(patient_born__isnull=False),
+                violation_error_message="A parent's or guardian's relation ends when the patient comes of age: "
+                "enter the patient's birth date under patient born.",
             ),
             models.CheckConstraint(
                 name="proxy_relation_patient_id", condition=Q(patient__regex=r"^[A-Za-z0-9.-]{1,64}$")

@@ -1,5 +1,6 @@
 """What a signed-in user is at one tenant, and for whom they may act there now."""
 
+from dataclasses import dataclass
 from datetime import datetime
 
 from django.db.models import Q
@@ -18,8 +19,7 @@ def person_at(user: User, tenant: TenantInfo, *, client_id: str, restrictions: R
     client_id: the app that asks, for the audit trail.  restrictions: what it may reach at most.
     """
     reference = FhirUser.objects.filter(user=user, tenant_id=tenant.pk).values_list("reference", flat=True).first()
-    current = Q(starts_at__lte=now) & (Q(ends_at__isnull=True) | Q(ends_at__gt=now))
-    relations = ProxyRelation.objects.filter(current, user=user, tenant_id=tenant.pk)
+    relations = ProxyRelation.objects.filter(_holds(now), user=user, tenant_id=tenant.pk)
     if not (tenant.policy.proxy_relations and restrictions.proxy_relations):
         relations = relations.none()
     return Person(
@@ -43,12 +43,37 @@ def find_user_at(name: str, tenant: TenantInfo, *, now: datetime) -> User | None
     if "/" in name:  # No user name has one.
         users = users.filter(fhir_users__tenant_id=tenant.pk, fhir_users__reference=name)
     else:
-        lasts = Q(relations__ends_at__isnull=True) | Q(relations__ends_at__gt=now)
-        related = lasts & Q(relations__starts_at__lte=now, relations__tenant_id=tenant.pk)
+        related = _holds(now, "relations__") & Q(relations__tenant_id=tenant.pk)
         here = related | Q(fhir_users__tenant_id=tenant.pk)
         users = users.filter(here, username=name)
     found = list(users.distinct()[:2])
     return found[0] if len(found) == 1 else None
+
+
+@dataclass(frozen=True, slots=True)
+class Tie:
+    """Why somebody may act for a patient. `kind`: "own", "parent", "guardian", "caregiver"; `until` None for no end."""
+
+    kind: str
+    until: datetime | None = None
+
+
+def ties(person: Person, *, tenant_pk: int, now: datetime) -> dict[str, Tie]:
+    """Return for each patient somebody may act for by relation, and for their own record, why. One statement."""
+    rows = ProxyRelation.objects.filter(_holds(now), user=person.user, tenant_id=tenant_pk)
+    found = {
+        row.patient: Tie(row.kind, min((one for one in (row.ends_at, row.of_age_at) if one), default=None))
+        for row in rows
+        if row.patient in person.related_patients
+    }
+    kind, _, own = (person.fhir_user or "").partition("/")
+    return found | ({own: Tie("own")} if kind == "Patient" else {})
+
+
+def _holds(now: datetime, prefix: str = "") -> Q:
+    """Return what is true of a relation that somebody may act by now."""
+    ended = Q(**{f"{prefix}ends_at__lte": now}) | Q(**{f"{prefix}of_age_at__lte": now})
+    return Q(**{f"{prefix}starts_at__lte": now}) & ~ended
 
 
 def is_clinician(person: Person) -> bool:

@@ -23,12 +23,14 @@ DIGITS = re.compile(r"[0-9]{1,9}")
 THUMBPRINT = re.compile(r"[A-Za-z0-9_-]{43}")  # base64url of 32 bytes (RFC 7638 §3)
 LONGEST_STATE = 16_384  # characters; the standard sets no limit, a request line does
 LONGEST_NONCE = 2_048
+MOST_LOCALES = 20
 
 
 @dataclass(frozen=True, slots=True)
 class AuthorizationRequest:
     """What an app asked for. `max_age` is whole seconds, or None; `nonce` "" when none was sent.
 
+    `ui_locales`: language tags in which pages are wished, the best first; those nobody can read are no error.
     `dpop_jkt`: the thumbprint of the key that alone may exchange the code, "" for any (RFC 9449 §10).
     """
 
@@ -40,6 +42,7 @@ class AuthorizationRequest:
     max_age: int | None = None
     launch: str = ""
     dpop_jkt: str = ""
+    ui_locales: tuple[str, ...] = ()
 
 
 def parse_authorization_request(parameters: Mapping[str, str]) -> AuthorizationRequest:
@@ -77,6 +80,7 @@ def parse_authorization_request(parameters: Mapping[str, str]) -> AuthorizationR
         max_age=_max_age(parameters.get("max_age", "")),
         launch=parameters.get("launch", ""),
         dpop_jkt=_thumbprint(parameters.get("dpop_jkt", "")),
+        ui_locales=tuple(parameters.get("ui_locales", "").split()[:MOST_LOCALES]),
     )
 
 

@@ -37,6 +37,20 @@ def permissions(asked: Iterable[Scope]) -> tuple[Permission, ...]:
     return tuple(Permission(one, one in wide) for one in offered if _widest(one, offered) is one)
 
 
+def is_sensitive(scope: ResourceScope, sensitive: Collection[str]) -> bool:
+    """Return True when a scope reaches what a tenant counts as sensitive: "Type", or "Type.code" of a category.
+
+    A filter by something else may reach any category, so it counts as all of them.
+    """
+    kinds = {one.partition(".")[0] for one in sensitive}
+    if scope.resource in sensitive or (scope.resource == "*" and kinds):
+        return True
+    if scope.resource not in kinds:
+        return False
+    named = {value.rpartition("|")[2] for name, value in scope.filters if name == "category"}
+    return not named or any(f"{scope.resource}.{code}" in sensitive for code in named)
+
+
 def choose(asked: Iterable[Scope], ticked: Collection[str]) -> tuple[Scope, ...]:
     """Return what is granted of `asked` when the values in `ticked` were ticked.
 

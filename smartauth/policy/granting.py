@@ -11,6 +11,7 @@ from smartauth.policy.scopes import NamedScope, ResourceScope, Scope, each_once,
 
 # More than every scope US Core names at one level; nobody could decide about more on one page.
 MOST_ASKED = 200
+PICKED = ("launch/patient", "launch/encounter")  # what people choose where no EHR has said it
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,8 +168,8 @@ def _useless(scope: Scope, asked: frozenset[str], *, may_refresh: bool, is_publi
             return ""  # What the EHR did not say shows when it is known who asks.
         case NamedScope(name="launch"):
             return "the request comes without a launch parameter"
-        case NamedScope(kind="context", name=name) if name != "launch/patient":
-            return "only a patient can be chosen in a standalone launch"
+        case NamedScope(kind="context", name=name) if name not in PICKED:
+            return "only a patient and an encounter can be chosen in a standalone launch"
     return ""
 
 
@@ -206,11 +207,21 @@ def within_rights(
 
 
 def needs_patient(scopes: Iterable[Scope]) -> bool:
-    """Return True when one patient must be in context: asked for, or implied by a patient/ scope."""
-    return any(
+    """Return True when one patient must be in context: asked for, or implied by a patient/ scope.
+
+    An encounter that people choose is one of some patient's.
+    """
+    found = tuple(scopes)
+    return picks_encounter(found) or any(
         scope.level == "patient" if isinstance(scope, ResourceScope) else scope.name == "launch/patient"
-        for scope in scopes
+        for scope in found
     )
+
+
+def picks_encounter(scopes: Iterable[Scope]) -> bool:
+    """Return True when the user is asked for an encounter: in a launch of an EHR it is the EHR that says it."""
+    names = {scope.name for scope in scopes if isinstance(scope, NamedScope)}
+    return "launch/encounter" in names and "launch" not in names
 
 
 def tells_context(scopes: Iterable[Scope]) -> bool:

@@ -41,6 +41,20 @@ class TakenCode:
     consent: Consent
 
 
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What was said with a consent besides what it grants.
+
+    `ends_at`: when it is over however often it is used, None for never.    `remembered_scope`, `remembered_until`: what
+    may be asked for, and until when, without asking the user.    `unasked`: why nobody was asked, or "".
+    """
+
+    ends_at: datetime | None = None
+    remembered_scope: str = ""
+    remembered_until: datetime | None = None
+    unasked: str = ""
+
+
 def issue_code(
     pending: PendingAuthorization,
     *,
@@ -49,6 +63,7 @@ def issue_code(
     auth_time: datetime,
     session_key: str | None,
     now: datetime,
+    terms: Terms = Terms(),
 ) -> tuple[str, UUID]:
     """Write the Authorization for a completed consent and a code for it; return the code and the Authorization's id.
 
@@ -66,6 +81,10 @@ def issue_code(
         auth_time=auth_time,
         session=digest(session_key) if session_key else "",
         expires_at=now + lifetime,  # Whoever exchanges the code moves it on.
+        ends_at=terms.ends_at,
+        remembered_scope=terms.remembered_scope,
+        remembered_until=terms.remembered_until,
+        unasked=terms.unasked,
     )
     AuthorizationCode.objects.create(
         code=digest(code),

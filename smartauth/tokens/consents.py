@@ -17,14 +17,15 @@ from smartauth.errors import InvalidGrant, Refusal
 from smartauth.policy.relations import may_act_for
 
 COLUMNS = """
-    a.id, a.scope, a.context, a.auth_time, a.revoked_at, a.revoked_by, a.expires_at, a.created_at, a.session,
+    a.id, a.scope, a.context, a.auth_time, a.revoked_at, a.revoked_by, a.expires_at, a.created_at, a.ends_at,
+    a.session,
     (SELECT s.expire_date FROM django_session s
       WHERE smartauth_session_digest(s.session_key) = a.session AND s.expire_date > %(now)s),
     a.client_id, tenant.id, tenant.slug, tenant.is_active,
     u.id, u.subject, u.is_active, f.reference,
     (SELECT coalesce(json_agg(r.patient), '[]') FROM people_proxyrelation r
       WHERE r.user_id = u.id AND r.tenant_id = tenant.id AND r.starts_at <= %(now)s
-        AND (r.ends_at IS NULL OR r.ends_at > %(now)s))
+        AND coalesce(least(r.ends_at, r.of_age_at) > %(now)s, true))
 """
 JOINS = """
     JOIN clients_tenant tenant ON tenant.id = a.tenant_id
@@ -51,6 +52,7 @@ class Consent:
     revoked_by: str
     expires_at: datetime | None
     created_at: datetime
+    ends_at: datetime | None
     session: str
     session_ends_at: datetime | None
     client_pk: int
@@ -65,9 +67,10 @@ class Consent:
 
     @property
     def ends_by(self) -> datetime | None:
-        """Return the moment past which the operator lets no consent last, None for no limit."""
+        """Return the moment past which it does not last, by word of user, tenant or operator; None for no limit."""
         limit = config().grant_lifetime
-        return None if limit is None else self.created_at + limit
+        ends = (self.ends_at, self.created_at + limit if limit else None)
+        return min((one for one in ends if one is not None), default=None)
 
     def end(self) -> Refusal | None:
         """Return what has ended this consent apart from the clock of its tokens, or None while it stands."""

@@ -46,7 +46,8 @@ def hypothetical_access(
 
 def _row(client: Client, tenant: Tenant, user: User | None, *, patient: str, scope: str, now: datetime) -> TokenRow:
     activation = Activation.objects.filter(client=client, tenant=tenant).first()
-    relations = ProxyRelation.objects.filter(user=user, tenant=tenant, starts_at__lte=now).exclude(ends_at__lte=now)
+    relations = ProxyRelation.objects.filter(user=user, tenant=tenant, starts_at__lte=now)
+    relations = relations.exclude(ends_at__lte=now).exclude(of_age_at__lte=now)
     claims = {
         "aud": endpoints.fhir_base(tenant.slug),
         "sub": str(user.subject) if user else client.client_id,

@@ -14,7 +14,7 @@ from smartauth.models import AccessToken, Authorization, RefreshToken
 BATCH = 1_000
 UNRELATED = """
     SELECT smartauth_revoke_unrelated(user_id, tenant_id)
-      FROM (SELECT DISTINCT user_id, tenant_id FROM people_proxyrelation WHERE ends_at <= %s) AS ended
+      FROM (SELECT DISTINCT user_id, tenant_id FROM people_proxyrelation WHERE least(ends_at, of_age_at) <= %s) AS ended
 """
 
 

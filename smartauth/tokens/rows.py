@@ -23,10 +23,10 @@ LOAD = """
            c.client_id, c.status, c.scope, c.grant_types, c.restrictions, c.redirect_uris, c.allowed_origins,
            tenant.slug, tenant.is_active, activation.is_active, activation.allowed_scope,
            u.id, u.is_active, f.reference,
-           (SELECT json_agg(json_build_array(r.patient, r.ends_at))
+           (SELECT json_agg(json_build_array(r.patient, least(r.ends_at, r.of_age_at)))
               FROM people_proxyrelation r
              WHERE r.user_id = u.id AND r.tenant_id = tenant.id AND r.starts_at <= now()
-               AND (r.ends_at IS NULL OR r.ends_at > now())),
+               AND coalesce(least(r.ends_at, r.of_age_at) > now(), true)),
            c.require_dpop_nonce
       FROM smartauth_accesstoken t
       JOIN smartauth_authorization a ON a.id = t.authorization_id

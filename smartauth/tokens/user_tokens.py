@@ -173,9 +173,10 @@ def _refresh_expiry(
 ) -> datetime | None:
     names = {scope.name for scope in granted if isinstance(scope, NamedScope)}
     if "offline_access" in names:
-        until = now + (client.lifetimes.refresh_token or config().refresh_token_lifetime)
-        return until if consent.ends_by is None else min(until, consent.ends_by)
-    return consent.session_ends_at if "online_access" in names else None
+        until: datetime | None = now + (client.lifetimes.refresh_token or config().refresh_token_lifetime)
+    else:
+        until = consent.session_ends_at if "online_access" in names else None
+    return min(until, consent.ends_by) if until and consent.ends_by else until
 
 
 def _text(scopes: tuple[Scope, ...]) -> str:

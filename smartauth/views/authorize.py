@@ -5,13 +5,14 @@ from dataclasses import dataclass, replace
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect
 from django.utils import timezone
+from django.utils.translation import gettext_noop as _
 from django.views.decorators.csrf import csrf_exempt
 
 from clients.authentication import claim_client, repeatable_id
 from clients.models import AuthMethod, Client
 from clients.registered import RegisteredClient, find_client
 from clients.tenants import TenantInfo, find_tenant
-from smartauth import endpoints, launches, pending, pushed, rates
+from smartauth import endpoints, languages, launches, pending, pushed, rates
 from smartauth.browser import PageRefused, ReturnTo, browser_page
 from smartauth.context import RequestContext, context_of
 from smartauth.errors import InvalidRequest, InvalidTarget, OAuthError, Refusal, UnauthorizedClient
@@ -21,9 +22,11 @@ from smartauth.policy import granting, redirects
 from smartauth.policy.authorization_requests import AuthorizationRequest, forbids_pages, parse_authorization_request
 from smartauth.policy.scopes import Scope
 from smartauth.storable import repeatable_url
+from smartauth.views.continuing import NOTHING_SHARED
 from smartauth.views.refused import fail, is_registered_for, refuse
 
-CANNOT_START = "This app cannot start here"
+CANNOT_START = _("This app cannot start here")
+TELL_THEM = _("Tell the maker of the app, and give them the number below.")
 
 
 @csrf_exempt  # Posted by apps, which have no token of ours; nothing is decided here, and no cookie is read.
@@ -40,7 +43,7 @@ def authorize(request: HttpRequest, tenant: str | None = None) -> HttpResponse:
     fields = _fields(request)
     client = _require_client(_only(fields, "client_id"), context)
     if any(map(pushed.is_ours, fields.getlist("request_uri"))):
-        return _go_on(_open_pushed(_only(fields, "request_uri"), client, addressed, context))
+        return _go_on(request, _open_pushed(_only(fields, "request_uri"), client, addressed, context))
     redirect_uri = _require_redirect_uri(client, _only(fields, "redirect_uri"))
     states = fields.getlist("state")
     return_to = ReturnTo(redirect_uri, states[0] if len(states) == 1 and is_utf8(states[0]) else "")
@@ -61,7 +64,7 @@ def authorize(request: HttpRequest, tenant: str | None = None) -> HttpResponse:
         return refuse(request, client, return_to, error, silent=silent)
     except Exception as failure:
         return fail(request, client, return_to, failure, silent=silent)
-    return _go_on(stored)
+    return _go_on(request, stored)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +112,10 @@ def require_one_target(fields: QueryDict) -> None:
         raise InvalidTarget(Refusal("target.several", "resource occurs more than once; a token is for one FHIR base"))
 
 
-def _go_on(stored: PendingAuthorization) -> HttpResponse:
+def _go_on(request: HttpRequest, stored: PendingAuthorization) -> HttpResponse:
     response = redirect("consent", pk=stored.pk)
     response.status_code = 303
+    languages.note_wish(request, response, stored.ui_locale)
     return response
 
 
@@ -125,7 +129,7 @@ def _open_pushed(
     try:
         stored = pushed.open_pushed(request_uri, client=client, addressed=addressed, now=timezone.now())
     except pushed.NotOpened as error:
-        raise _page(error.refusal, "The app's request has expired, was used before, or is not known here.") from None
+        raise _page(error.refusal, _("The app's request has expired, was used before, or is not known here.")) from None
     context.tenant = stored.tenant.slug
     return stored
 
@@ -147,7 +151,7 @@ def _require_addressed(slug: str | None) -> TenantInfo | None:
     tenant = find_tenant(slug) if slug else None
     if slug and tenant is None:
         refusal = Refusal("tenant.unknown", "there is no such tenant", seen=slug)
-        raise _page(refusal, "The app asked for a health record service that is not here.", status=404)
+        raise _page(refusal, _("The app asked for a health record service that is not here."), status=404)
     return tenant
 
 
@@ -161,7 +165,7 @@ def _fields(request: HttpRequest) -> QueryDict:
             if name in fields:
                 fields.setlist(name, [*fields.getlist(name), *values])
     except OAuthError as error:
-        raise _page(error.refusal, "The app's request cannot be read.", status=error.status) from None
+        raise _page(error.refusal, _("The app's request cannot be read."), status=error.status) from None
     return fields
 
 
@@ -171,7 +175,7 @@ def _only(fields: QueryDict, name: str) -> str:
     if len(found) > 1:
         raise _page(
             Refusal("http.parameter_repeated", "a parameter occurs more than once", seen=name),
-            "The app's request is contradictory.",
+            _("The app's request is contradictory."),
         )
     return found[0] if found else ""
 
@@ -182,11 +186,11 @@ def _require_client(client_id: str, context: RequestContext) -> RegisteredClient
     if client is None:
         seen, fix = repeatable_id(client_id), "Send the client_id the app was registered with."
         refusal = Refusal("client.unknown", "no client has this client_id", seen=seen, fix=fix)
-        raise _page(refusal, "This server does not know the app that sent you here.")
+        raise _page(refusal, _("This server does not know the app that sent you here."))
     if not client.is_approved:
         rule = "client.suspended" if client.status == Client.Status.SUSPENDED else "client.not_approved"
         refusal = Refusal(rule, f"the client is {client.status}", expected="approved", seen=client.status)
-        raise _page(refusal, "The app that sent you here is not allowed to use this server at the moment.")
+        raise _page(refusal, _("The app that sent you here is not allowed to use this server at the moment."))
     return client
 
 
@@ -194,7 +198,7 @@ def _require_redirect_uri(client: RegisteredClient, redirect_uri: str) -> str:
     refusal = redirect_uri_refusal(client, redirect_uri)
     if refusal is None:
         return redirect_uri
-    raise _page(refusal, "The app that sent you here asks to be answered at an address that is not its own.")
+    raise _page(refusal, _("The app that sent you here asks to be answered at an address that is not its own."))
 
 
 def redirect_uri_refusal(client: RegisteredClient, redirect_uri: str) -> Refusal | None:
@@ -274,5 +278,4 @@ def _require_launch(client: RegisteredClient, tenant: TenantInfo, wanted: Author
 
 
 def _page(refusal: Refusal, why: str, *, status: int = 400) -> PageRefused:
-    advice = f"{why} Nothing was shared. Tell the maker of the app, and give them the number below."
-    return PageRefused(refusal, title=CANNOT_START, advice=advice, status=status)
+    return PageRefused(refusal, title=CANNOT_START, advice=(why, NOTHING_SHARED, TELL_THEM), status=status)

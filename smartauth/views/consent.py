@@ -1,29 +1,35 @@
 """The consent page: who asks, for whose record, for what, until when; and the answer."""
 
-from itertools import groupby
 from typing import Any
 from uuid import UUID
 
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext_noop as _
 
 from smartauth import launches, pending, tokens
 from smartauth.audit.recording import AuditEvent, record_now
-from smartauth.browser import PageRefused, allow_form_to_end_at, browser_page, redirect_code, redirect_error
-from smartauth.conf import config
+from smartauth.browser import (
+    PageRefused,
+    RedirectToClient,
+    allow_form_to_end_at,
+    browser_page,
+    redirect_code,
+    redirect_error,
+)
 from smartauth.context import context_of
-from smartauth.errors import AccessDenied, OAuthError, Refusal
+from smartauth.errors import AccessDenied, ConsentRequired, OAuthError, Refusal
 from smartauth.people.rights import is_clinician
 from smartauth.policy import granting
-from smartauth.policy.consent import choose, permissions
 from smartauth.policy.launch import types_in
-from smartauth.policy.redirects import shown_target
 from smartauth.policy.scopes import NamedScope, Scope
-from smartauth.policy.wording import words_for
-from smartauth.records import PatientRecord, PatientSearch, Person, RecordsUnavailable, records
-from smartauth.views import launched
-from smartauth.views.continuing import START_AGAIN, Open, continuing
+from smartauth.policy.unasked import as_text
+from smartauth.records import EncounterRecord, PatientRecord, PatientSearch, Person, records
+from smartauth.views import launched, unasked
+from smartauth.views.consent_answers import Answer, read_answer
+from smartauth.views.consent_page import facts_for
+from smartauth.views.continuing import NOTHING_SHARED, START_AGAIN, Open, continuing
 from smartauth.views.refused import refuse
 
 
@@ -31,10 +37,14 @@ from smartauth.views.refused import refuse
 @continuing
 def consent(request: HttpRequest, opened: Open) -> HttpResponse:
     """Ask the user, or take the answer.  Source: RFC 6749 §3.1; SMART 2.2 best-practices; OIDC Core §3.1.2.4."""
-    if launched.is_for_somebody_else(opened) and request.POST.get("decision") != "deny":
-        return launched.other_user_page(request, opened)
     try:
-        return _take_answer(request, opened) if request.method == "POST" else _ask(request, opened)
+        if launched.is_for_somebody_else(opened) and request.POST.get("decision") != "deny":
+            response = launched.other_user_page(request, opened)
+        else:
+            response = _take_answer(request, opened) if request.method == "POST" else _ask(request, opened)
+        if opened.is_silent and not isinstance(response, RedirectToClient):
+            raise ConsentRequired(Refusal("prompt.none", "the user would have to be asked"))
+        return response
     except OAuthError as error:
         return _refuse(request, opened, error)
 
@@ -50,11 +60,18 @@ def _ask(request: HttpRequest, opened: Open) -> HttpResponse:
         patient = _find_patient(request, opened)
         if patient is None and _has_records(opened.person):
             return redirect("picker", pk=opened.pending.pk)
+    visit = _find_visit(request, opened) if patient is not None and _picks_visit(opened) else None
+    if visit is None and patient is not None and _picks_visit(opened) and opened.pending.encounter is None:
+        return redirect("visit_picker", pk=opened.pending.pk)
     asked = _possible(opened, has_patient=patient is not None)
     if granting.reads_records(opened.asked) and not granting.reads_records(asked):
         response = render(request, "consent/no_record.html", {"opened": opened})
         return allow_form_to_end_at(response, opened.pending.redirect_uri)
-    response = render(request, "consent/consent.html", _page(request, opened, asked, patient))
+    answer = unasked.find_answer(opened, asked)
+    if answer is not None:
+        return _grant(request, opened, opened.pending.page, answer)
+    facts = facts_for(request, opened, asked=asked, patient=patient, visit=visit)
+    response = render(request, "consent/consent.html", facts)
     return allow_form_to_end_at(response, opened.pending.redirect_uri)
 
 
@@ -72,6 +89,22 @@ def _find_patient(request: HttpRequest, opened: Open) -> PatientRecord | None:
     return found.patients[0]
 
 
+def _picks_visit(opened: Open) -> bool:
+    return opened.pending.launch is None and granting.picks_encounter(opened.asked)
+
+
+def _find_visit(request: HttpRequest, opened: Open) -> EncounterRecord | None:
+    """Return the chosen visit. One that is not the patient's any more is to be chosen again."""
+    stored = opened.pending
+    if not stored.encounter:
+        return None
+    ask: dict[str, Any] = {"context": context_of(request), "now": opened.now}
+    visit = records().find_encounter(opened.person, stored.patient, stored.encounter, **ask)
+    if visit is None:
+        pending.choose_encounter(stored, None)
+    return visit
+
+
 def _has_records(person: Person) -> bool:
     return bool(person.fhir_user or person.related_patients)
 
@@ -83,7 +116,7 @@ def _possible(opened: Open, *, has_patient: bool) -> tuple[Scope, ...]:
         has_patient=has_patient,
         has_rights=_has_records(person),
         is_known=person.fhir_user is not None,
-        in_context=types_in(launch.context) if launch else frozenset(),
+        in_context=types_in(launch.context if launch else {"encounter": opened.pending.encounter}),
     )
 
 
@@ -97,7 +130,7 @@ def _take_answer(request: HttpRequest, opened: Open) -> HttpResponse:
         case "allow":
             return _allow(request, opened, page)
     refusal = Refusal("consent.decision", "the form carries no decision")
-    raise PageRefused(refusal, title="Neither allowed nor denied", advice=START_AGAIN)
+    raise PageRefused(refusal, title=_("Neither allowed nor denied"), advice=START_AGAIN)
 
 
 def _allow(request: HttpRequest, opened: Open, page: UUID) -> HttpResponse:
@@ -110,32 +143,54 @@ def _allow(request: HttpRequest, opened: Open, page: UUID) -> HttpResponse:
         and records().find_patient(opened.person, stored.patient, context=context, now=opened.now) is None
     ):
         raise _outdated()
+    if _picks_visit(opened) and stored.patient and _find_visit(request, opened) is None and stored.encounter != "":
+        raise _outdated()
     asked = _possible(opened, has_patient=bool(stored.patient))
-    granted = choose(asked, frozenset(request.POST.getlist("scope")))
-    if not granted:
+    answer = read_answer(request, opened, asked)
+    if not answer.granted:
         nothing = Refusal("consent.nothing", "the user allowed nothing of what was asked for")
         return _deny(request, opened, page, nothing, "The user allowed nothing")
-    scope = " ".join(str(one) for one in granted)
+    return _grant(request, opened, page, answer)
+
+
+def _grant(request: HttpRequest, opened: Open, page: UUID, answer: Answer) -> HttpResponse:
+    """Close the request and send the app a code for what is granted."""
+    context, stored, launch, granted = context_of(request), opened.pending, opened.pending.launch, answer.granted
     stays_online = any(isinstance(one, NamedScope) and one.name == "online_access" for one in granted)
     with transaction.atomic():
         _close(opened, page)
         if launch is not None and not launches.take(launch.pk, opened.now):
             raise launched.used_up()
+        if not answer.terms.unasked:
+            tokens.forget(stored)
         code, authorization = tokens.issue_code(
             stored,
-            scope=scope,
+            scope=as_text(granted),
             context=launched.told_context(stored) if granting.tells_context(granted) else {},
             auth_time=opened.auth_time,
             session_key=request.session.session_key if stays_online else None,
+            terms=answer.terms,
             now=opened.now,
         )
-        record_now(context, _event(opened, "consent.allowed", granted=scope, authorization=authorization))
+        details = _details(answer.terms)
+        if answer.follows:
+            details["follows"] = str(answer.follows)
+        if answer.replaces:
+            details["replaced"] = tokens.revoke_earlier(stored, but=authorization, now=opened.now, context=context)
+        granted_event = _event(opened, answer.rule, granted=as_text(granted), authorization=authorization, **details)
+        record_now(context, granted_event)
     return redirect_code(opened.return_to, code)
+
+
+def _details(terms: tokens.Terms) -> dict[str, Any]:
+    moments = {"until": terms.ends_at, "remembered_until": terms.remembered_until}
+    return {name: moment.isoformat(timespec="seconds") for name, moment in moments.items() if moment}
 
 
 def _deny(request: HttpRequest, opened: Open, page: UUID, refusal: Refusal, description: str) -> HttpResponse:
     with transaction.atomic():
         _close(opened, page)
+        tokens.forget(opened.pending)
         record_now(context_of(request), _event(opened, refusal.rule))
     return redirect_error(request, opened.return_to, AccessDenied(refusal, description))
 
@@ -145,7 +200,7 @@ def _refuse(request: HttpRequest, opened: Open, error: OAuthError) -> HttpRespon
     with transaction.atomic():
         pending.mark_answered(opened.pending, opened.now)
         record_now(context_of(request), _event(opened, error.refusal.rule))
-    return refuse(request, opened.client, opened.return_to, error, silent=False)
+    return refuse(request, opened.client, opened.return_to, error, silent=opened.is_silent)
 
 
 def _close(opened: Open, page: UUID) -> None:
@@ -165,13 +220,19 @@ def _require_page(request: HttpRequest, opened: Open) -> UUID:
 def _outdated() -> PageRefused:
     return PageRefused(
         Refusal("consent.outdated", "the form was shown for another user or patient, or was answered meanwhile"),
-        title="This page is out of date",
-        advice=f"Somebody else signed in, or chose something else in another window. Nothing was shared. {START_AGAIN}",
+        title=_("This page is out of date"),
+        advice=(
+            _("Somebody else signed in, or chose something else in another window."),
+            NOTHING_SHARED,
+            START_AGAIN,
+        ),
         status=409,
     )
 
 
-def _event(opened: Open, rule: str, *, granted: str = "", authorization: UUID | None = None) -> AuditEvent:
+def _event(
+    opened: Open, rule: str, *, granted: str = "", authorization: UUID | None = None, **details: Any
+) -> AuditEvent:
     stored = opened.pending
     launch = {"launch": str(stored.launch_id)} if stored.launch_id else {}
     return AuditEvent(
@@ -182,44 +243,5 @@ def _event(opened: Open, rule: str, *, granted: str = "", authorization: UUID | 
         user=opened.person.user,
         patient=stored.patient,
         authorization=authorization,
-        details={"asked": stored.scope, "granted": granted, "dropped": stored.dropped} | launch,
+        details={"asked": stored.scope, "granted": granted, "dropped": stored.dropped} | launch | details,
     )
-
-
-def _page(
-    request: HttpRequest, opened: Open, asked: tuple[Scope, ...], patient: PatientRecord | None
-) -> dict[str, Any]:
-    """Return everything the template shows, in its own words."""
-    names = {scope.name for scope in asked if isinstance(scope, NamedScope)}
-    ticks = [(one, words_for(one.scope)) for one in permissions(asked)]
-    ticks.sort(key=lambda tick: (tick[0].scope.level, tick[1].verbs))
-    return {
-        "opened": opened,
-        "patient": patient,
-        "is_own_record": patient is not None and opened.person.fhir_user == f"Patient/{patient.id}",
-        "user_name": _name(request, opened),
-        "groups": [
-            (level, verbs, list(group))
-            for (level, verbs), group in groupby(ticks, key=lambda tick: (tick[0].scope.level, tick[1].verbs))
-        ],
-        "has_wildcard": any(one.is_all_types for one, _ in ticks),
-        "tells_identity": "openid" in names,
-        "tells_record": bool({"fhirUser", "profile"} & names),
-        "operator_rights": [str(one) for one in asked if isinstance(one, NamedScope) and one.kind == "extension"],
-        "stays_connected": "offline_access" in names,
-        "stays_online": "online_access" in names,
-        "stay_days": (opened.client.lifetimes.refresh_token or config().refresh_token_lifetime).days,
-        "goes_to": shown_target(opened.pending.redirect_uri),
-        "can_choose_again": patient is not None
-        and not (opened.pending.launch and opened.pending.launch.patient)
-        and (is_clinician(opened.person) or bool(opened.person.related_patients)),
-    }
-
-
-def _name(request: HttpRequest, opened: Open) -> str:
-    """Return what the user is called in the records, or else here: a launch about no record does without them."""
-    try:
-        name = records().find_user_name(opened.person, context=context_of(request), now=opened.now)
-    except RecordsUnavailable:
-        name = ""
-    return name or request.user.get_username()

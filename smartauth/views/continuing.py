@@ -11,15 +11,16 @@ from allauth.account.authentication import get_authentication_records
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext_noop as _
 
 from clients.registered import RegisteredClient, find_client
 from clients.tenants import TenantInfo, find_tenant
-from smartauth import pending
+from smartauth import pending, tokens
 from smartauth.browser import PageRefused, ReturnTo, error_page, redirect_error
 from smartauth.conf import config
 from smartauth.context import RequestContext, context_of
 from smartauth.digests import digest, new_secret
-from smartauth.errors import ConsentRequired, LoginRequired, OAuthError, Refusal
+from smartauth.errors import ConsentRequired, LoginRequired, OAuthError, Refusal, TemporarilyUnavailable
 from smartauth.models import PendingAuthorization
 from smartauth.people.rights import person_at
 from smartauth.policy.granting import parse_registered
@@ -27,7 +28,8 @@ from smartauth.policy.scopes import Scope
 from smartauth.records import Person, RecordsUnavailable
 
 COOKIE = "smartauth_browser"
-START_AGAIN = "Go back to the app and start again."
+START_AGAIN = _("Go back to the app and start again.")
+NOTHING_SHARED = _("Nothing was shared.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,11 @@ class Open:
     @property
     def return_to(self) -> ReturnTo:
         return ReturnTo(self.pending.redirect_uri, self.pending.state)
+
+    @property
+    def is_silent(self) -> bool:
+        """Return True when the app forbade us to show a page (OIDC Core §3.1.2.1, `prompt`)."""
+        return "none" in self.pending.prompts
 
 
 View = Callable[[HttpRequest, Open], HttpResponse]
@@ -92,18 +99,21 @@ def _continue(request: HttpRequest, view: View, stored: PendingAuthorization, no
         if silent:
             return _back(request, stored, LoginRequired(Refusal("prompt.max_age", "the user signed in too long ago")))
         return by_way_of("account_reauthenticate", request)
-    if silent:
-        return _back(request, stored, ConsentRequired(Refusal("prompt.none", "the user is asked at every launch")))
+    if silent and tenant.slug not in client.skips_consent and not tokens.remembers_any(stored, request.user.pk, now):
+        return _back(request, stored, ConsentRequired(Refusal("prompt.none", "the user would have to be asked")))
     pending.bind_to_user(stored, request.user.pk)
     person = person_at(request.user, tenant, client_id=client.client_id, restrictions=client.restrictions, now=now)
     opened = Open(stored, client, tenant, person, auth_time, parse_registered(stored.scope), now)
     try:
         return view(request, opened)
     except RecordsUnavailable as error:
+        if silent:
+            away = Refusal("records.unavailable", "the FHIR server could not be asked", officer=str(error)[:500])
+            return _back(request, stored, TemporarilyUnavailable(away))
         raise PageRefused(
             Refusal("records.unavailable", "the FHIR server could not be asked", officer=str(error)[:500]),
-            title="The health records do not answer",
-            advice="Please wait a little and load this page again. Nothing was shared.",
+            title=_("The health records do not answer"),
+            advice=(_("Please wait a little and load this page again."), NOTHING_SHARED),
             status=503,
         ) from None
 
@@ -113,28 +123,32 @@ def _require_waiting(pk: UUID, browser: str, context: RequestContext, now: datet
     stored = pending.find(pk)
     if stored is None:
         refusal = Refusal("pending.unknown", "there is no such authorization request, or it was long ago")
-        raise PageRefused(refusal, title="This request is not known here", advice=START_AGAIN, status=404)
+        raise PageRefused(refusal, title=_("This request is not known here"), advice=START_AGAIN, status=404)
     context.client_id, context.tenant = stored.client.client_id, stored.tenant.slug
     if stored.expires_at <= now:
         raise PageRefused(
             Refusal("pending.expired", "the request was not answered in time"),
-            title="This page has expired",
-            advice=f"You had {config().pending_lifetime.seconds // 60} minutes to answer. {START_AGAIN}",
+            title=_("This page has expired"),
+            advice=(_("You had %(minutes)d minutes to answer."), START_AGAIN),
+            values={"minutes": config().pending_lifetime.seconds // 60},
             status=410,
         )
     if not pending.bind_to_browser(stored, browser):
         raise PageRefused(
             Refusal("pending.browser", "the request was begun in another browser, or this one keeps no cookies"),
-            title="This page belongs to another browser",
-            advice="It was opened in another browser or window first, or your browser does not keep cookies. "
-            f"Allow cookies for this site. {START_AGAIN}",
+            title=_("This page belongs to another browser"),
+            advice=(
+                _("It was opened in another browser or window first, or your browser does not keep cookies."),
+                _("Allow cookies for this site."),
+                START_AGAIN,
+            ),
             status=403,
         )
     if stored.answered_at is not None:
         raise PageRefused(
             Refusal("pending.answered", "the request has been answered already"),
-            title="You have already answered",
-            advice=f"This request was answered before, perhaps in another window. {START_AGAIN}",
+            title=_("You have already answered"),
+            advice=(_("This request was answered before, perhaps in another window."), START_AGAIN),
             status=409,
         )
     return stored
@@ -145,8 +159,8 @@ def _require_active(stored: PendingAuthorization) -> tuple[RegisteredClient, Ten
     if client is None or tenant is None or not client.is_approved or tenant.slug not in client.activations:
         raise PageRefused(
             Refusal("client.not_active", "the client was stopped while the user was answering"),
-            title="This app has been stopped",
-            advice="It may not be used here at the moment. Nothing was shared.",
+            title=_("This app has been stopped"),
+            advice=(_("It may not be used here at the moment."), NOTHING_SHARED),
             status=403,
         )
     return client, tenant

@@ -46,7 +46,7 @@ def patient_of(request: HttpRequest, opened: Open, launch: Launch) -> PatientRec
     if patient is None:
         refusal = Refusal("launch.patient", f"the patient of the launch is absent, {NOT_TOLD_APART}")
         raise AccessDenied(refusal, "The patient of the launch is not available")
-    if launch.encounter and not records().is_encounter_of(opened.person, launch.patient, launch.encounter, **ask):
+    if launch.encounter and not records().find_encounter(opened.person, launch.patient, launch.encounter, **ask):
         reason = f"the encounter of the launch is absent, another patient's, {NOT_TOLD_APART}"
         raise AccessDenied(Refusal("launch.encounter", reason), "The encounter of the launch is not available")
     return patient
@@ -62,7 +62,7 @@ def told_context(stored: PendingAuthorization) -> dict[str, Any]:
     patient = {"patient": stored.patient} if stored.patient else {}
     alone = {"need_patient_banner": True, "smart_style_url": smart_style_url()}
     if stored.launch is None:
-        return patient | alone
+        return patient | ({"encounter": stored.encounter} if stored.encounter else {}) | alone
     # A patient whom the user picked, because the EHR named none, the EHR does not show either.
     picked_here = patient and not stored.launch.patient
     return stored.launch.context | (patient | {"need_patient_banner": True} if picked_here else {})

@@ -14,6 +14,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext_noop as _
 from django.views.decorators.csrf import csrf_exempt
 
 from clients.registered import RegisteredClient, find_client
@@ -167,7 +168,7 @@ def _refused(
 
 def _page(refusal: Refusal, status: int) -> PageRefused:
     advice = (
-        "The app's request to sign you out cannot be followed, so nothing has changed. To sign out here, go to the "
-        "front page and choose Sign out."
+        _("The app's request to sign you out cannot be followed, so nothing has changed."),
+        _("To sign out here, go to the front page and choose Sign out."),
     )
-    return PageRefused(refusal, title="You have not been signed out", advice=advice, status=status)
+    return PageRefused(refusal, title=_("You have not been signed out"), advice=advice, status=status)

@@ -3,7 +3,8 @@
 Source: SMART 2.2 conformance, `management_endpoint`; 45 CFR §170.315(g)(10)(vi).
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from django.contrib import messages
@@ -13,6 +14,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext
+from django.utils.translation import gettext_noop as _
 
 from clients.registered import find_client
 from clients.tenants import TenantInfo
@@ -23,8 +26,10 @@ from smartauth.context import RequestContext, context_of
 from smartauth.errors import Refusal
 from smartauth.people.connected import ConnectedApp, connected_apps
 from smartauth.people.models import User
+from smartauth.people.readings import PERIOD, Opened, Reading, readings
 from smartauth.people.rights import person_at
 from smartauth.policy.access import UNRESTRICTED
+from smartauth.policy.relations import may_act_for
 from smartauth.records import PatientRecord, Person, RecordsUnavailable, records
 from smartauth.slugs import is_tenant_slug
 
@@ -39,6 +44,7 @@ class RecordNames:
     context: RequestContext
     now: datetime
     asked: dict[tuple[str, str], PatientRecord | None]
+    people: dict[str, Person] = field(default_factory=dict)
 
     def find(self, tenant: TenantInfo, patient: str) -> PatientRecord | None:
         """Return a record as people know it, None where it cannot be read now or may not be read any more."""
@@ -60,8 +66,13 @@ def my_apps(request: HttpRequest) -> HttpResponse:
     """Show the apps of the person who is signed in."""
     now = timezone.now()
     names = RecordNames(request.user, context_of(request), now, {})
-    apps = [_shown(app, names) for app in connected_apps(request.user.pk, now=now)]
-    return render(request, "people/my_apps.html", {"apps": apps})
+    connected = connected_apps(request.user.pk, now=now)
+    found = readings(request.user.pk, _open_records(connected, names), now=now)
+    facts = {
+        "apps": [_shown(app, names, found) for app in connected],
+        "reading_days": PERIOD.days,
+    }
+    return render(request, "people/my_apps.html", facts)
 
 
 @browser_page("POST", endpoint="my-apps")
@@ -75,30 +86,47 @@ def stop_app(request: HttpRequest) -> HttpResponse:
     if client is None or not is_tenant_slug(slug):
         refusal = Refusal("my-apps.unknown", "there is no such client, or no such tenant", seen=client_id[:200])
         raise PageRefused(
-            refusal, title="This app is not known here", advice="Nothing has changed. Go back and load the page again."
+            refusal,
+            title=_("This app is not known here"),
+            advice=_("Nothing has changed. Go back and load the page again."),
         )
     context.client_id, context.tenant = client.client_id, slug
     stopped = tokens.revoke_app(
         user=request.user.pk, client_id=client.client_id, tenant=slug, by="user", now=timezone.now(), context=context
     )
     if stopped:
-        _tell(request, f"{client.name} is stopped. It cannot see anything any more.")
+        _tell(request, gettext("%(app)s is stopped. It cannot see anything any more.") % {"app": client.name})
     else:
-        _tell(request, f"{client.name} had been stopped before.")
+        _tell(request, gettext("%(app)s had been stopped before.") % {"app": client.name})
     return redirect("my_apps")
 
 
 def _person(names: RecordNames, tenant: TenantInfo) -> Person:
     """Return who they are at a tenant. No app asks here, so none confines what they see of their own."""
-    return person_at(names.user, tenant, client_id="", restrictions=UNRESTRICTED, now=names.now)
+    if tenant.slug not in names.people:
+        names.people[tenant.slug] = person_at(
+            names.user, tenant, client_id="", restrictions=UNRESTRICTED, now=names.now
+        )
+    return names.people[tenant.slug]
 
 
 def _tell(request: HttpRequest, sentence: str) -> None:
     messages.success(request, sentence, extra_tags="my-apps")  # Others leave messages, too, meant for other pages.
 
 
-def _shown(app: ConnectedApp, names: RecordNames) -> dict[str, object]:
-    """Return an app with whose records they are, as the template shows them."""
+def _open_records(connected: tuple[ConnectedApp, ...], names: RecordNames) -> list[Opened]:
+    """Return the records the apps are connected to, as far as the person may act for them now."""
+    found = []
+    for app in connected:
+        person = _person(names, app.tenant)
+        for patient in (one.patient for one in app.connections if one.patient):
+            if may_act_for(patient, fhir_user=person.fhir_user, related=person.related_patients):
+                found.append(Opened(app.client.client_id, app.tenant.slug, patient))
+    return found
+
+
+def _shown(app: ConnectedApp, names: RecordNames, found: Mapping[Opened, tuple[Reading, ...]]) -> dict[str, object]:
+    """Return an app with whose records they are, and what it opened of them, as the template shows them."""
     own = _person(names, app.tenant).fhir_user
     return {
         "app": app,
@@ -108,6 +136,7 @@ def _shown(app: ConnectedApp, names: RecordNames) -> dict[str, object]:
                 "connection": one,
                 "is_own": own == f"Patient/{one.patient}",
                 "patient": names.find(app.tenant, one.patient) if one.patient else None,
+                "readings": found.get(Opened(app.client.client_id, app.tenant.slug, one.patient), ()),
             }
             for one in app.connections
         ],

@@ -2,17 +2,19 @@
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext_noop as _
 
 from smartauth import pending
 from smartauth.browser import PageRefused, allow_form_to_end_at, browser_page
 from smartauth.context import context_of
 from smartauth.errors import Refusal
-from smartauth.people.rights import is_clinician
+from smartauth.people.rights import is_clinician, ties
 from smartauth.records import PatientPage, PatientSearch, records
 from smartauth.views import launched
 from smartauth.views.continuing import Open, continuing
 
 SHOWN = 50  # patients on one page
+KINDS = ("own", "parent", "guardian", "caregiver", "")  # in the order of the list, which is by name within
 LONGEST = 100  # characters of a search term
 
 
@@ -35,8 +37,13 @@ def picker(request: HttpRequest, opened: Open) -> HttpResponse:
     searched = search != PatientSearch()
     if not searched and found.has_more:
         found = PatientPage((), has_more=True)  # Nobody needs to see the first fifty of thousands.
+    reasons = ties(opened.person, tenant_pk=opened.tenant.pk, now=opened.now)
     facts = {
         "opened": opened,
+        "people": sorted(
+            ((patient, reasons.get(patient.id)) for patient in found.patients),
+            key=lambda one: KINDS.index(one[1].kind if one[1] else ""),
+        ),
         "search": search,
         "searched": searched,
         "found": found,
@@ -50,8 +57,8 @@ def _choose(request: HttpRequest, opened: Open, patient: str) -> HttpResponse:
     if chosen is None:
         raise PageRefused(
             Refusal("picker.not_yours", "the user may not act for the chosen patient, or there is none"),
-            title="You may not choose this person",
-            advice="Go back and choose somebody from the list.",
+            title=_("You may not choose this person"),
+            advice=_("Go back and choose somebody from the list."),
             status=403,
         )
     pending.choose_patient(opened.pending, chosen.id)

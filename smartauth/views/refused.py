@@ -12,6 +12,7 @@ from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
+from django.utils.translation import gettext_noop as _
 
 from clients.models import Client
 from clients.registered import RegisteredClient, find_client
@@ -31,7 +32,7 @@ from smartauth.models import RefusedAuthorization
 from smartauth.policy import redirects
 from smartauth.receipts.recording import record
 from smartauth.responses import database_away
-from smartauth.views.continuing import START_AGAIN, by_way_of
+from smartauth.views.continuing import NOTHING_SHARED, START_AGAIN, by_way_of
 
 _log = logging.getLogger(__name__)
 
@@ -84,14 +85,14 @@ def refused(request: HttpRequest, pk: UUID) -> HttpResponse:
     stored = RefusedAuthorization.objects.select_related("client").filter(pk=pk).first()
     if stored is None or stored.expires_at <= timezone.now():
         refusal = Refusal("refused.unknown", "there is no such refused request, or it was long ago")
-        raise PageRefused(refusal, title="This request is not known here", advice=START_AGAIN, status=404)
+        raise PageRefused(refusal, title=_("This request is not known here"), advice=START_AGAIN, status=404)
     context_of(request).client_id = stored.client.client_id
     client = find_client(stored.client.client_id)
     if client is None or not client.is_approved or not is_registered_for(client, stored.redirect_uri):
         raise PageRefused(
             Refusal("client.not_active", "the client was stopped before the user went back to it"),
-            title="This app has been stopped",
-            advice="It may not be used here at the moment. Nothing was shared.",
+            title=_("This app has been stopped"),
+            advice=(_("It may not be used here at the moment."), NOTHING_SHARED),
             status=403,
         )
     if not request.user.is_authenticated:

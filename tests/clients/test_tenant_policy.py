@@ -23,6 +23,7 @@ WEAKENED: list[tuple[dict[str, Any], tuple[str, ...]]] = [
     ({"update_as_create": True, "allow_unversioned_writes": True}, ("update_as_create", "allow_unversioned_writes")),
     ({"binary": "deny", "shared_read": False, "practitioner_access": "none", "proxy_relations": False}, ()),
     ({"practitioner_access": "panel", "panel_by": [], "panels": {"Practitioner/a": ["ana"]}}, ()),
+    ({"sensitive_categories": ["Observation.sdoh", "FamilyMemberHistory"], "max_consent_days": 30}, ()),
     ({"max_count": 5_000, "compensate": True, "max_requests_per_minute": 0}, ()),
 ]
 
@@ -58,6 +59,15 @@ REFUSED: list[dict[str, Any]] = [
     {"extra_parameters": ["Patient._filter"]},
     {"extra_parameters": ["Patient.name"]},
     {"max_count": -1},
+    {"max_consent_days": -1},
+    {"remember_days": -1},
+    {"age_of_majority": 11},
+    {"age_of_majority": 31},
+    {"age_of_majority": 0},
+    {"sensitive_categories": "Goal"},
+    {"sensitive_categories": ["Nothing"]},
+    {"sensitive_categories": ["Observation.laboratory-results"]},
+    {"sensitive_categories": ["Goal.sdoh"]},
     {"max_concurrent": 1.5},
 ]
 

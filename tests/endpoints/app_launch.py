@@ -49,7 +49,10 @@ PASSWORD = "correct horse battery staple"
 # What an app asks for that reads one patient's record now and later.
 SCOPE = "launch/patient openid fhirUser offline_access patient/*.rs"
 # The most that the apps of these tests may have.
-REGISTERED = "launch launch/patient openid fhirUser profile offline_access online_access patient/*.cruds user/*.cruds"
+REGISTERED = (
+    "launch launch/patient launch/encounter openid fhirUser profile offline_access online_access"
+    " patient/*.cruds user/*.cruds"
+)
 TICK = re.compile(r'<input type="checkbox" name="scope" value="([^"]*)"( checked)?>')
 HIDDEN_PAGE = re.compile(r'<input type="hidden" name="page" value="([^"]*)">')
 DESCRIPTION = re.compile(r"[\x20-\x21\x23-\x5B\x5D-\x7E]+")
@@ -211,8 +214,13 @@ def answer_form(page: HttpResponse, decision: str = "allow", *, untick: Collecti
     return {"page": page_number(page), "scope": scope, "decision": decision}
 
 
-def open_consent(browser: Browser, path: str, user: User, *, patient: str | None = None) -> HttpResponse:
-    """Go on from a path of ours, signing in and picking the patient when asked, until the consent page is there."""
+def open_consent(
+    browser: Browser, path: str, user: User, *, patient: str | None = None, visit: str | None = None
+) -> HttpResponse:
+    """Go on from a path of ours, signing in and picking patient and visit when asked, until the consent page is there.
+
+    visit: the encounter to pick, "" to go on without one.
+    """
     for _ in range(MOST_STEPS):
         page = browser.get(path)
         target = page.headers.get("Location", "")
@@ -221,6 +229,9 @@ def open_consent(browser: Browser, path: str, user: User, *, patient: str | None
         elif target.endswith("/patient"):
             assert patient is not None, "a patient has to be picked, and this test names none"
             path = browser.post(target, {"patient": patient}).headers["Location"]
+        elif target.endswith("/visit"):
+            assert visit is not None, "a visit has to be picked, and this test names none"
+            path = browser.post(target, {"visit": visit}).headers["Location"]
         else:
             assert page.status_code == 200, (page.status_code, target, page.content.decode())
             assert browser.session["_auth_user_id"] == str(user.pk), "somebody else is signed in"
@@ -290,20 +301,22 @@ def launch(
     *,
     scope: str = SCOPE,
     patient: str | None = None,
+    visit: str | None = None,
     untick: Collection[str] = (),
     path: str = AUTHORIZE,
     **params: Any,
 ) -> Launch:
     """Launch an app as a user who allows it, and return what the app then knows. The `small` server must be behind.
 
-    patient: whom to pick when asked.    untick: permissions to take back.    params: authorization parameters.
+    patient, visit: whom and what to pick when asked.    untick: permissions to take back.
+    params: authorization parameters.
     """
     pkce = Pkce()
     sent = authorize_params(app, **({"scope": scope, "code_challenge": pkce.challenge} | params))
     answer = browser.get(f"{path}?{urlencode(sent)}")
     assert answer.status_code == 303, answer.content.decode()
     continuation = urlsplit(answer.headers["Location"]).path
-    page = open_consent(browser, continuation, user, patient=patient)
+    page = open_consent(browser, continuation, user, patient=patient, visit=visit)
     told = callback(decide(browser, continuation, page, untick=untick), sent["redirect_uri"])
     assert told.keys() == {"code", "state"}, told
     assert told["state"] == sent["state"]

@@ -17,7 +17,7 @@ from tests.proxy.test_records import Load
 LAUNCH = "/auth/launch"
 LAUNCH_URL = "https://cardio.example.org/launch"
 # What an app may ask for that an EHR launches.
-EHR_REGISTERED = f"{REGISTERED} launch/encounter launch/imagingstudy launch/imagingstudy?role=https://x.example/prior"
+EHR_REGISTERED = f"{REGISTERED} launch/imagingstudy launch/imagingstudy?role=https://x.example/prior"
 Begin = Callable[..., str]
 BeginAnswer = Callable[..., HttpResponse]
 

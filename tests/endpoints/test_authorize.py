@@ -816,14 +816,14 @@ DROPPED = [
     ("fhirUser", "scope.no_use_here"),
     ("profile", "scope.no_use_here"),
     ("launch", "scope.no_use_here"),
-    ("launch/encounter", "scope.no_use_here"),
+    ("launch/imagingstudy", "scope.no_use_here"),
 ]
 
 
 @pytest.mark.requirement("SCOPE-01", "SCOPE-02", "SCOPE-11", "SCOPE-16", "SCOPE-19", "SCOPE-26")
 @pytest.mark.parametrize(("text", "rule"), DROPPED)
 def test_what_is_unknown_or_useless_is_dropped_and_noted(tenant: TenantInfo, text: str, rule: str) -> None:
-    scope = "patient/*.rs system/*.rs openid fhirUser profile launch launch/patient launch/encounter"
+    scope = "patient/*.rs system/*.rs openid fhirUser profile launch launch/patient launch/imagingstudy"
     app = make_app(phone_app(scope=scope), tenant)
     pending = stored(send(authorize_params(scope=f"{text} patient/Goal.rs")))
     assert (pending.scope, pending.dropped) == ("patient/Goal.rs", f"{text} ({rule})")

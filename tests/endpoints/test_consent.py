@@ -91,6 +91,7 @@ def consented() -> AuditRecord:
 # What the page says
 
 
+@pytest.mark.requirement("CONSENT-03", "CONSENT-06")
 def test_a_patient_is_told_who_asks_for_what(browser: Browser, growth_chart: App, ana: User) -> None:
     Tenant.objects.update(name="Hillside Clinic")
     _, page = ask(browser, growth_chart, ana)
@@ -137,6 +138,7 @@ def test_what_the_makers_say_is_told_in_their_words(browser: Browser, growth_cha
     assert "<script>" not in page.content.decode()
 
 
+@pytest.mark.requirement("CONSENT-13")
 def test_a_clinician_is_told_whose_record_it_is(browser: Browser, growth_chart: App, dr_grey: User) -> None:
     _, page = ask(browser, growth_chart, dr_grey, patient="ben", scope="patient/Goal.rs user/Goal.rs")
     text = text_of(page)
@@ -169,6 +171,7 @@ def test_without_a_patient_no_record_is_named(browser: Browser, growth_chart: Ap
     assert "learns which entry" not in text
 
 
+@pytest.mark.requirement("CONSENT-06")
 def test_an_app_nobody_checked_is_marked(browser: Browser, growth_chart: App, ana: User) -> None:
     Client.objects.update(is_operator_verified=False)
     _, page = ask(browser, growth_chart, ana)
@@ -205,7 +208,7 @@ def test_a_native_app_is_answered_where_the_page_says(
     assert AuthorizationCode.objects.get().redirect_uri == redirect_uri
 
 
-@pytest.mark.requirement("AUTHZ-33")
+@pytest.mark.requirement("AUTHZ-33", "CONSENT-10")
 def test_the_page_is_framed_kept_and_read_by_nobody_else(browser: Browser, growth_chart: App, ana: User) -> None:
     path = begin(browser, growth_chart, state="a-state-of-the-app", nonce="a-nonce-of-the-app")
     open_consent(browser, path, ana)
@@ -318,7 +321,7 @@ SUBSETS: list[tuple[str, list[str], str]] = [
 ]
 
 
-@pytest.mark.requirement("SCOPE-18", "SCOPE-06")
+@pytest.mark.requirement("SCOPE-18", "SCOPE-06", "CONSENT-01", "CONSENT-04")
 @pytest.mark.parametrize(("asked", "untick", "granted"), SUBSETS, ids=lambda value: str(value)[:60])
 def test_what_is_taken_back_is_not_granted(
     browser: Browser, growth_chart: App, ana: User, asked: str, untick: list[str], granted: str
@@ -362,6 +365,7 @@ def test_values_that_were_not_offered_grant_nothing(browser: Browser, growth_cha
     assert_no_grant()
 
 
+@pytest.mark.requirement("CONSENT-08")
 def test_values_that_were_not_offered_add_nothing(browser: Browser, growth_chart: App, ana: User) -> None:
     path, page = ask(browser, growth_chart, ana, scope=f"openid patient/Goal.rs {OBSERVATIONS[0]}")
     form = {"page": page_number(page), "decision": "allow", "scope": [*FORGED, "patient/Goal.rs", "patient/Goal.rs"]}
@@ -370,6 +374,7 @@ def test_values_that_were_not_offered_add_nothing(browser: Browser, growth_chart
     assert Authorization.objects.get().session == ""
 
 
+@pytest.mark.requirement("CONSENT-08")
 def test_a_form_cannot_change_what_was_asked(browser: Browser, growth_chart: App, ana: User) -> None:
     path, page = ask(browser, growth_chart, ana, scope="patient/Goal.rs")
     before = pending()
@@ -393,7 +398,7 @@ def test_a_form_cannot_change_what_was_asked(browser: Browser, growth_chart: App
 # The answer
 
 
-@pytest.mark.requirement("AUTHZ-16")
+@pytest.mark.requirement("AUTHZ-16", "CONSENT-07", "CONSENT-12")
 @pytest.mark.parametrize("untick", [(), ("patient/Goal.rs",)])
 def test_deny_is_told_to_the_app_and_grants_nothing(
     browser: Browser, growth_chart: App, ana: User, untick: tuple[str, ...]
@@ -411,7 +416,7 @@ def test_deny_is_told_to_the_app_and_grants_nothing(
     assert_no_grant()
 
 
-@pytest.mark.requirement("AUTHZ-16")
+@pytest.mark.requirement("AUTHZ-16", "CONSENT-07")
 @pytest.mark.parametrize("asked", ["patient/Goal.rs", "patient/*.rs", "user/Goal.rs offline_access", "offline_access"])
 def test_allowing_nothing_is_denying(browser: Browser, growth_chart: App, ana: User, asked: str) -> None:
     path, page = ask(browser, growth_chart, ana, scope=asked)
@@ -438,6 +443,7 @@ def test_a_form_without_a_decision_decides_nothing(
     assert callback(decide(browser, path, page), growth_chart.redirect_uri)["code"]
 
 
+@pytest.mark.requirement("CONSENT-10")
 def test_a_link_decides_nothing(browser: Browser, growth_chart: App, ana: User) -> None:
     path, page = ask(browser, growth_chart, ana)
     query = {"page": page_number(page), "decision": "allow", "scope": ticks(page)}
@@ -447,6 +453,7 @@ def test_a_link_decides_nothing(browser: Browser, growth_chart: App, ana: User) 
     assert_no_grant()
 
 
+@pytest.mark.requirement("CONSENT-10")
 def test_a_second_answer_gives_no_second_code(browser: Browser, growth_chart: App, ana: User) -> None:
     path, page = ask(browser, growth_chart, ana)
     first = callback(decide(browser, path, page), growth_chart.redirect_uri)
@@ -496,7 +503,7 @@ def test_the_redirect_is_neither_kept_nor_shared(browser: Browser, growth_chart:
 # What is stored
 
 
-@pytest.mark.requirement("AUTHZ-19", "SEC-09")
+@pytest.mark.requirement("AUTHZ-19", "SEC-09", "CONSENT-12")
 def test_allowing_stores_one_authorization_and_the_digest_of_one_code(
     browser: Browser, growth_chart: App, ana: User
 ) -> None:
@@ -645,7 +652,7 @@ def test_a_forged_form_without_a_record_grants_nothing(
     assert_no_grant()
 
 
-@pytest.mark.requirement("OIDC-10")
+@pytest.mark.requirement("OIDC-10", "CONSENT-07")
 def test_without_a_record_an_app_may_still_learn_who_it_is(browser: Browser, growth_chart: App, mallory: User) -> None:
     path, page = ask(browser, growth_chart, mallory, scope="openid fhirUser")
     text = text_of(page)

@@ -267,7 +267,7 @@ def test_what_is_not_built_is_not_told(client: Any, tenant: TenantInfo) -> None:
     absent = {"associated_endpoints", "smart_app_state_endpoint"}
     for document in told.values():
         assert absent.isdisjoint(document)
-    assert {"context-standalone-encounter", "smart-app-state"}.isdisjoint(told["smart"]["capabilities"])
+    assert "smart-app-state" not in told["smart"]["capabilities"]
 
 
 @pytest.mark.requirement("DISC-20", "STATE-01")

@@ -322,6 +322,13 @@ def _tells_the_patient_of_the_ehr(here: Here) -> bool:
     return bool(here.launched("launch user/Patient.rs")["patient"] == "ana")
 
 
+def _tells_the_encounter(here: Here) -> bool:
+    scope = "launch/patient launch/encounter patient/Encounter.rs"
+    tokens = here.granted(scope, here.dr_grey, patient="ana", visit="visit-of-ana")
+    found = here.call(f"/Encounter/{tokens['encounter']}", tokens["access_token"])
+    return found.status_code == 200 and tokens["patient"] == "ana"
+
+
 def _tells_the_encounter_of_the_ehr(here: Here) -> bool:
     tokens = here.launched("launch user/Encounter.rs", encounter="visit-of-ana")
     found = here.call(f"/Encounter/{tokens['encounter']}", tokens["access_token"])
@@ -414,6 +421,7 @@ PROOFS: dict[tuple[str, str], Callable[[Here], bool]] = {
     ("capabilities", "context-ehr-patient"): _tells_the_patient_of_the_ehr,
     ("capabilities", "context-ehr-encounter"): _tells_the_encounter_of_the_ehr,
     ("capabilities", "context-standalone-patient"): _tells_the_patient,
+    ("capabilities", "context-standalone-encounter"): _tells_the_encounter,
     ("capabilities", "permission-offline"): _stays("offline_access"),
     ("capabilities", "permission-online"): _stays("online_access"),
     ("capabilities", "permission-patient"): _reads_with("patient/Patient.rs"),

@@ -184,12 +184,20 @@ def test_context_scopes_without_context_are_left_out(
     assert body["scope"] == "launch openid user/Patient.rs"
 
 
+@pytest.mark.usefixtures("visits")
 @pytest.mark.requirement("CTX-04", "AUTHZ-12", "T-17")
-def test_without_an_ehr_nobody_names_an_encounter(browser: Browser, ask: Ask, chart: App, ana: User) -> None:
+def test_without_an_ehr_the_encounter_is_the_one_that_was_picked(
+    browser: Browser, ask: Ask, chart: App, ana: User
+) -> None:
     asked = "launch launch/encounter launch/patient openid patient/Goal.rs"
-    body = body_of(ask(chart, redemption(launch(browser, chart, ana, scope=asked))))
+    alone = {"patient", "need_patient_banner", "smart_style_url"}
+    body = body_of(ask(chart, redemption(launch(browser, chart, ana, scope=asked, visit="visit-of-ana"))))
+    assert body["scope"] == "launch/encounter launch/patient openid patient/Goal.rs"
+    assert context_in(body).keys() == {*alone, "encounter"}
+    assert body["encounter"] == "visit-of-ana"
+    body = body_of(ask(chart, redemption(launch(browser, chart, ana, scope=asked, visit=""))))
     assert body["scope"] == "launch/patient openid patient/Goal.rs"
-    assert context_in(body).keys() == {"patient", "need_patient_banner", "smart_style_url"}
+    assert context_in(body).keys() == alone
 
 
 @pytest.mark.requirement("CTX-03", "CTX-04")

@@ -107,7 +107,7 @@ def assert_chosen(answer: HttpResponse, path: str, patient: str) -> None:
 # Who is asked
 
 
-@pytest.mark.requirement("CTX-04")
+@pytest.mark.requirement("CTX-04", "CONSENT-13")
 def test_a_clinician_is_asked_whenever_a_patient_is_in_question(
     browser: Browser, growth_chart: App, dr_grey: User
 ) -> None:
@@ -375,6 +375,7 @@ def test_somebody_who_acts_for_many_can_search(
 # Choosing
 
 
+@pytest.mark.requirement("CONSENT-13")
 def test_a_choice_is_stored_and_a_form_for_another_patient_is_out_of_date(
     browser: Browser, growth_chart: App, parent: User
 ) -> None:

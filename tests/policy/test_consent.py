@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smartauth.policy.advertising import CATEGORIES, US_CORE_TYPES
-from smartauth.policy.consent import choose, parts, permissions
+from smartauth.policy.consent import choose, is_sensitive, parts, permissions
 from smartauth.policy.granting import parse_registered
-from smartauth.policy.scopes import NamedScope, ResourceScope, Scope
+from smartauth.policy.scopes import NamedScope, ResourceScope, Scope, parse_scope
 
 OBSERVATION, CONDITION = CATEGORIES["Observation"], CATEGORIES["Condition"]
 LAB = f"category={OBSERVATION[0]}"
@@ -65,6 +65,7 @@ def test_the_page_offers_each_thing_that_can_be_refused_alone_once(asked: str, t
     assert offered(asked) == ticks
 
 
+@pytest.mark.requirement("CONSENT-01", "CONSENT-03")
 @pytest.mark.parametrize("wildcard", ["patient/*.rs", "patient/*.read", "user/*.cruds"])
 def test_a_wildcard_is_offered_type_by_type(wildcard: str) -> None:
     scopes = [one.scope for one in permissions(parse_registered(wildcard))]
@@ -146,6 +147,7 @@ CHOSEN = [
 ]  # fmt: skip
 
 
+@pytest.mark.requirement("CONSENT-02")
 @pytest.mark.parametrize(("asked", "ticked", "expected"), CHOSEN)
 def test_some_ticks_grant_those_parts_and_never_the_whole(asked: str, ticked: list[str], expected: str) -> None:
     assert set(ticked) <= set(offered(asked))
@@ -195,11 +197,13 @@ CONNECTED = [
 ]  # fmt: skip
 
 
+@pytest.mark.requirement("CONSENT-04")
 @pytest.mark.parametrize(("asked", "ticked", "expected"), CONNECTED)
 def test_staying_connected_has_a_tick_of_its_own(asked: str, ticked: list[str], expected: list[str]) -> None:
     assert granted(asked, *ticked) == expected
 
 
+@pytest.mark.requirement("CONSENT-01")
 @pytest.mark.parametrize("kind", US_CORE_TYPES)
 def test_each_type_can_be_declined_alone(kind: str) -> None:
     kept = [one for one in offered("patient/*.rs") if not one.startswith(f"patient/{kind}.")]
@@ -247,6 +251,7 @@ def answers(draw: st.DrawFn) -> tuple[tuple[Scope, ...], frozenset[str]]:
 
 @settings(deadline=None, max_examples=300)
 @given(answers())
+@pytest.mark.requirement("CONSENT-08")
 def test_whatever_is_ticked_nothing_is_granted_that_was_not_asked_and_allowed(
     answer: tuple[tuple[Scope, ...], frozenset[str]],
 ) -> None:
@@ -319,3 +324,28 @@ def test_one_tick_more_never_grants_less(answer: tuple[tuple[Scope, ...], frozen
 def test_declining_to_stay_connected_leaves_access_while_signed_in(ticked: set[str], granted: list[str]) -> None:
     asked = parse_registered("openid offline_access online_access")
     assert [str(scope) for scope in choose(asked, ticked)] == granted
+
+
+SOCIAL = "http://terminology.hl7.org/CodeSystem/observation-category|social-history"
+SENSITIVE = [
+    # scope                                              what the tenant counts as sensitive     is it
+    ("patient/Goal.rs",                                  [],                                     False),
+    ("patient/Goal.rs",                                  ["Goal"],                               True),
+    ("patient/Goal.rs?lifecycle-status=active",          ["Goal"],                               True),
+    ("patient/Goal.rs",                                  ["Observation.social-history"],         False),
+    (f"patient/Observation.rs?category={SOCIAL}",        ["Observation.social-history"],         True),
+    (f"patient/Observation.rs?{LAB}",           ["Observation.social-history"],         False),
+    (f"patient/Observation.rs?category={SOCIAL}",        ["Condition.social-history"],           False),
+    ("patient/Observation.rs",                           ["Observation.social-history"],         True),
+    ("patient/Observation.rs?code=718-7",                ["Observation.social-history"],         True),
+    (f"patient/Observation.rs?{LAB}&code=1",    ["Observation.social-history"],         False),
+    ("patient/*.rs",                                     ["Goal"],                               True),
+    ("patient/*.rs",                                     [],                                     False),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "sensitive", "expected"), SENSITIVE)
+def test_what_a_tenant_counts_as_sensitive_is_known(text: str, sensitive: list[str], expected: bool) -> None:
+    scope = parse_scope(text)
+    assert isinstance(scope, ResourceScope)
+    assert is_sensitive(scope, sensitive) is expected

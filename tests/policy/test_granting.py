@@ -115,7 +115,7 @@ SCREENED = [
     # Permitted, and of no use here.
     ("fhirUser profile patient/Patient.r",       "patient/Patient.r",                       ["no_use_here"] * 2),
     ("openid system/Patient.rs",                 "openid",                                  ["no_use_here"]),
-    ("launch openid launch/encounter",           "openid",                                  ["no_use_here"] * 2),
+    ("launch openid launch/encounter",           "openid launch/encounter",                 ["no_use_here"]),
     # The better of two ways to stay connected, in whichever order they were asked for.
     ("openid online_access",                     "openid online_access",                    []),
     ("openid offline_access online_access",      "openid offline_access online_access",     []),
@@ -239,7 +239,7 @@ TELLING = [
     ("launch openid", True),
     ("launch/patient", True),
     ("patient/Observation.rs", True),
-    ("user/*.rs launch/encounter", False),
+    ("user/*.rs launch/encounter", True),  # one that was picked here
     ("openid fhirUser", False),
 ]
 
@@ -256,7 +256,8 @@ NEEDING = [
     ("openid patient/*.c", True),
     ("openid fhirUser offline_access", False),
     ("user/*.cruds", False),
-    ("launch launch/encounter", False),
+    ("launch launch/encounter", False),  # The EHR says which, or there is none.
+    ("launch/encounter", True),
     ("system/Patient.rs", False),
     ("", False),
 ]

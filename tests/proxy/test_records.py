@@ -22,13 +22,22 @@ from fhirproxy.models import Upstream
 from fhirproxy.records import ProxyRecords
 from smartauth.audit.models import AuditRecord
 from smartauth.context import new_context
-from smartauth.records import PatientPage, PatientRecord, PatientSearch, Person, Records, RecordsUnavailable
+from smartauth.records import (
+    EncounterPage,
+    PatientPage,
+    PatientRecord,
+    PatientSearch,
+    Person,
+    Records,
+    RecordsUnavailable,
+)
 from tests.proxy.conftest import Behind, put_behind
 from tests.servers import free_port
 
 RECORDS: Records = ProxyRecords()
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 Load = Callable[..., None]
+ANAS = {"reference": "Patient/ana"}
 
 
 def person(fhir_user: str | None = None, *related: str, **restrictions: Any) -> Person:
@@ -160,7 +169,7 @@ def test_an_encounter_is_that_patient_s_and_the_person_may_see_it(
         small.leak()
 
     def is_of(patient: str, encounter: str) -> bool:
-        return RECORDS.is_encounter_of(who, patient, encounter, context=new_context(), now=NOW)
+        return RECORDS.find_encounter(who, patient, encounter, context=new_context(), now=NOW) is not None
 
     assert (is_of("ana", "visit-ana"), is_of("ben", "visit-ben")) == (of_ana, of_ben)
     others = [("ana", "visit-ben"), ("ben", "visit-ana"), ("ana", "visit-nobody"), ("ana", "ghost")]
@@ -174,7 +183,72 @@ def test_an_encounter_is_that_patient_s_and_the_person_may_see_it(
 def test_whether_it_is_cannot_be_said_without_the_records(small: Behind) -> None:
     small.fail(kind="status", status=500)
     with pytest.raises(RecordsUnavailable):
-        RECORDS.is_encounter_of(CLINICIAN, "ana", "visit-ana", context=new_context(), now=NOW)
+        RECORDS.find_encounter(CLINICIAN, "ana", "visit-ana", context=new_context(), now=NOW)
+    with pytest.raises(RecordsUnavailable):
+        visits_of(CLINICIAN, "ana")
+
+
+def visits_of(who: Person, patient: str, day: str = "", *, limit: int = 20) -> EncounterPage:
+    return RECORDS.find_encounters(who, patient, day, limit=limit, context=new_context(), now=NOW)
+
+
+@pytest.mark.requirement("CTX-04", "CTX-22")
+@pytest.mark.parametrize("leak", [False, True])
+@pytest.mark.parametrize(("who", "of_ana", "of_ben"), VISITS, ids=str)
+def test_visits_are_listed_to_whom_they_may_be_shown(
+    small: Behind, load: Load, who: Person, of_ana: bool, of_ben: bool, leak: bool
+) -> None:
+    for patient in ("ana", "ben"):
+        load("Encounter", f"visit-{patient}", subject={"reference": f"Patient/{patient}"}, status="finished")
+    if leak:
+        small.leak()
+    for patient, shown in (("ana", of_ana), ("ben", of_ben)):
+        listed = {one.id for one in visits_of(who, patient).encounters}
+        assert (f"visit-{patient}" in listed) is shown
+        assert not [one for one in listed if one.startswith("visit-") and one != f"visit-{patient}"]
+    assert visits_of(who, "ghost").encounters == ()
+
+
+ENCOUNTERS: list[tuple[dict[str, Any], dict[str, str]]] = [
+    ({}, {"kind": "", "reason": "", "start": "", "end": "", "place": ""}),
+    ({"type": [{"text": "Check-up"}], "class": {"display": "ambulatory"}}, {"kind": "Check-up"}),
+    ({"type": [{"coding": [{"code": "x"}, {"display": "Follow  up\n visit"}]}]}, {"kind": "Follow up visit"}),
+    ({"class": {"display": "ambulatory"}}, {"kind": "ambulatory"}),
+    ({"reasonCode": [{"coding": [{"display": "Cough"}]}]}, {"reason": "Cough"}),
+    ({"reasonCode": [{"coding": [{"display": "Cough"}]}, {"text": "Dry cough"}]}, {"reason": "Dry cough"}),
+    ({"period": {"start": "2025-03-04T09:00:00Z", "end": "2025-03-04T10:00:00Z"}}, {"start": "2025-03-04"}),
+    ({"period": {"start": "2025-03-04", "end": "2025-03-09"}}, {"start": "2025-03-04", "end": "2025-03-09"}),
+    ({"period": {"start": "2025-03"}}, {"start": "2025-03"}),
+    ({"period": {"start": "yesterday", "end": 7}}, {"start": "", "end": ""}),
+    ({"location": [{"location": {"display": "Ward 7"}}], "serviceProvider": {"display": "Hillside"}}, {"place": "Ward 7"}),  # noqa: E501
+    ({"serviceProvider": {"display": "Hillside"}}, {"place": "Hillside"}),
+    ({"serviceProvider": {"display": "x" * 500}}, {"place": "x" * 200}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("members", "told"), ENCOUNTERS, ids=str)
+def test_a_visit_is_told_as_people_know_it(load: Load, members: dict[str, Any], told: dict[str, str]) -> None:
+    load("Encounter", "odd", status="finished", subject=ANAS, **members)
+    record = RECORDS.find_encounter(ANA, "ana", "odd", context=new_context(), now=NOW)
+    assert record is not None
+    assert {name: getattr(record, name) for name in told} == told
+
+
+def test_the_newest_visit_comes_first_and_a_day_narrows(load: Load) -> None:
+    days = ["2019-05-01", "2019-05", "2024-01-31", "2023-12-31", ""]
+    for at, day in enumerate(days):
+        period = {"period": {"start": day, "end": day}} if day else {}
+        load("Encounter", f"v{at}", status="finished", subject=ANAS, **period)
+    mine = [one.id for one in visits_of(ANA, "ana").encounters if one.id.startswith("v")]
+    assert mine == ["v2", "v3", "v1", "v0", "v4"]
+    load("Encounter", "stay", status="finished", subject=ANAS, period={"start": "2018-01-02", "end": "2018-01-09"})
+    assert [one.id for one in visits_of(ANA, "ana", "2018-01-05").encounters] == ["stay"]
+    assert {one.id for one in visits_of(ANA, "ana", "2019-05-01").encounters} == {"v0", "v1"}
+    assert {one.id for one in visits_of(ANA, "ana", "2019").encounters} == {"v0", "v1"}
+    for nonsense in ("the fifth of May", "2019-13", "2019-05-01T10:00:00Z", "gt2000", "2019&patient=ben", "0001"):
+        assert visits_of(ANA, "ana", nonsense) == EncounterPage(())
+    first = visits_of(ANA, "ana", limit=2)
+    assert ([one.id for one in first.encounters], first.has_more) == (["v2", "v3"], True)
 
 
 def test_the_members_of_an_app_s_groups_must_be_readable(small: Behind) -> None:

@@ -78,7 +78,7 @@ class TestTheList:
             assert words in page, words
         assert "Observation" not in page
 
-    @pytest.mark.requirement("REVOKE-07")
+    @pytest.mark.requirement("REVOKE-07", "CONSENT-11")
     @pytest.mark.parametrize(
         ("scope", "words"),
         [

@@ -62,7 +62,7 @@ def _encounter(person: Person, day: date) -> JsonObject:
         subject=person.reference,
         participant=[{"individual": _DOCTOR}],
         period={"start": moment(day, 9), "end": moment(day, 10)},
-        location=[{"location": refer("Location", "hillside-main")}],
+        location=[{"location": refer("Location", "hillside-main", "Hillside Clinic, main building")}],
         serviceProvider=refer("Organization", "hillside-clinic"),
     )
 

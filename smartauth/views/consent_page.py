@@ -1,0 +1,89 @@
+"""What the consent page shows: everything the template says, in its own words."""
+
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+from django.http import HttpRequest
+
+from smartauth import tokens
+from smartauth.conf import config
+from smartauth.context import context_of
+from smartauth.people.rights import is_clinician
+from smartauth.policy import granting
+from smartauth.policy.consent import is_sensitive, permissions
+from smartauth.policy.redirects import shown_target
+from smartauth.policy.scopes import NamedScope, Scope
+from smartauth.policy.wording import Words, words_for
+from smartauth.records import EncounterRecord, PatientRecord, RecordsUnavailable, records
+from smartauth.views.consent_answers import lengths, remember_days
+from smartauth.views.continuing import Open
+
+
+def facts_for(
+    request: HttpRequest,
+    opened: Open,
+    *,
+    asked: tuple[Scope, ...],
+    patient: PatientRecord | None,
+    visit: EncounterRecord | None,
+) -> dict[str, Any]:
+    """Return everything the template shows. Raises RecordsUnavailable."""
+    names = {scope.name for scope in asked if isinstance(scope, NamedScope)}
+    ticks = _ticks(asked, opened.tenant.policy.sensitive_categories)
+    return {
+        "opened": opened,
+        "patient": patient,
+        "visit": visit,
+        "picks_visit": opened.pending.encounter is not None,
+        "is_own_record": patient is not None and opened.person.fhir_user == f"Patient/{patient.id}",
+        "user_name": _name(request, opened),
+        "groups": [list(group) for _, group in groupby(ticks, key=Tick.group)],
+        "has_wildcard": any(tick.is_all_types for tick in ticks),
+        "tells_patient": patient is not None and granting.tells_context(asked),
+        "tells_identity": "openid" in names,
+        "tells_record": bool({"fhirUser", "profile"} & names),
+        "operator_rights": [str(one) for one in asked if isinstance(one, NamedScope) and one.kind == "extension"],
+        "stays_connected": "offline_access" in names,
+        "stays_online": "online_access" in names,
+        "stay_days": (opened.client.lifetimes.refresh_token or config().refresh_token_lifetime).days,
+        "lengths": lengths(opened),
+        "allowed_before": tokens.find_earlier(opened.pending, opened.now),
+        "remember_days": remember_days(opened),
+        "goes_to": shown_target(opened.pending.redirect_uri),
+        "can_choose_again": patient is not None
+        and not (opened.pending.launch and opened.pending.launch.patient)
+        and (is_clinician(opened.person) or bool(opened.person.related_patients)),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """One tick with its words. A sensitive one starts empty."""
+
+    value: str
+    level: str
+    words: Words
+    is_all_types: bool
+    is_sensitive: bool
+
+    def group(self) -> tuple[bool, str, str]:
+        """Return what ticks under one heading have in common."""
+        return self.is_sensitive, self.level, self.words.verbs
+
+
+def _ticks(asked: tuple[Scope, ...], sensitive: tuple[str, ...]) -> list[Tick]:
+    found = [
+        Tick(one.value, one.scope.level, words_for(one.scope), one.is_all_types, is_sensitive(one.scope, sensitive))
+        for one in permissions(asked)
+    ]
+    return sorted(found, key=Tick.group)
+
+
+def _name(request: HttpRequest, opened: Open) -> str:
+    """Return what the user is called in the records, or else here: a launch about no record does without them."""
+    try:
+        name = records().find_user_name(opened.person, context=context_of(request), now=opened.now)
+    except RecordsUnavailable:
+        name = ""
+    return name or request.user.get_username()

@@ -1,0 +1,68 @@
+"""The visit picker: which encounter of the chosen patient a launch is about, where no EHR has said it."""
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext_noop as _
+
+from smartauth import pending
+from smartauth.browser import PageRefused, allow_form_to_end_at, browser_page
+from smartauth.context import context_of
+from smartauth.errors import Refusal
+from smartauth.policy import granting
+from smartauth.records import PatientRecord, records
+from smartauth.views.continuing import Open, continuing
+
+SHOWN = 20  # visits on one page
+LONGEST = 10  # characters of a day
+
+
+@browser_page("GET", "POST", endpoint="visit-picker")
+@continuing
+def visit_picker(request: HttpRequest, opened: Open) -> HttpResponse:
+    """Show the visits of the chosen patient, the newest or those of a day, month or year; note the one that is chosen.
+
+    Source: SMART 2.2 scopes-and-launch-context, "Requesting context with launch/encounter".
+    """
+    patient = _find_patient(request, opened)
+    if patient is None:
+        return redirect("consent", pk=opened.pending.pk)  # There is nothing to choose yet, or not here.
+    if "visit" in request.POST:
+        return _choose(request, opened, request.POST["visit"])
+    day = request.POST.get("day", "").strip()[:LONGEST]
+    found = records().find_encounters(
+        opened.person, patient.id, day, limit=SHOWN, context=context_of(request), now=opened.now
+    )
+    facts = {
+        "opened": opened,
+        "patient": patient,
+        "is_own_record": opened.person.fhir_user == f"Patient/{patient.id}",
+        "day": day,
+        "found": found,
+        "can_search": found.has_more or bool(day),
+        "this_year": opened.now.year,
+    }
+    return allow_form_to_end_at(render(request, "consent/visit_picker.html", facts), opened.pending.redirect_uri)
+
+
+def _find_patient(request: HttpRequest, opened: Open) -> PatientRecord | None:
+    """Return the patient whose visits they are, if the user may still act for them and is asked for a visit at all."""
+    if opened.pending.launch is not None or not opened.pending.patient or not granting.picks_encounter(opened.asked):
+        return None
+    return records().find_patient(opened.person, opened.pending.patient, context=context_of(request), now=opened.now)
+
+
+def _choose(request: HttpRequest, opened: Open, visit: str) -> HttpResponse:
+    """Note the chosen visit. An empty one goes on without: the app is then told of none."""
+    if visit:
+        chosen = records().find_encounter(
+            opened.person, opened.pending.patient, visit, context=context_of(request), now=opened.now
+        )
+        if chosen is None:
+            raise PageRefused(
+                Refusal("visit-picker.not_there", "the chosen visit is none of the patient's, or there is none"),
+                title=_("You may not choose this visit"),
+                advice=_("Go back and choose a visit from the list."),
+                status=403,
+            )
+    pending.choose_encounter(opened.pending, visit)
+    return redirect("consent", pk=opened.pending.pk)
