@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.db import transaction
+from django.utils import timezone
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -14,6 +15,7 @@ from clients.api.clients import ChangeSerializer, ClientSerializer, change_json,
 from clients.api.describing import FindingSerializer, describes
 from clients.api.inputs import AnyObject, Input
 from clients.app_kinds import KINDS
+from clients.draft_trials import try_keys_of
 from clients.findings import TENANTS
 from clients.models import Draft
 from clients.serializers import ClientMetadataSerializer, TextList
@@ -94,6 +96,9 @@ class SubmittedSerializer(serializers.Serializer[Any]):
     change = ChangeSerializer(
         allow_null=True, help_text="What waits for the operator, where the client was approved before"
     )
+    jwks_uri_problems = serializers.ListField(
+        child=serializers.DictField(), required=False, help_text="What is to be mended in the key set, which was tried"
+    )
 
 
 class Drafts(ApiView):
@@ -159,11 +164,13 @@ class Submit(ApiView):
         self.read_nothing()
         draft = _own(request, pk)
         is_new = draft.client_id is None
+        told = try_keys_of(draft, request.user.pk, now=timezone.now())
         done = drafts.submit(draft, user=request.user.pk, context=self.context)
         body = {
             "client": client_json(done.client),
             "change": change_json(done.change) if done.change else None,
             **({"client_secret": done.secret} if done.secret else {}),
+            **({"jwks_uri_problems": list(told)} if told else {}),
         }
         location = f"/developers/api/clients/{done.client.client_id}"
         return answer(SubmittedSerializer, body, 201 if is_new else 200, Location=location)

@@ -10,6 +10,7 @@ from msgspec import json
 from clients import drafts
 from clients.acting import NotPossible
 from clients.app_kinds import KINDS
+from clients.draft_trials import try_keys_of
 from clients.drafts import Unfinished
 from clients.findings import PRIVATE_KEY_SENT, TENANTS, Finding, as_metadata
 from clients.metadata import InvalidClientMetadata
@@ -18,13 +19,10 @@ from clients.portal import answers as reading
 from clients.portal import data_table
 from clients.portal.access import find_own_client, find_own_draft, not_yours, portal_page
 from clients.portal.client_page import show_client
-from clients.portal.fetch_room import room
 from clients.portal.step_pages import AFTER, STEPS, marks, review_page, step_page, step_url
-from clients.trial_fetch import problems as trial_problems
-from clients.trial_fetch import trial
 from smartauth.browser import PageRefused
 from smartauth.context import context_of
-from smartauth.errors import Refusal, TooManyRequests
+from smartauth.errors import Refusal
 
 
 @portal_page("GET", "POST")
@@ -112,6 +110,7 @@ def submit(request: HttpRequest, pk: int) -> HttpResponse:
             status=404,
         )
     try:
+        told = try_keys_of(draft, _user(request), now=timezone.now())
         done = drafts.submit(draft, user=_user(request), context=context_of(request))
     except Unfinished as unfinished:
         return review_page(request, draft, unfinished.findings)
@@ -119,7 +118,9 @@ def submit(request: HttpRequest, pk: int) -> HttpResponse:
         member = getattr(error, "member", "")
         found = Finding(member, error.refusal.rule, error.refusal.reason, error.refusal.fix, error.refusal.seen)
         return review_page(request, draft, (found,))
-    _try_key_set(request, done.client)
+    if told:
+        said = f"Its key set has something to mend: {told[0]['reason']}. {told[0].get('fix', '')}"
+        messages.warning(request, said, extra_tags="portal")
     if done.secret:
         return show_client(request, done.client, secret=done.secret)
     said = "The change waits for the hospital." if done.change else "Your app is registered."
@@ -158,21 +159,6 @@ def revise(request: HttpRequest, client_id: str) -> HttpResponse:
             error.refusal, title="This cannot be changed now", advice=error.refusal.fix, status=error.status
         ) from None
     return HttpResponseRedirect(step_url(draft, "identity"))
-
-
-def _try_key_set(request: HttpRequest, client: Client) -> None:
-    """Look once at the key set of an app just registered, and say so where there is something to mend (RFC 7591 §5)."""
-    if not client.client_jwks_uri:
-        return
-    try:
-        with room(_user(request)):
-            report = trial(client.client_jwks_uri, timezone.now())
-    except TooManyRequests:
-        return
-    first = next(iter(trial_problems(report)), None)
-    if first is not None:
-        said = f"Its key set has something to mend: {first['reason']}. {first.get('fix', '')}"
-        messages.warning(request, said, extra_tags="portal")
 
 
 def _begin(request: HttpRequest) -> Draft:

@@ -255,3 +255,37 @@ def test_registering_with_a_url_looks_at_it_once_and_tells(kim: Browser, jwks_ho
     assert "Its key set has something to mend" in page
     assert "Your app is registered" in page
     assert jwks_host.visits == 1
+
+
+def submitted(browser: Browser, jwks_uri: str, *, how: str) -> tuple[int, str]:
+    """Submit a service with its key set at that URL; return the status and the answer."""
+    draft = begin(browser)
+    browser.post(step_url(draft, "identity"), IDENTITY)
+    browser.post(step_url(draft, "connection"), {"jwks_uri": jwks_uri, "keys_from": "url"})
+    browser.post(step_url(draft, "data"), {"data": ["Patient.r"], "tenants": ["sandbox"]})
+    path = step_url(draft, "submit") if how == "page" else f"/developers/api/drafts/{draft.pk}/submit"
+    answer = browser.post(path, **({} if how == "page" else {"data": {}, "content_type": "application/json"}))
+    return answer.status_code, answer.content.decode()
+
+
+@pytest.mark.requirement("REG-09", "KEYS-06")
+@pytest.mark.parametrize("how", ["page", "api"])
+def test_a_key_set_that_publishes_a_private_key_is_not_registered(
+    kim: Browser, jwks_host: JwksHost, ec: KeyPair, how: str
+) -> None:
+    private = load_private_key(ec.private_pem).as_dict(private=True)
+    jwks_host.page = Page({"keys": [{**ec.public_jwk, "d": private["d"]}]})
+    status, said = submitted(kim, jwks_host.url, how=how)
+    assert status == (200 if how == "page" else 409)
+    assert "the key set publishes a private or symmetric key" in said
+    assert private["d"] not in said
+    assert not Client.objects.exists()
+    assert jwks_host.visits == 1
+
+
+@pytest.mark.requirement("REG-09")
+def test_the_api_tells_what_is_to_be_mended_in_the_key_set_as_the_pages_do(kim: Browser, jwks_host: JwksHost) -> None:
+    jwks_host.page = Page(b"no", 503)
+    status, said = submitted(kim, jwks_host.url, how="api")
+    assert (status, [one["rule"] for one in json.loads(said)["jwks_uri_problems"]]) == (201, ["jwks.status"])
+    assert jwks_host.visits == 1
