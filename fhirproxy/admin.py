@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from clients.traced_admin import Subject, TracedAdmin
 from fhirproxy.models import AppStateTrust, BulkJob, Upstream
+from fhirproxy.policy.app_state import UNASKABLE
 from fhirproxy.simulating import Question, answer
 from fhirproxy.simulation_text import as_lines
 from fhirproxy.tenancy import UnusableUpstream, require_file_host, require_usable, seal_secret
@@ -170,6 +171,15 @@ class AppStateTrustForm(forms.ModelForm):
     class Meta:
         model = AppStateTrust
         fields = ("tenant", "client", "system", "code", "queries", "modifies")
+
+    def clean(self) -> dict[str, Any]:
+        values = super().clean() or {}
+        for name in ("system", "code"):
+            if UNASKABLE.search(values.get(name) or ""):
+                self.add_error(name, "Write it without blanks, commas, bars and backslashes: no state has such a one.")
+        if not (values.get("queries") or values.get("modifies")):
+            self.add_error("queries", "Tick something here or below: without it the row says nothing.")
+        return values
 
 
 @admin.register(AppStateTrust)

@@ -131,13 +131,10 @@ def _create(keeping: Keeping, wanted: CreateState, grants: tuple[Grant, ...], se
 
 
 def _update(keeping: Keeping, wanted: UpdateState, grants: tuple[Grant, ...], sent: StateBody) -> RawResponse:
-    permitted = _permitted(keeping, wanted, sent.key, grants)
     with app_states.in_one():
-        item = _take(keeping, wanted)
+        item, permitted = _take(keeping, wanted, grants)
         if item.key != sent.key or item.members["code"] != sent.members["code"]:
             raise _lost("subject or code of the body are not those of what is kept")
-        if not (permitted.is_shared or item.client_id == keeping.access.client_id):
-            raise _lost("another client keeps it")
         written = app_states.replace(item, sent, keeping.now)
         _record(keeping, _event(keeping, wanted, item.key, permitted, item.id))
     return _told(keeping, 200, written, wanted.shape)
@@ -145,25 +142,28 @@ def _update(keeping: Keeping, wanted: UpdateState, grants: tuple[Grant, ...], se
 
 def _delete(keeping: Keeping, wanted: DeleteState, grants: tuple[Grant, ...]) -> RawResponse:
     with app_states.in_one():
-        item = _take(keeping, wanted)
-        decision = _decide(keeping, wanted, item.key, grants)
-        # Whoever may not delete it is not told that it is there.
-        if isinstance(decision, Deny):
-            raise _lost(f"{decision.rule}: {decision.reason}")
-        if not (decision.is_shared or item.client_id == keeping.access.client_id):
-            raise _lost("another client keeps it")
+        item, permitted = _take(keeping, wanted, grants)
         app_states.remove(item, keeping.now)
-        _record(keeping, _event(keeping, wanted, item.key, decision, item.id))
+        _record(keeping, _event(keeping, wanted, item.key, permitted, item.id))
     return RawResponse(204, PRIVATE)
 
 
-def _take(keeping: Keeping, wanted: UpdateState | DeleteState) -> Item:
+def _take(keeping: Keeping, wanted: UpdateState | DeleteState, grants: tuple[Grant, ...]) -> tuple[Item, Permitted]:
+    """Return what is to be changed, held until the transaction ends, and why it may be. Raises FhirRefusal (412).
+
+    It is judged by what is kept and not by what was sent: whoever may not change it is not told that it is there.
+    """
     item = app_states.take(keeping.tenant.pk, wanted.id)
     if item is None:
         raise _lost("nothing is kept under this id, or no more")
+    decision = _decide(keeping, wanted, item.key, grants)
+    if isinstance(decision, Deny):
+        raise _lost(f"{decision.rule}: {decision.reason}")
+    if not (decision.is_shared or item.client_id == keeping.access.client_id):
+        raise _lost("another client keeps it")
     if str(item.version) != wanted.version:
         raise _lost(f"the last version is {item.version}")
-    return item
+    return item, decision
 
 
 def _lost(officer: str) -> FhirRefusal:

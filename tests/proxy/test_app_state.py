@@ -154,6 +154,10 @@ def test_a_change_names_the_version_it_is_about(minted: Mint, call: StateCaller,
 
 
 CHANGED = [
+    # Also what the token could not have kept: it is about a change, and not about what it would be changed to.
+    {"subject": {"reference": f"{PUBLIC}/Patient/ben"}},
+    {"subject": {"reference": f"{PUBLIC}/Practitioner/dr-house"}},
+    {"code": {"coding": [{"system": "https://other.example", "code": PREFERENCES}]}},
     {"subject": {"reference": f"{PUBLIC}/Practitioner/dr-grey"}},
     {"code": {"coding": [{"system": APP, "code": "other"}]}},
     {"code": {"coding": [{"system": APP, "code": PREFERENCES, "display": "New"}]}},
@@ -473,6 +477,26 @@ def test_an_operator_trusts_a_client_with_each_kind_of_state_by_itself(
         assert call.query(token, subject or "", f"{other}|another").status_code == 403
 
 
+@pytest.mark.requirement("STATE-09")
+def test_another_user_of_the_same_app_changes_nothing_of_the_first_and_is_not_told_that_it_is_there(
+    minted: Mint, call: StateCaller
+) -> None:
+    kept = created(call, minted(USER_SCOPE, **GREY), state("Practitioner/dr-grey"))
+    other = minted(USER_SCOPE, fhirUser="Practitioner/dr-house")
+    absent = "00000000-0000-4000-8000-000000000000"
+    answers = [
+        call.ask(method, f"/Basic/{name}", other, body, HTTP_IF_MATCH=f'W/"{version}"')
+        for name in (kept["id"], absent)
+        for method, body in (("PUT", kept | {"id": name}), ("DELETE", None))
+        for version in "12"
+    ]
+    assert {one.status_code for one in answers} == {412}
+    assert len({json.dumps(one.json()["issue"][0]["details"]) for one in answers}) == 1
+    receipts = Receipt.objects.filter(rule="app_state.precondition")
+    assert receipts.values("reason", "expected", "seen", "fix").distinct().count() == 1
+    assert AppState.objects.get().version == 1
+
+
 @pytest.mark.requirement("STATE-10")
 def test_state_about_nobody_is_written_by_administrative_apps_alone(
     tenant: TenantInfo, minted: Mint, call: StateCaller
@@ -660,6 +684,8 @@ def test_trust_is_given_and_taken_in_the_administration_and_recorded(
     row = AppStateTrust.objects.get()
     assert (row.client_id, row.queries, row.modifies) == ("growth-chart", [], ["global", "user"])
     assert call.browser.get(page).status_code == call.browser.get(f"{page}{row.pk}/change/").status_code == 200
+    for wrong in ({"system": "a b"}, {"code": "a|b"}, {"modifies": []}):
+        assert call.browser.post(f"{page}add/", form | {"code": "x"} | wrong).status_code == 200, wrong
     again = call.browser.post(f"{page}add/", form)
     assert (again.status_code, AppStateTrust.objects.count()) == (200, 1)
     assert call.browser.post(f"{page}{row.pk}/delete/", {"post": "yes"}).status_code == 302
