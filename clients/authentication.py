@@ -111,9 +111,10 @@ def _by_secret(
     # the two readings can name a client.
     client = next((found for one in readings if (found := find_client(one.client_id))), None)
     matched = _match(client, readings)
-    if matched is None and client is not None:
-        # A secret made within the last second is right, though this worker may not have heard of it yet.
-        client = load_client(client.client_id)
+    if matched is None:
+        # A secret made within the last second is right, though this worker may not have heard of it yet. A client there
+        # is not costs the same.
+        client = load_client(client.client_id if client else claimed)
         matched = _match(client, readings)
     if matched is None:  # One that was right once is no guess: an old program must not lock out those with the new one.
         note_wrong_secret(claimed, context=context, now=now)

@@ -7,6 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 from pytest_django import Settings
 
 from clients.guesses import guesses
@@ -17,6 +19,10 @@ from smartauth.conf import Config
 from smartauth.marks.poller import poller
 from smartauth.sandbox import postgres
 from tests import settings as test_settings
+
+# That a machine is busy is no finding.
+hypothesis_settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis_settings.load_profile("any machine")
 
 Configure = Callable[..., Config]
 

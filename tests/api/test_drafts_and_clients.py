@@ -240,7 +240,7 @@ def test_what_is_nested_deeply_is_kept_or_refused(kims: Program, depth: int) -> 
     for _ in range(depth):
         jwks = {"a": jwks}
     answer = kims.ask("POST", "drafts", {"kind": "service", "answers": {"jwks": jwks}})
-    assert answer.status_code in (201, 409)
+    assert answer.status_code in (201, 400, 409)  # Which refuses it depends on how deep the server stands itself.
     assert kims.ask("GET", "drafts").status_code == 200
     assert kims.ask("POST", "test-jwks", {"jwks": jwks}).status_code in (200, 400)
 

@@ -141,7 +141,9 @@ def test_absent_outside_and_deleted_are_told_in_the_same_words(small: Behind, mi
     assert [answer.status_code for answer in answers] == [404, 404, 404]
     assert (len(bodies), len(headers)) == (1, 1)
     receipts = Receipt.objects.values_list("rule", "reason", "expected", "seen", "fix").distinct()
-    assert list(receipts) == [("read.absent_or_outside", "the resource is absent or outside the authority", "", "", "")]
+    reason = "the resource is absent or outside the authority, which is not told apart"
+    fix = "Check the id, and whose record the token is for."
+    assert list(receipts) == [("read.absent_or_outside", reason, "", "", fix)]
     assert Receipt.objects.values_list("officer", flat=True).distinct().count() == 3
     assert call("/Observation/soon-gone", minted("system/*.rs")).status_code == 410
 

@@ -120,7 +120,7 @@ def test_the_list_in_the_administration_is_searched_by_client_user_and_patient_a
     page = admin.get(url).content.decode()
     assert {name for name, row in granted.items() if str(row.pk) in page} == whose
     first = str(granted[min(whose)].pk)
-    chosen = {"action": "revoke", "_selected_action": [first], "select_across": "1"}
+    chosen = {"action": "revoke", "_selected_action": [first], "select_across": "1", "confirmed": "yes"}
     assert admin.post(url, chosen).status_code == 302
     assert {name for name, row in granted.items() if Authorization.objects.get(pk=row.pk).revoked_at} == whose
     record = AuditRecord.objects.filter(action="revoke").first()
@@ -175,7 +175,8 @@ class TestAKeyThatLeaked:
         admin = Browser()
         admin.force_login(root)
         answer = admin.post(
-            reverse("admin:smartauth_signingkey_changelist"), {"action": "withdraw", "_selected_action": [str(key.pk)]}
+            reverse("admin:smartauth_signingkey_changelist"),
+            {"action": "withdraw", "_selected_action": [str(key.pk)], "confirmed": "yes"},
         )
         assert answer.status_code == 302
         assert AccessToken.objects.filter(revoked_at__isnull=True).count() == 1
