@@ -168,7 +168,6 @@ def test_scopes_are_handed_on_unread(scope: str) -> None:
 IGNORED = [
     {"response_mode": "query"},
     {"display": "popup"},
-    {"ui_locales": "fr"},
     {"claims_locales": "fr"},
     {"login_hint": "ana"},
     {"acr_values": "gold"},

@@ -255,6 +255,7 @@ def test_what_is_changed_about_people_leaves_a_trace(root: User, tenant: TenantI
     for prefix in ("fhir_users", "relations"):
         inlines |= {f"{prefix}-TOTAL_FORMS": "0", f"{prefix}-INITIAL_FORMS": "0"}
     inlines |= {"relations-TOTAL_FORMS": "1", "relations-0-tenant": str(tenant.pk), "relations-0-patient": "ben"}
+    inlines |= {"relations-0-kind": "caregiver"}
     inlines |= {"relations-0-starts_at_0": "2026-01-01", "relations-0-starts_at_1": "12:00:00"}
     form = {"username": "ana", "is_active": "on", "is_staff": "on", "date_joined_0": "2026-01-01"}
     form |= {"date_joined_1": "12:00:00", **inlines}
