@@ -8,7 +8,7 @@ from django.core.exceptions import ImproperlyConfigured
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.errors import ProgrammingError
 
-from smartauth.conf import ASSERTION_ALGORITHMS, Config
+from smartauth.conf import ASSERTION_ALGORITHMS, Config, UpstreamIdp
 from smartauth.digests import new_secret
 from smartauth.environment import Environment
 from smartauth.slugs import is_tenant_slug
@@ -102,6 +102,34 @@ DEFAULT_TENANT = env.text("SMARTAUTH_DEFAULT_TENANT", "sandbox" if SANDBOX else 
 if DEFAULT_TENANT is not None and not is_tenant_slug(DEFAULT_TENANT):
     raise ImproperlyConfigured(f"SMARTAUTH_DEFAULT_TENANT is {DEFAULT_TENANT!r}, which cannot be the slug of a tenant.")
 
+
+def upstream_idp() -> UpstreamIdp | None:
+    """Return the identity provider people may sign in at, None where there is none."""
+    prefix = "SMARTAUTH_UPSTREAM_IDP"
+    issuer, client_id = env.issuer(f"{prefix}_ISSUER", is_sandbox=SANDBOX), env.text(f"{prefix}_CLIENT_ID")
+    if bool(issuer) != bool(client_id):
+        raise ImproperlyConfigured(f"{prefix}_ISSUER and {prefix}_CLIENT_ID go together; set both or none.")
+    if not issuer:
+        return None
+    scope = env.text(f"{prefix}_SCOPE", "openid")
+    if "openid" not in scope.split():
+        raise ImproperlyConfigured(f"{prefix}_SCOPE is {scope!r}; openid must be among them.")
+    claims = env.pairs(f"{prefix}_FHIR_USER_CLAIMS")
+    for slug, _ in claims:
+        if not is_tenant_slug(slug):
+            raise ImproperlyConfigured(f"{prefix}_FHIR_USER_CLAIMS names {slug!r}, which cannot be a tenant.")
+    return UpstreamIdp(
+        issuer,
+        client_id,
+        env.secret(f"{prefix}_CLIENT_SECRET"),
+        name=env.text(f"{prefix}_NAME", "your organisation"),
+        scope=scope,
+        subject_claim=env.text(f"{prefix}_SUBJECT_CLAIM", "sub"),
+        fhir_user_claims=claims,
+        creates_users=env.flag("SMARTAUTH_UPSTREAM_IDP_CREATES_USERS"),
+    )
+
+
 SANDBOX_RATE = 60_000  # On one developer's machine everybody has the same address, and much is tried quickly.
 OPAQUE = env.choice("SMARTAUTH_ACCESS_TOKEN_FORMAT", ("jwt", "opaque"), "jwt") == "opaque"
 
@@ -127,6 +155,7 @@ SMARTAUTH = Config(
     # Certified systems let apps stay for three months from each use: 93 days at least.
     refresh_token_lifetime=env.days("SMARTAUTH_REFRESH_TOKEN_DAYS", 100) or Config.refresh_token_lifetime,
     grant_lifetime=env.days("SMARTAUTH_GRANT_DAYS", None),
+    upstream_idp=upstream_idp(),
 )
 
 # Who answers the picker and the consent page: see smartauth/records.py.

@@ -8,6 +8,7 @@ import fhirproxy.urls
 import wellknown.urls
 from smartauth import pages, probes
 from smartauth.conf import config
+from smartauth.people.upstream.views import upstream_callback, upstream_sign_in
 from smartauth.slugs import TENANT_SLUG
 from smartauth.views.authorize import authorize
 from smartauth.views.consent import consent
@@ -67,6 +68,8 @@ urlpatterns = [
     path("account/login/", pages.sign_in, name="account_login"),
     path("account/signup/", pages.sign_up, name="account_signup"),
     path("account/reauthenticate/", pages.sign_in_again, name="account_reauthenticate"),
+    path("account/upstream/", upstream_sign_in, name="upstream_sign_in"),
+    path("account/upstream/callback", upstream_callback, name="upstream_callback"),
     path("account/logout/", pages.sign_out, name="account_logout"),
     path("account/second-factor/", include("allauth.mfa.urls")),
     path("account/apps", my_apps, name="my_apps"),
