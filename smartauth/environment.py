@@ -14,6 +14,15 @@ from django.core.exceptions import ImproperlyConfigured
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
+def is_ip_address(host: str) -> bool:
+    """Return True for an IPv4 or IPv6 address, False for a name."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class Environment:
     """A reader over environment variables. Every method raises ImproperlyConfigured, naming the variable."""

@@ -10,7 +10,7 @@ from psycopg.errors import ProgrammingError
 
 from smartauth.conf import ASSERTION_ALGORITHMS, Config, UpstreamIdp
 from smartauth.digests import new_secret
-from smartauth.environment import Environment
+from smartauth.environment import Environment, is_ip_address
 from smartauth.slugs import is_tenant_slug
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -253,7 +253,11 @@ ACCOUNT_SESSION_REMEMBER = False
 # Guesses are slowed down by user name and address. On one developer's machine everybody has the same address.
 SIGN_INS = env.number("SMARTAUTH_SIGN_INS_PER_ADDRESS", 300 if SANDBOX else 30, most=100_000)
 ACCOUNT_RATE_LIMITS = {"login": f"{SIGN_INS}/m/ip", "login_failed": f"{max(10, SIGN_INS // 10)}/m/ip,5/300s/key"}
-MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
+# A passkey belongs to a domain name; browsers make none for an IP address.
+PASSKEYS = not is_ip_address(BASE_HOST)
+MFA_SUPPORTED_TYPES = ["totp", "recovery_codes", *(["webauthn"] if PASSKEYS else [])]
+MFA_PASSKEY_LOGIN_ENABLED = PASSKEYS
+MFA_RECOVERY_CODES_SHOW_ONCE = True
 MFA_ADAPTER = "smartauth.people.adapter.SealedSecondFactors"
 MFA_TOTP_ISSUER = BASE_HOST
 

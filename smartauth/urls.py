@@ -2,6 +2,7 @@
 
 from django.contrib import admin
 from django.urls import include, path, register_converter
+from django.views.generic import RedirectView
 
 import clients.portal.urls
 import fhirproxy.urls
@@ -15,6 +16,7 @@ from smartauth.views.consent import consent
 from smartauth.views.introspect import introspect
 from smartauth.views.launch import launch
 from smartauth.views.logout import confirm_logout, logout
+from smartauth.views.my_account import change_password, my_account
 from smartauth.views.my_apps import my_apps, stop_app
 from smartauth.views.par import par
 from smartauth.views.picker import picker
@@ -71,7 +73,10 @@ urlpatterns = [
     path("account/upstream/", upstream_sign_in, name="upstream_sign_in"),
     path("account/upstream/callback", upstream_callback, name="upstream_callback"),
     path("account/logout/", pages.sign_out, name="account_logout"),
+    path("account/second-factor/webauthn/", RedirectView.as_view(pattern_name="mfa_index")),
     path("account/second-factor/", include("allauth.mfa.urls")),
+    path("account/", my_account, name="my_account"),
+    path("account/password/", change_password, name="account_change_password"),
     path("account/apps", my_apps, name="my_apps"),
     path("account/apps/", my_apps),
     path("account/apps/stop", stop_app, name="stop_app"),
