@@ -18,6 +18,7 @@ from smartauth.browser import PageRefused, error_page, too_many_page
 from smartauth.conf import config
 from smartauth.context import context_of
 from smartauth.errors import Refusal, TooManyRequests
+from smartauth.people import wrong_passwords
 from smartauth.people.upstream.asking import begin_url
 from smartauth.people.upstream.proofs import is_from_upstream
 
@@ -32,6 +33,7 @@ def site(request: HttpRequest) -> dict[str, Any]:
     return {
         "is_sandbox": config().is_sandbox,
         "trace_id": str(context_of(request).trace_id),
+        "wrong_passwords": lambda: wrong_passwords.take(request),  # Told once.
         "has_portal": lambda: may_use_portal(request.user),  # Asked only by pages that tell it.
     }
 

@@ -250,9 +250,14 @@ ACCOUNT_ADAPTER = "smartauth.people.adapter.Accounts"
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_LOGOUT_ON_GET = False
 ACCOUNT_SESSION_REMEMBER = False
-# Guesses are slowed down by user name and address. On one developer's machine everybody has the same address.
+# Guesses are slowed down by user name and address: smartauth/people/wrong_passwords.py. On one developer's machine
+# everybody has the same address. One address gets 60 in an hour for a name; it takes several to reach the last bound.
 SIGN_INS = env.number("SMARTAUTH_SIGN_INS_PER_ADDRESS", 300 if SANDBOX else 30, most=100_000)
-ACCOUNT_RATE_LIMITS = {"login": f"{SIGN_INS}/m/ip", "login_failed": f"{max(10, SIGN_INS // 10)}/m/ip,5/300s/key"}
+ACCOUNT_RATE_LIMITS = {
+    "login": f"{SIGN_INS}/m/ip",
+    "login_failed": f"{max(10, SIGN_INS // 10)}/m/ip,5/300s/key",
+    "login_failed_anywhere": "200/3600s/key",
+}
 # A passkey belongs to a domain name; browsers make none for an IP address.
 PASSKEYS = not is_ip_address(BASE_HOST)
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes", *(["webauthn"] if PASSKEYS else [])]

@@ -13,6 +13,7 @@ from smartauth.browser import PageRefused, error_page
 from smartauth.conf import config
 from smartauth.context import context_of
 from smartauth.errors import Refusal
+from smartauth.people import wrong_passwords
 from smartauth.people.models import User
 from smartauth.sealing import decrypt, encrypt
 
@@ -34,6 +35,12 @@ class Accounts(DefaultAccountAdapter):
         """Return the caller's own address, so that a trusted proxy does not share one sign-in limit among everybody."""
         address: str = context_of(request).remote_address or super().get_client_ip(request)
         return address
+
+    def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
+        """Count the attempt. Raises ValidationError when there were too many."""
+        self._login_failed_rl_usage = wrong_passwords.admit(request, str(credentials.get("username", "")).lower())
+        if self._login_failed_rl_usage is None:
+            raise self.validation_error("too_many_login_attempts")
 
     def authenticate(self, request: HttpRequest, **credentials: Any) -> User | None:
         """Return the user, who must be active: to a deactivated one the right password looks like a wrong one."""

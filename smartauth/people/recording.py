@@ -10,6 +10,7 @@ from django.http import HttpRequest
 
 from smartauth.audit.recording import AuditEvent, record_now
 from smartauth.context import context_of
+from smartauth.people import wrong_passwords
 from smartauth.people.models import User
 
 UPSTREAM = "upstream"  # as smartauth.people.upstream.proofs names that way in
@@ -26,6 +27,7 @@ def listen() -> None:
 
 
 def _signed_in(sender: object, request: HttpRequest, user: User, **kwargs: Any) -> None:
+    wrong_passwords.move_to_session(request, user.pk)
     ways = {proof["method"] for proof in get_authentication_records(request, user)}
     _record("sign-in", request, user, details={"by": UPSTREAM} if UPSTREAM in ways else {})
 
@@ -38,6 +40,8 @@ def _signed_out(sender: object, request: HttpRequest, user: User | None, **kwarg
 def _failed(sender: object, credentials: dict[str, Any], request: HttpRequest | None = None, **kwargs: Any) -> None:
     """Record whose password was guessed at. A name nobody has is not kept: it may be a password in the wrong field."""
     user = User.objects.filter(username=credentials.get("username", "")).first()
+    if user is not None:
+        wrong_passwords.note(user.pk)
     _record("sign-in-failed", request, user)
 
 
