@@ -1,5 +1,8 @@
 """The whole URL map on one page."""
 
+from allauth.mfa.totp.views import activate_totp
+from allauth.mfa.webauthn.views import add_webauthn
+from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path, register_converter
 from django.views.generic import RedirectView
@@ -9,6 +12,7 @@ import fhirproxy.urls
 import wellknown.urls
 from smartauth import pages, probes
 from smartauth.conf import config
+from smartauth.people.upstream.fresh import freshly_proven
 from smartauth.people.upstream.views import upstream_callback, upstream_sign_in
 from smartauth.slugs import TENANT_SLUG
 from smartauth.views.authorize import authorize
@@ -51,6 +55,14 @@ oauth = [
     path("logout", logout),
 ]
 
+# Before allauth's own: its list is on the page of all second factors.
+passkeys = [
+    path("account/second-factor/webauthn/", RedirectView.as_view(pattern_name="mfa_index")),
+    path("account/second-factor/webauthn/add/", freshly_proven(add_webauthn)),
+]
+if not settings.PASSKEYS:
+    passkeys = []
+
 urlpatterns = [
     path("", pages.landing),
     path("healthz", probes.healthz),
@@ -73,7 +85,8 @@ urlpatterns = [
     path("account/upstream/", upstream_sign_in, name="upstream_sign_in"),
     path("account/upstream/callback", upstream_callback, name="upstream_callback"),
     path("account/logout/", pages.sign_out, name="account_logout"),
-    path("account/second-factor/webauthn/", RedirectView.as_view(pattern_name="mfa_index")),
+    path("account/second-factor/totp/activate/", freshly_proven(activate_totp)),
+    *passkeys,
     path("account/second-factor/", include("allauth.mfa.urls")),
     path("account/", my_account, name="my_account"),
     path("account/password/", change_password, name="account_change_password"),

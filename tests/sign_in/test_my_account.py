@@ -7,7 +7,6 @@ from django.test import Client as Browser
 from clients.tenants import TenantInfo
 from smartauth.models import Authorization
 from smartauth.people.models import User
-from tests.conftest import Configure
 from tests.endpoints.app_launch import PASSWORD, App, launch, sign_in
 from tests.sign_in.hospital import Hospital, Visitor, path_of
 
@@ -76,7 +75,8 @@ def test_a_password_that_cannot_be_changed_says_why(
     assert ana.check_password(PASSWORD)
 
 
-def test_without_a_domain_name_no_passkey_is_offered(browser: Browser, ana: User, configure: Configure) -> None:
+def test_without_a_domain_name_no_passkey_is_offered(browser: Browser, ana: User) -> None:
     assert "passkey" not in browser.get("/account/login/").content.decode()
     sign_in(browser, ana)
     assert "Add a passkey" not in browser.get("/account/second-factor/").content.decode()
+    assert browser.get("/account/second-factor/webauthn/add/").status_code == 404

@@ -423,3 +423,23 @@ def test_who_came_with_a_password_proves_it_with_the_password(
     done = browser.post("/account/reauthenticate/", {"password": PASSWORD, "next": path})
     assert done.headers["Location"] == path
     assert browser.get(path).status_code == 200
+
+
+# What lasts
+
+
+def test_a_second_factor_is_set_up_only_after_a_fresh_proof_there(
+    browser: Browser, visitor: Visitor, grey: User
+) -> None:
+    there_and_back(browser, visitor)
+    activate = "/account/second-factor/totp/activate/"
+    assert browser.get(activate).status_code == 200
+    session = browser.session
+    session["account_authentication_methods"][-1]["at"] -= 301
+    session.save()
+    assert browser.post(activate, {"code": "123456"}).headers["Location"].startswith("/account/reauthenticate/")
+    answer = browser.get(activate)
+    assert answer.headers["Location"] == f"{START}?{urlencode({'next': activate, 'prompt': 'login'})}"
+    there_and_back(browser, visitor, answer.headers["Location"])
+    assert visitor.asked
+    assert browser.get(activate).status_code == 200
