@@ -1,6 +1,6 @@
 """Our settings as one frozen value: `settings.py` builds it from the environment, everything else reads it here."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
@@ -12,6 +12,23 @@ from django.conf import settings
 ASSERTION_ALGORITHMS = ("RS384", "ES384", "RS256", "ES256", "PS256", "PS384")
 
 DPOP_ALGORITHMS = ("ES256", "ES384", "PS256", "PS384", "RS256", "RS384")
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamIdp:
+    """The OpenID Connect provider at which people may sign in, and what its claims mean here.
+
+    subject_claim: names a person, for ever.    fhir_user_claims: (tenant slug, claim with the FHIR resource there).
+    """
+
+    issuer: str  # exactly as the provider writes it
+    client_id: str
+    client_secret: str = field(default="", repr=False)  # "" for a public client
+    name: str = "your organisation"  # for people, on the button
+    scope: str = "openid"
+    subject_claim: str = "sub"
+    fhir_user_claims: tuple[tuple[str, str], ...] = ()
+    creates_users: bool = False  # whoever it knows gets a user here; otherwise the operator makes them first
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +81,8 @@ class Config:
     task_launch: bool = False
     # "before" stores the audit record of a read before it is answered; "buffered" within 200 ms of it.
     audit_reads: Literal["buffered", "before"] = "buffered"
+
+    upstream_idp: UpstreamIdp | None = None
 
     @property
     def is_sandbox(self) -> bool:

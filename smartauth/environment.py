@@ -14,6 +14,15 @@ from django.core.exceptions import ImproperlyConfigured
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
+def is_ip_address(host: str) -> bool:
+    """Return True for an IPv4 or IPv6 address, False for a name."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class Environment:
     """A reader over environment variables. Every method raises ImproperlyConfigured, naming the variable."""
@@ -95,6 +104,36 @@ class Environment:
         if parts.path:
             raise ImproperlyConfigured(f"{name} is {text!r}; it must be an origin, without a path.")
         return text
+
+    def issuer(self, name: str, *, is_sandbox: bool) -> str:
+        """Return the issuer of somebody else's OpenID provider, character for character; empty when unset.
+
+        Source: OIDC Discovery §3, `issuer`: https, without query and fragment. In the sandbox also http on loopback.
+        """
+        text = self.text(name)
+        if not text:
+            return ""
+        try:
+            parts = urlsplit(text)
+            good = bool(parts.hostname) and "@" not in parts.netloc and parts.port != 0
+        except ValueError:
+            good = False
+        if not good or not text.isascii() or "?" in text or "#" in text or " " in text:
+            raise ImproperlyConfigured(f"{name} is {text!r}; it must be the issuer URL, without query and fragment.")
+        on_loopback = parts.hostname in ("localhost", "127.0.0.1", "::1")
+        if parts.scheme != "https" and not (parts.scheme == "http" and is_sandbox and on_loopback):
+            raise ImproperlyConfigured(f"{name} is {text!r}; it must be https.")
+        return text
+
+    def pairs(self, name: str) -> tuple[tuple[str, str], ...]:
+        """Return a comma list of `left=right`, no left twice."""
+        found: dict[str, str] = {}
+        for part in self._list(name):
+            left, _, right = (half.strip() for half in part.partition("="))
+            if not left or not right or left in found:
+                raise ImproperlyConfigured(f"{name} holds {part!r}; each entry must be name=claim, each name once.")
+            found[left] = right
+        return tuple(found.items())
 
     def networks(self, name: str) -> tuple[Network, ...]:
         """Return a comma list of CIDRs."""

@@ -4,6 +4,7 @@ import logging
 from typing import Any
 from urllib.parse import urlencode
 
+from allauth.account.utils import get_next_redirect_url
 from allauth.account.views import LoginView, LogoutView, ReauthenticateView, SignupView
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.middleware.csrf import REASON_NO_CSRF_COOKIE
@@ -19,6 +20,9 @@ from smartauth.browser import PageRefused, error_page, too_many_page
 from smartauth.conf import config
 from smartauth.context import context_of
 from smartauth.errors import Refusal, TooManyRequests
+from smartauth.people import wrong_passwords
+from smartauth.people.upstream.asking import begin_url
+from smartauth.people.upstream.proofs import is_from_upstream
 
 _log = logging.getLogger(__name__)
 
@@ -32,6 +36,7 @@ def site(request: HttpRequest) -> dict[str, Any]:
         "is_sandbox": config().is_sandbox,
         "trace_id": str(context_of(request).trace_id),
         "languages": languages.choices(request),
+        "wrong_passwords": lambda: wrong_passwords.take(request),  # Told once.
         "has_portal": lambda: may_use_portal(request.user),  # Asked only by pages that tell it.
     }
 
@@ -58,6 +63,10 @@ class SignIn(LoginView):
 
     template_name = "account/login.html"
 
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        facts: dict[str, Any] = super().get_context_data(**kwargs)
+        return facts | {"upstream": _upstream(facts.get("redirect_field_value") or "")}
+
     def form_invalid(self, form: Any) -> HttpResponse:
         response: HttpResponse = super().form_invalid(form)
         if any(error.code == "too_many_login_attempts" for error in form.non_field_errors().as_data()):
@@ -68,8 +77,24 @@ class SignIn(LoginView):
 
 sign_in = SignIn.as_view()
 sign_up = SignupView.as_view(template_name="account/signup.html")
-sign_in_again = ReauthenticateView.as_view(template_name="account/reauthenticate.html")
+_by_password = ReauthenticateView.as_view(template_name="account/reauthenticate.html")
 sign_out = LogoutView.as_view(template_name="account/logout.html")
+
+
+def sign_in_again(request: HttpRequest) -> HttpResponse:
+    """Ask the person signed in for a fresh proof: where they gave the first one, here or at the identity provider."""
+    then = get_next_redirect_url(request) or "/"
+    if request.user.is_authenticated and config().upstream_idp and is_from_upstream(request):
+        facts = {"upstream": _upstream(then, prompt="login"), "redirect_field_value": then}
+        return render(request, "account/reauthenticate_upstream.html", facts)
+    response: HttpResponse = _by_password(request)
+    return response
+
+
+def _upstream(then: str, **asked: str) -> dict[str, str] | None:
+    """Return name and address of the identity provider for a page, None where there is none."""
+    idp = config().upstream_idp
+    return {"name": idp.name, "url": begin_url(then, **asked)} if idp else None
 
 
 def admin_login(request: HttpRequest) -> HttpResponse:

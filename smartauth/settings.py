@@ -8,9 +8,9 @@ from django.core.exceptions import ImproperlyConfigured
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.errors import ProgrammingError
 
-from smartauth.conf import ASSERTION_ALGORITHMS, Config
+from smartauth.conf import ASSERTION_ALGORITHMS, Config, UpstreamIdp
 from smartauth.digests import new_secret
-from smartauth.environment import Environment
+from smartauth.environment import Environment, is_ip_address
 from smartauth.slugs import is_tenant_slug
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -102,6 +102,34 @@ DEFAULT_TENANT = env.text("SMARTAUTH_DEFAULT_TENANT", "sandbox" if SANDBOX else 
 if DEFAULT_TENANT is not None and not is_tenant_slug(DEFAULT_TENANT):
     raise ImproperlyConfigured(f"SMARTAUTH_DEFAULT_TENANT is {DEFAULT_TENANT!r}, which cannot be the slug of a tenant.")
 
+
+def upstream_idp() -> UpstreamIdp | None:
+    """Return the identity provider people may sign in at, None where there is none."""
+    prefix = "SMARTAUTH_UPSTREAM_IDP"
+    issuer, client_id = env.issuer(f"{prefix}_ISSUER", is_sandbox=SANDBOX), env.text(f"{prefix}_CLIENT_ID")
+    if bool(issuer) != bool(client_id):
+        raise ImproperlyConfigured(f"{prefix}_ISSUER and {prefix}_CLIENT_ID go together; set both or none.")
+    if not issuer:
+        return None
+    scope = env.text(f"{prefix}_SCOPE", "openid")
+    if "openid" not in scope.split():
+        raise ImproperlyConfigured(f"{prefix}_SCOPE is {scope!r}; openid must be among them.")
+    claims = env.pairs(f"{prefix}_FHIR_USER_CLAIMS")
+    for slug, _ in claims:
+        if not is_tenant_slug(slug):
+            raise ImproperlyConfigured(f"{prefix}_FHIR_USER_CLAIMS names {slug!r}, which cannot be a tenant.")
+    return UpstreamIdp(
+        issuer,
+        client_id,
+        env.secret(f"{prefix}_CLIENT_SECRET"),
+        name=env.text(f"{prefix}_NAME", "your organisation"),
+        scope=scope,
+        subject_claim=env.text(f"{prefix}_SUBJECT_CLAIM", "sub"),
+        fhir_user_claims=claims,
+        creates_users=env.flag("SMARTAUTH_UPSTREAM_IDP_CREATES_USERS"),
+    )
+
+
 SANDBOX_RATE = 60_000  # On one developer's machine everybody has the same address, and much is tried quickly.
 OPAQUE = env.choice("SMARTAUTH_ACCESS_TOKEN_FORMAT", ("jwt", "opaque"), "jwt") == "opaque"
 
@@ -129,6 +157,7 @@ SMARTAUTH = Config(
     # Certified systems let apps stay for three months from each use: 93 days at least.
     refresh_token_lifetime=env.days("SMARTAUTH_REFRESH_TOKEN_DAYS", 100) or Config.refresh_token_lifetime,
     grant_lifetime=env.days("SMARTAUTH_GRANT_DAYS", None),
+    upstream_idp=upstream_idp(),
 )
 
 # Who answers the picker and the consent page: see smartauth/records.py.
@@ -226,10 +255,19 @@ ACCOUNT_ADAPTER = "smartauth.people.adapter.Accounts"
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_LOGOUT_ON_GET = False
 ACCOUNT_SESSION_REMEMBER = False
-# Guesses are slowed down by user name and address. On one developer's machine everybody has the same address.
+# Guesses are slowed down by user name and address: smartauth/people/wrong_passwords.py. On one developer's machine
+# everybody has the same address. One address gets 60 in an hour for a name; it takes several to reach the last bound.
 SIGN_INS = env.number("SMARTAUTH_SIGN_INS_PER_ADDRESS", 300 if SANDBOX else 30, most=100_000)
-ACCOUNT_RATE_LIMITS = {"login": f"{SIGN_INS}/m/ip", "login_failed": f"{max(10, SIGN_INS // 10)}/m/ip,5/300s/key"}
-MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
+ACCOUNT_RATE_LIMITS = {
+    "login": f"{SIGN_INS}/m/ip",
+    "login_failed": f"{max(10, SIGN_INS // 10)}/m/ip,5/300s/key",
+    "login_failed_anywhere": "200/3600s/key",
+}
+# A passkey belongs to a domain name; browsers make none for an IP address.
+PASSKEYS = not is_ip_address(BASE_HOST)
+MFA_SUPPORTED_TYPES = ["totp", "recovery_codes", *(["webauthn"] if PASSKEYS else [])]
+MFA_PASSKEY_LOGIN_ENABLED = PASSKEYS
+MFA_RECOVERY_CODES_SHOW_ONCE = True
 MFA_ADAPTER = "smartauth.people.adapter.SealedSecondFactors"
 MFA_TOTP_ISSUER = BASE_HOST
 

@@ -69,10 +69,10 @@ def database(server_url: str) -> Iterator[str]:
 
 @contextmanager
 def running_server(
-    *, database_url: str, var: Path, workers: int = 1, environment: Mapping[str, str] | None = None
+    *, database_url: str, var: Path, workers: int = 1, environment: Mapping[str, str] | None = None, port: int = 0
 ) -> Iterator[Server]:
-    """Migrate the database, start the server on a free loopback port, and stop it afterwards."""
-    port = free_port()
+    """Migrate the database, start the server on a loopback port, a free one unless told, and stop it afterwards."""
+    port = port or free_port()
     var.mkdir(parents=True, exist_ok=True)
     own = {
         "DJANGO_SETTINGS_MODULE": "smartauth.settings",

@@ -229,3 +229,62 @@ def test_a_database_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "does not answer" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+UPSTREAM = {
+    "SMARTAUTH_UPSTREAM_IDP_ISSUER": "https://idp.example.org/realms/hospital/",
+    "SMARTAUTH_UPSTREAM_IDP_CLIENT_ID": "smartauth",
+}
+
+
+def test_an_identity_provider_is_read_from_the_environment(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("from a file\n")
+    said = UPSTREAM | {
+        "SMARTAUTH_UPSTREAM_IDP_CLIENT_SECRET_FILE": str(secret),
+        "SMARTAUTH_UPSTREAM_IDP_FHIR_USER_CLAIMS": "north=fhirUser, south=fhir_south",
+        "SMARTAUTH_UPSTREAM_IDP_CREATES_USERS": "on",
+    }
+    asked = (
+        "from smartauth.settings import SMARTAUTH as s; i = s.upstream_idp; "
+        "print(i.issuer, i.client_secret, i.fhir_user_claims, i.creates_users, i.name, i, sep='|')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", asked],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], **GOOD, "SMARTAUTH_VAR": str(tmp_path), **said},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    *told, shown = done.stdout.strip().split("|")
+    claims = "(('north', 'fhirUser'), ('south', 'fhir_south'))"
+    issuer = UPSTREAM["SMARTAUTH_UPSTREAM_IDP_ISSUER"]
+    assert told == [issuer, "from a file", claims, "True", "your organisation"]
+    assert "from a file" not in shown
+
+
+@pytest.mark.parametrize(
+    ("said", "named"),
+    [
+        ({"SMARTAUTH_UPSTREAM_IDP_CLIENT_ID": None}, "go together"),
+        ({"SMARTAUTH_UPSTREAM_IDP_ISSUER": None}, "go together"),
+        ({"SMARTAUTH_UPSTREAM_IDP_ISSUER": "http://idp.example.org"}, "must be https"),
+        ({"SMARTAUTH_UPSTREAM_IDP_ISSUER": "http://127.0.0.1:9000"}, "must be https"),
+        ({"SMARTAUTH_UPSTREAM_IDP_ISSUER": "https://idp.example.org/?realm=a"}, "without query"),
+        ({"SMARTAUTH_UPSTREAM_IDP_ISSUER": "idp.example.org"}, "issuer URL"),
+        ({"SMARTAUTH_UPSTREAM_IDP_ISSUER": "https://user@idp.example.org"}, "issuer URL"),
+        ({"SMARTAUTH_UPSTREAM_IDP_SCOPE": "profile email"}, "openid must be among them"),
+        ({"SMARTAUTH_UPSTREAM_IDP_FHIR_USER_CLAIMS": "fhirUser"}, "name=claim"),
+        ({"SMARTAUTH_UPSTREAM_IDP_FHIR_USER_CLAIMS": "a=x,a=y"}, "each name once"),
+        ({"SMARTAUTH_UPSTREAM_IDP_FHIR_USER_CLAIMS": "Not A Slug=x"}, "cannot be a tenant"),
+        ({"SMARTAUTH_UPSTREAM_IDP_CREATES_USERS": "perhaps"}, "must be one of on, off"),
+    ],
+)
+def test_an_identity_provider_that_is_half_said_stops_the_start(
+    tmp_path: Path, said: dict[str, str | None], named: str
+) -> None:
+    done = check(tmp_path, **(UPSTREAM | said))
+    assert done.returncode != 0
+    assert "SMARTAUTH_UPSTREAM_IDP_" in done.stderr
+    assert named in done.stderr

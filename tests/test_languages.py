@@ -202,6 +202,19 @@ def test_pages_without_anybody_speak_spanish_too(browser: Browser, tenant: Tenan
     assert_spanish(browser.get(path))
 
 
+def test_the_pages_of_an_account_speak_spanish(browser: Browser, tenant: TenantInfo, dr_grey: User) -> None:
+    sign_in(browser, dr_grey)
+    assert "Su cuenta" in assert_spanish(browser.get("/account/"))
+    for path in ("password/", "second-factor/", "second-factor/totp/activate/", "second-factor/webauthn/add/"):
+        assert_spanish(browser.get(f"/account/{path}", follow=True))
+    assert "su contraseña actual" in assert_spanish(browser.post("/account/password/", {"oldpassword": "wrong"}))
+
+
+@pytest.mark.parametrize("path", ["/account/upstream/", "/account/upstream/callback?state=x"])
+def test_pages_without_an_identity_provider_speak_spanish(browser: Browser, tenant: TenantInfo, path: str) -> None:
+    assert "Esta página no existe" in assert_spanish(browser.get(path))
+
+
 def test_the_administration_speaks_english(browser: Browser, tenant: TenantInfo) -> None:
     assert "es" not in browser.get("/developers").headers.get("Content-Language", "en")
 

@@ -27,7 +27,7 @@ ROLES: dict[str, dict[str, dict[str, tuple[str, ...]]]] = {
     "Partner": {"clients": {"client": ("own",)}},
     "Keys": {"smartauth": {"signingkey": ("view", "change")}},
     "People": {
-        "people": {"user": EDIT, "fhiruser": ALL, "proxyrelation": ALL},
+        "people": {"user": EDIT, "fhiruser": ALL, "proxyrelation": ALL, "upstreamidentity": ALL},
         "mfa": {"authenticator": END},
     },
     # Reads everything that says who may do what and who did it, and ends what was granted; gives nothing.

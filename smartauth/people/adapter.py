@@ -1,14 +1,21 @@
 """How django-allauth behaves here."""
 
 from typing import Any
+from urllib.parse import urlsplit
 
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.mfa.adapter import DefaultMFAAdapter
-from django.http import HttpRequest
+from allauth.mfa.models import Authenticator
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
+from django.utils.translation import gettext
+from django.utils.translation import gettext_noop as _
 
+from smartauth.browser import PageRefused, error_page
 from smartauth.conf import config
 from smartauth.context import context_of
+from smartauth.errors import Refusal
+from smartauth.people import wrong_passwords
 from smartauth.people.models import User
 from smartauth.sealing import decrypt, encrypt
 
@@ -31,6 +38,12 @@ class Accounts(DefaultAccountAdapter):
         address: str = context_of(request).remote_address or super().get_client_ip(request)
         return address
 
+    def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
+        """Count the attempt. Raises ValidationError when there were too many."""
+        self._login_failed_rl_usage = wrong_passwords.admit(request, str(credentials.get("username", "")).lower())
+        if self._login_failed_rl_usage is None:
+            raise self.validation_error("too_many_login_attempts")
+
     def authenticate(self, request: HttpRequest, **credentials: Any) -> User | None:
         """Return the user, who must be active: to a deactivated one the right password looks like a wrong one."""
         user: User | None = super().authenticate(request, **credentials)
@@ -39,6 +52,12 @@ class Accounts(DefaultAccountAdapter):
             return None
         return user
 
+    def respond_user_inactive(self, request: HttpRequest, user: User) -> HttpResponse:
+        """Say no to a deactivated user who proved who they are with a passkey."""
+        refusal = Refusal("sign-in.deactivated", "the user of this passkey is deactivated")
+        advice = (_("It has been deactivated."), _("Ask the operator of this server."))
+        return error_page(request, PageRefused(refusal, title=_("Your account is closed"), advice=advice, status=403))
+
 
 class SealedSecondFactors(DefaultMFAAdapter):
     """Keeps the secrets of second factors sealed: a copy of the database is no copy of somebody's authenticator."""
@@ -46,6 +65,17 @@ class SealedSecondFactors(DefaultMFAAdapter):
     def encrypt(self, text: str) -> str:
         """Seal a secret with the keys from the environment."""
         return encrypt(text.encode(), purpose=PURPOSE)
+
+    def get_public_key_credential_rp_entity(self) -> dict[str, str]:
+        """Return to whom passkeys belong: the configured host, not the one in the address bar.  WebAuthn §5.4.2."""
+        host = urlsplit(config().base_url).hostname or ""
+        return {"id": host, "name": host}
+
+    def generate_authenticator_name(self, user: User, type: Authenticator.Type) -> str:  # noqa: A002 - allauth's name.
+        """Return a first name for a passkey; the person may give it another."""
+        count = Authenticator.objects.filter(user_id=user.pk, type=type).count()
+        name = gettext("Passkey")
+        return name if count == 0 else f"{name} {count + 1}"
 
     def decrypt(self, encrypted_text: str) -> str:
         """Open a sealed secret."""

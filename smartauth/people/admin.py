@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from clients.traced_admin import Subject, TracedAdmin, leave_trace
 from smartauth.context import context_of
-from smartauth.people.models import FhirUser, ProxyRelation, User
+from smartauth.people.models import FhirUser, ProxyRelation, UpstreamIdentity, User
 from smartauth.people.passwords import changed_by
 from smartauth.readonly_admin import ReadOnlyAdmin
 from smartauth.tokens import revoke_for_user
@@ -36,6 +36,8 @@ def subject_of(row: Model) -> Subject:
             return Subject("fhir_user", tenant=row.tenant.slug, details={"of": row.user_id, "is": row.reference})
         case ProxyRelation():
             return Subject("relation", tenant=row.tenant.slug, details={"of": row.user_id, "patient": row.patient})
+        case UpstreamIdentity():
+            return Subject("upstream_identity", details={"of": row.user_id, "issuer": row.issuer})
         case Authenticator():
             return Subject("second_factor", details={"of": row.user_id, "type": row.type})
     raise LookupError(f"{type(row).__name__} is not traced here")
@@ -57,11 +59,18 @@ class ProxyRelationInline(admin.TabularInline):
     readonly_fields = ("of_age_at",)
 
 
+class UpstreamIdentityInline(admin.TabularInline):
+    """Who the user is at an identity provider."""
+
+    model = UpstreamIdentity
+    extra = 0
+
+
 @admin.register(User)
 class PersonAdmin(TracedAdmin, UserAdmin):
     """Someone who can sign in."""
 
-    inlines = (FhirUserInline, ProxyRelationInline)
+    inlines = (FhirUserInline, ProxyRelationInline, UpstreamIdentityInline)
     subject = staticmethod(subject_of)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:

@@ -87,3 +87,23 @@ class ProxyRelation(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user} for Patient/{self.patient}"
+
+
+class UpstreamIdentity(models.Model):
+    """Who a user is at an identity provider. Issuer and subject name a person; no e-mail address or name does."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="upstream_identities")
+    issuer = models.CharField(max_length=500)
+    subject = models.CharField(max_length=255)
+    created_at = models.DateTimeField(auto_now_add=True)
+    last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    class Meta:
+        verbose_name_plural = "upstream identities"
+        constraints = [
+            models.UniqueConstraint(fields=["issuer", "subject"], name="upstream_identity_names_one_user"),
+            models.CheckConstraint(name="upstream_identity_is_named", condition=~Q(issuer="") & ~Q(subject="")),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user} is {self.subject} at {self.issuer}"

@@ -3,11 +3,10 @@
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from urllib.parse import urlencode
 from uuid import UUID
 
-from allauth.account.authentication import get_authentication_records
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
@@ -23,6 +22,8 @@ from smartauth.digests import digest, new_secret
 from smartauth.errors import ConsentRequired, LoginRequired, OAuthError, Refusal, TemporarilyUnavailable
 from smartauth.models import PendingAuthorization
 from smartauth.people.rights import person_at
+from smartauth.people.upstream.asking import must_sign_in_again, renewed_sign_in, silent_sign_in
+from smartauth.people.upstream.proofs import last_proof
 from smartauth.policy.granting import parse_registered
 from smartauth.policy.scopes import Scope
 from smartauth.records import Person, RecordsUnavailable
@@ -91,11 +92,15 @@ def _continue(request: HttpRequest, view: View, stored: PendingAuthorization, no
     client, tenant = _require_active(stored)
     silent = "none" in stored.prompts
     if not request.user.is_authenticated:
+        if url := silent_sign_in(request, stored):
+            return HttpResponseRedirect(url)
         if silent:
             return _back(request, stored, LoginRequired(Refusal("prompt.none", "nobody is signed in")))
         return by_way_of("account_login", request)
-    auth_time = _auth_time(request)
-    if _must_sign_in_again(stored, auth_time, now):
+    proof = last_proof(request)
+    if must_sign_in_again(stored, proof, now):
+        if url := renewed_sign_in(request, stored):
+            return HttpResponseRedirect(url)
         if silent:
             return _back(request, stored, LoginRequired(Refusal("prompt.max_age", "the user signed in too long ago")))
         return by_way_of("account_reauthenticate", request)
@@ -103,7 +108,7 @@ def _continue(request: HttpRequest, view: View, stored: PendingAuthorization, no
         return _back(request, stored, ConsentRequired(Refusal("prompt.none", "the user would have to be asked")))
     pending.bind_to_user(stored, request.user.pk)
     person = person_at(request.user, tenant, client_id=client.client_id, restrictions=client.restrictions, now=now)
-    opened = Open(stored, client, tenant, person, auth_time, parse_registered(stored.scope), now)
+    opened = Open(stored, client, tenant, person, proof.auth_time, parse_registered(stored.scope), now)
     try:
         return view(request, opened)
     except RecordsUnavailable as error:
@@ -164,23 +169,6 @@ def _require_active(stored: PendingAuthorization) -> tuple[RegisteredClient, Ten
             status=403,
         )
     return client, tenant
-
-
-def _auth_time(request: HttpRequest) -> datetime:
-    """Return when the user last proved who they are in this session (OIDC Core §2, `auth_time`)."""
-    proven = get_authentication_records(request, request.user)
-    if proven:
-        return datetime.fromtimestamp(proven[-1]["at"], UTC)
-    signed_in: datetime = request.user.last_login
-    return signed_in
-
-
-def _must_sign_in_again(stored: PendingAuthorization, auth_time: datetime, now: datetime) -> bool:
-    """Say whether the app wants a newer proof of who is there than the one at `auth_time`."""
-    if auth_time >= (stored.opened_at or stored.created_at):
-        return False
-    too_old = stored.max_age is not None and (now - auth_time).total_seconds() > stored.max_age
-    return "login" in stored.prompts or too_old
 
 
 def _back(request: HttpRequest, stored: PendingAuthorization, error: OAuthError) -> HttpResponse:

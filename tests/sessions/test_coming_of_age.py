@@ -192,6 +192,8 @@ def test_the_administration_asks_for_the_birth_date_and_shows_the_day(parent: Us
         "fhir_users-INITIAL_FORMS": "0",
         "relations-TOTAL_FORMS": "1",
         "relations-INITIAL_FORMS": "0",
+        "upstream_identities-TOTAL_FORMS": "0",
+        "upstream_identities-INITIAL_FORMS": "0",
         "relations-0-tenant": str(tenant.pk),
         "relations-0-patient": "ben",
         "relations-0-kind": "parent",

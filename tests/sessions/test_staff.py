@@ -252,11 +252,14 @@ def test_what_is_changed_about_people_leaves_a_trace(root: User, tenant: TenantI
     browser = Browser()
     browser.force_login(root)
     inlines: dict[str, Any] = {}
-    for prefix in ("fhir_users", "relations"):
+    for prefix in ("fhir_users", "relations", "upstream_identities"):
         inlines |= {f"{prefix}-TOTAL_FORMS": "0", f"{prefix}-INITIAL_FORMS": "0"}
     inlines |= {"relations-TOTAL_FORMS": "1", "relations-0-tenant": str(tenant.pk), "relations-0-patient": "ben"}
     inlines |= {"relations-0-kind": "caregiver"}
     inlines |= {"relations-0-starts_at_0": "2026-01-01", "relations-0-starts_at_1": "12:00:00"}
+    named = {"issuer": "https://idp.example.org", "subject": "s-ana"}
+    inlines |= {f"upstream_identities-0-{name}": value for name, value in named.items()}
+    inlines |= {"upstream_identities-TOTAL_FORMS": "1"}
     form = {"username": "ana", "is_active": "on", "is_staff": "on", "date_joined_0": "2026-01-01"}
     form |= {"date_joined_1": "12:00:00", **inlines}
     answer = browser.post(reverse("admin:people_user_change", args=[ana.pk]), form)
@@ -265,11 +268,14 @@ def test_what_is_changed_about_people_leaves_a_trace(root: User, tenant: TenantI
     password = {"usable_password": "true", "password1": NEW, "password2": NEW}
     browser.post(reverse("admin:auth_user_password_change", args=[ana.pk]), password)
     rows = AuditRecord.objects.filter(action="administer").order_by("pk")
-    assert [row.rule for row in rows] == ["user.changed", "relation.added", "user.password_changed"]
+    assert [row.rule for row in rows] == [
+        *("user.changed", "relation.added", "upstream_identity.added", "user.password_changed")
+    ]
     assert {row.user_id for row in rows} == {root.pk}
     assert rows[0].details["of"] == ana.pk
     assert "is_staff" in rows[0].details["fields"]
     assert rows[1].details == {"of": ana.pk, "patient": "ben"}
+    assert rows[2].details == {"of": ana.pk, "issuer": "https://idp.example.org"}
 
 
 class TestSignIn:

@@ -12,11 +12,15 @@ from django.db import transaction
 
 from clients.tenants import find_tenant
 from smartauth.administration.roles import OUTSIDE, ROLES
-from smartauth.people.models import FHIR_USER, FhirUser, User
+from smartauth.conf import config
+from smartauth.people.models import FHIR_USER, FhirUser, UpstreamIdentity, User
 
 
 class Command(BaseCommand):
-    """`create_user --username NAME [--tenant SLUG --fhir-user Type/id]`, with the password on standard input."""
+    """`create_user --username NAME [--tenant SLUG --fhir-user Type/id]`, with the password on standard input.
+
+    With `--upstream-subject` there is none: the person signs in at the identity provider.
+    """
 
     help = __doc__
 
@@ -24,6 +28,7 @@ class Command(BaseCommand):
         parser.add_argument("--username", required=True)
         parser.add_argument("--tenant", help="slug of the tenant where the user is --fhir-user")
         parser.add_argument("--fhir-user", help="for example Patient/ana or Practitioner/dr-grey")
+        parser.add_argument("--upstream-subject", help="who the user is at the identity provider; then no password")
         parser.add_argument("--staff", action="store_true", help="may use the administration, all of it")
         parser.add_argument(
             "--role",
@@ -46,7 +51,12 @@ class Command(BaseCommand):
             )
         if User.objects.filter(username=username).exists():
             raise CommandError(f"There is a user {username!r} already.")
-        password = sys.stdin.readline().rstrip("\n")
+        idp, subject = config().upstream_idp, options["upstream_subject"]
+        if subject and idp is None:
+            raise CommandError("--upstream-subject needs an identity provider; set SMARTAUTH_UPSTREAM_IDP_ISSUER.")
+        if subject and UpstreamIdentity.objects.filter(issuer=idp.issuer, subject=subject).exists():
+            raise CommandError(f"{subject!r} at the identity provider is another user already.")
+        password = None if subject else sys.stdin.readline().rstrip("\n")
         user = User(
             username=username,
             is_staff=options["staff"] or bool(set(options["role"]) - OUTSIDE),
@@ -54,13 +64,16 @@ class Command(BaseCommand):
         )
         try:
             user.full_clean(exclude=["password"])
-            validate_password(password, user)
+            if password is not None:
+                validate_password(password, user)
         except ValidationError as error:
             raise CommandError(" ".join(error.messages)) from None
-        user.set_password(password)
+        user.set_password(password)  # None makes one that nothing matches.
         with transaction.atomic():
             user.save()
             user.groups.set(Group.objects.filter(name__in=options["role"]))
             if tenant is not None:
                 FhirUser.objects.create(user=user, tenant_id=tenant.pk, reference=reference)
+            if subject:
+                UpstreamIdentity.objects.create(user=user, issuer=idp.issuer, subject=subject)
         self.stdout.write(f"{username} may sign in")
