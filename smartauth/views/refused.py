@@ -51,6 +51,7 @@ def refuse(
     code, description = told_error(context, error)
     stored = RefusedAuthorization.objects.create(
         client_id=client.pk,
+        tenant=context.tenant,
         redirect_uri=return_to.redirect_uri,
         state=return_to.state,
         error=code,
@@ -86,7 +87,7 @@ def refused(request: HttpRequest, pk: UUID) -> HttpResponse:
     if stored is None or stored.expires_at <= timezone.now():
         refusal = Refusal("refused.unknown", "there is no such refused request, or it was long ago")
         raise PageRefused(refusal, title=_("This request is not known here"), advice=START_AGAIN, status=404)
-    context_of(request).client_id = stored.client.client_id
+    context_of(request).client_id, context_of(request).tenant = stored.client.client_id, stored.tenant
     client = find_client(stored.client.client_id)
     if client is None or not client.is_approved or not is_registered_for(client, stored.redirect_uri):
         raise PageRefused(

@@ -27,7 +27,7 @@ from smartauth.sandbox.launcher.pages import LABELS, Field, shown
 from smartauth.sandbox.launcher.recorder import keep, told
 from smartauth.sandbox.models import Run
 from smartauth.sandbox.seed import TENANT
-from smartauth.styling import smart_style_url
+from smartauth.tenant_style import style_url_at
 
 FIRST = Choices(client="growth-chart", user="dr-grey", patient="ana")  # what an untouched form proposes
 
@@ -118,7 +118,7 @@ def _form(
         "kinds": KINDS.values(),
         "faults": FAULTS.values(),
         "habits": HABITS.values(),
-        "own_style": smart_style_url(),
+        "own_style": style_url_at(TENANT),
         "begun": [(run, KINDS[run.kind], FAULTS.get(run.fault)) for run in runs.of_browser(browser_of(request))],
         "base_url": config().base_url,
         "link": f"{config().base_url}{reverse('launcher')}?{found.as_query()}" if request.GET else "",
