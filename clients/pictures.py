@@ -41,8 +41,7 @@ class Picture:
 
 def read_picture(data: bytes) -> Picture:
     """Return what is a picture in `data`. Raises NoPicture."""
-    if len(data) > LARGEST:
-        raise NoPicture(f"the file has {len(data):,} bytes, and {LARGEST:,} are the most: save it smaller")
+    require_small(len(data))
     try:
         if data.startswith(PNG):
             return _png(data)
@@ -53,6 +52,12 @@ def read_picture(data: bytes) -> Picture:
     except (IndexError, zlib.error):
         raise NoPicture("the picture is damaged, or breaks off: save it again") from None
     raise NoPicture("the file is not a PNG, JPEG or WebP picture: save it as one of these")
+
+
+def require_small(size: int) -> None:
+    """Raise NoPicture for a file of more bytes than are kept."""
+    if size > LARGEST:
+        raise NoPicture(f"the file has {size:,} bytes, and {LARGEST:,} are the most: save it smaller")
 
 
 def _sized(media_type: str, width: int, height: int, content: bytes) -> Picture:

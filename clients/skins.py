@@ -24,13 +24,17 @@ LOGOS_KEPT = 64  # in the memory of a worker; browsers keep them for a year
 
 @dataclass(frozen=True, slots=True)
 class Logo:
-    """A picture by the digest of its bytes. `width` and `height` are pixels."""
+    """A picture by the digest of its bytes. `width` and `height` are pixels.
+
+    `says_name`: the tenant's name is in it, so that it need not be written beside it.
+    """
 
     digest: str
     media_type: str
     width: int
     height: int
     alt: str
+    says_name: bool = False
 
     @property
     def path(self) -> str:
@@ -82,7 +86,11 @@ def read_skin(row: SkinRow) -> Skin:
     """Return a stored skin. A colour that could not be read on our pages, however it came there, is left out."""
     logo = None
     if row.logo_digest:
-        logo = Logo(row.logo_digest, row.logo_type, row.logo_width, row.logo_height, row.logo_alt)
+        logo = Logo(
+            *(row.logo_digest, row.logo_type, row.logo_width, row.logo_height),
+            alt=row.logo_alt,
+            says_name=row.logo_says_name,
+        )
     return Skin(row.name, logo, _accent(row, "light"), _accent(row, "dark"), row.texts)
 
 

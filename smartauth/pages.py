@@ -32,7 +32,7 @@ MINUTE = 60  # seconds; how long requests of one address count
 
 
 def site(request: HttpRequest) -> dict[str, Any]:
-    """Give every template the mode, which a sandbox tells on every page, the languages, and whose look and portal it is."""
+    """Give every template the mode, which a sandbox tells on every page, the languages, whose look, whose portal."""
     return {
         "is_sandbox": config().is_sandbox,
         "trace_id": str(context_of(request).trace_id),

@@ -5,45 +5,19 @@ for pages about the session from the page of ours that they lead back to.
 """
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from urllib.parse import urlsplit
+from collections.abc import Iterable
 from uuid import UUID
 
 from django.http import HttpRequest
 from django.utils import translation
 
-from clients.skins import LANGUAGES, Logo, Skin
-from clients.tenants import TenantInfo, find_tenant
+from clients.tenants import find_tenant
+from clients.worn_skins import Worn, wear
 from smartauth import pending
-from smartauth.conf import config
 from smartauth.context import context_of
 from smartauth.models import RefusedAuthorization
 
 AHEAD = re.compile(r"/auth/(?P<what>consent|refused)/(?P<pk>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?:/.*)?")
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """Something a tenant says. `lang`: its language where that is not the page's, else ""."""
-
-    text: str
-    lang: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Worn:
-    """A skin as templates show it. `place` and `host`: the tenant as it is registered, and the server that is at work.
-
-    The last two are no part of the skin, so a tenant cannot hide who runs the page by what it calls itself.
-    """
-
-    name: str
-    logo: Logo | None
-    stylesheet: str  # a path, "" for our own colours
-    said: Mapping[str, Said]
-    place: str
-    host: str
 
 
 def skin_of(request: HttpRequest) -> Worn | None:
@@ -63,13 +37,10 @@ def skin_of(request: HttpRequest) -> Worn | None:
 def at_tenant(slug: str) -> Worn | None:
     """Return the skin of an active tenant in the language of the page, None for a tenant without one, or no tenant."""
     tenant = find_tenant(slug) if slug else None
-    return wear(tenant.skin, tenant) if tenant is not None and tenant.skin is not None else None
-
-
-def wear(skin: Skin, tenant: TenantInfo) -> Worn:
-    """Return a skin as templates show it, in the language of the page."""
-    host = urlsplit(config().base_url).netloc
-    return Worn(skin.name, skin.logo, skin.stylesheet_path, _said(skin.texts), place=tenant.name, host=host)
+    if tenant is None or tenant.skin is None:
+        return None
+    language = (translation.get_language() or "en").partition("-")[0]
+    return wear(tenant.skin, place=tenant.name, language=language)
 
 
 def at_only(slugs: Iterable[str]) -> Worn | None:
@@ -103,13 +74,3 @@ def _tenant_ahead(path: str) -> str:
     if found["what"] == "consent":
         return pending.find_tenant_slug(pk)
     return RefusedAuthorization.objects.filter(pk=pk).values_list("tenant", flat=True).first() or ""
-
-
-def _said(texts: Mapping[str, Mapping[str, str]]) -> dict[str, Said]:
-    """Return each text in the language of the page, or else in one that it was written in."""
-    speaks = (translation.get_language() or "en").partition("-")[0]
-    said: dict[str, Said] = {}
-    for language in (speaks, *LANGUAGES):
-        for name, text in texts.get(language, {}).items():
-            said.setdefault(name, Said(text, "" if language == speaks else language))
-    return said

@@ -38,6 +38,10 @@ class Migration(migrations.Migration):
                 ("logo_width", models.PositiveSmallIntegerField(default=0, editable=False)),
                 ("logo_height", models.PositiveSmallIntegerField(default=0, editable=False)),
                 ("logo_alt", models.CharField(blank=True, default="", max_length=100)),
+                (
+                    "logo_says_name",
+                    models.BooleanField(default=False, verbose_name="the picture shows the name"),
+                ),
                 ("accent_light", models.CharField(blank=True, default="", help_text="Empty: ours", max_length=7)),
                 ("accent_dark", models.CharField(blank=True, default="", help_text="Empty: ours", max_length=7)),
                 ("texts", models.JSONField(blank=True, default=dict, help_text="By language, then by name")),

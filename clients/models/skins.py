@@ -23,6 +23,7 @@ class Skin(models.Model):
     logo_width = models.PositiveSmallIntegerField(default=0, editable=False)
     logo_height = models.PositiveSmallIntegerField(default=0, editable=False)
     logo_alt = models.CharField(max_length=100, blank=True, default="")
+    logo_says_name = models.BooleanField("the picture shows the name", default=False)
     accent_light = models.CharField(max_length=7, blank=True, default="", help_text="Empty: ours")
     accent_dark = models.CharField(max_length=7, blank=True, default="", help_text="Empty: ours")
     texts = models.JSONField(default=dict, blank=True, help_text="By language, then by name")
