@@ -27,11 +27,16 @@ def skin_of(request: HttpRequest) -> Worn | None:
     where they lead back to an authorization request.
     """
     if request.path_info.startswith("/auth/"):
-        match = request.resolver_match
-        return at_tenant(context_of(request).tenant or (match.kwargs.get("tenant") if match else "") or "")
+        return at_tenant(tenant_of(request))
     if request.path_info.startswith("/account/"):
         return at_tenant(_tenant_ahead(_leads_to(request)))
     return None
+
+
+def tenant_of(request: HttpRequest) -> str:
+    """Return at which tenant an authorization request is, else whose URL it came to; "" for neither."""
+    match = request.resolver_match
+    return context_of(request).tenant or (match.kwargs.get("tenant") if match else "") or ""
 
 
 def at_tenant(slug: str) -> Worn | None:

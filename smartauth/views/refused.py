@@ -32,6 +32,7 @@ from smartauth.models import RefusedAuthorization
 from smartauth.policy import redirects
 from smartauth.receipts.recording import record
 from smartauth.responses import database_away
+from smartauth.skins import tenant_of
 from smartauth.views.continuing import NOTHING_SHARED, START_AGAIN, by_way_of
 
 _log = logging.getLogger(__name__)
@@ -51,7 +52,7 @@ def refuse(
     code, description = told_error(context, error)
     stored = RefusedAuthorization.objects.create(
         client_id=client.pk,
-        tenant=context.tenant,
+        tenant=tenant_of(request),
         redirect_uri=return_to.redirect_uri,
         state=return_to.state,
         error=code,
