@@ -104,9 +104,9 @@ def test_what_an_ehr_leaves_out_is_told_on_the_safe_side(begin_answer: BeginAnsw
     assert Launch.objects.get().context == {"need_patient_banner": True, "smart_style_url": smart_style_url()}
 
 
-@pytest.mark.parametrize("name", ["dr-grey", "Practitioner/dr-grey"])
+@pytest.mark.parametrize("name", ["dr-grey", "Practitioner/dr-grey", f"{FHIR_BASE}/Practitioner/dr-grey"])
 @pytest.mark.parametrize("iss", [FHIR_BASE, f"{FHIR_BASE}/"])
-def test_a_user_has_two_names_and_the_base_may_have_its_last_slash(
+def test_a_user_has_three_names_and_the_base_may_have_its_last_slash(
     begin_answer: BeginAnswer, dr_grey: User, name: str, iss: str
 ) -> None:
     answer = begin_answer(user=name, iss=iss)
@@ -179,6 +179,8 @@ BAD = [
     ({"user": "nobody"},                                            "launch.user"),
     ({"user": "Practitioner/nobody"},                               "launch.user"),
     ({"user": "Patient/dr-grey"},                                   "launch.user"),
+    ({"user": "https://elsewhere.example/r4/Practitioner/dr-grey"}, "launch.user"),
+    ({"user": f"{FHIR_BASE}/dr-grey"},                              "launch.user"),
     ({"client_id": "nobody"},                                       "launch.client"),
     ({"client_id": "ehr"},                                          "launch.client_scope"),
     ({"launch_url": "https://evil.example/launch"},                 "launch.url"),
@@ -211,6 +213,17 @@ BAD = [
 @pytest.mark.parametrize(("changes", "rule"), BAD, ids=lambda part: str(part)[:60])
 def test_what_is_wrong_is_refused_by_name(begin_answer: BeginAnswer, changes: dict[str, Any], rule: str) -> None:
     assert rule_of(begin_answer(**changes), 400) == rule
+
+
+def test_the_member_that_is_wrong_is_named_to_the_ehr_if_it_is_one_of_ours(begin_answer: BeginAnswer) -> None:
+    wrong = {"encounter": "a b", "fhirContext": {}, "iss": ..., "task": {}}
+    for member, value in wrong.items():
+        told = begin_answer(**{member: value}).json()
+        assert told["error_description"] == (
+            f"The member {member} of the launch request is missing, not valid or not known here"
+        )
+    told = begin_answer(**{"é<b>": 1}).json()
+    assert told["error_description"].startswith("A member of the launch request is ")
 
 
 def _not_active(tenant: TenantInfo) -> None:

@@ -1,4 +1,4 @@
-"""Delete expired tokens and exports, spent assertion ids, old receipts and deleted state. Run it from a timer, any time."""
+"""Delete expired tokens and exports, spent assertion ids, old receipts and deleted state. Run it from a timer."""
 
 from typing import Any
 
