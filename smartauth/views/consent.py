@@ -39,6 +39,8 @@ def consent(request: HttpRequest, opened: Open) -> HttpResponse:
     """Ask the user, or take the answer.  Source: RFC 6749 §3.1; SMART 2.2 best-practices; OIDC Core §3.1.2.4."""
     try:
         if launched.is_for_somebody_else(opened) and request.POST.get("decision") != "deny":
+            if opened.is_silent:
+                raise AccessDenied(launched.OTHER_USER, "The launch is not for who is signed in")
             response = launched.other_user_page(request, opened)
         else:
             response = _take_answer(request, opened) if request.method == "POST" else _ask(request, opened)
