@@ -137,6 +137,19 @@ def test_it_stays_the_same_in_refreshed_tokens_at_introspection_and_inside_token
     assert [context_in(one) for one in answers] == [CONTEXT] * 6
 
 
+@pytest.mark.requirement("CONSENT-06")
+@pytest.mark.usefixtures("visits")
+def test_the_page_says_all_of_what_goes_along(browser: Browser, chart: App, dr_grey: User, begin_launch: Begin) -> None:
+    pages = [
+        open_consent(browser, begin(browser, chart, scope=ASKED, launch=begin_launch(**said)), dr_grey).content.decode()
+        for said in (CONTEXT, {}, {"patient": ..., "intent": "x"})
+    ]
+    for text in ("Whose record it is, and which visit", "<dt>Visit</dt>", "What it was opened for"):
+        assert [text in page for page in pages] == [True, False, text.startswith("What")]
+    assert ["Whose record it is" in page for page in pages] == [True, True, False]
+    assert "Choose another visit" not in pages[0]
+
+
 @pytest.mark.requirement("CTX-21", "INTRO-03")
 @pytest.mark.usefixtures("visits")
 def test_a_token_that_is_bound_or_has_fewer_scopes_tells_all_of_it(
