@@ -90,7 +90,7 @@ BAD: list[Any] = [
 
 @pytest.mark.requirement("CTX-12", "CTX-13", "CTX-14", "CTX-15")
 @pytest.mark.parametrize("entries", GOOD, ids=lambda part: str(part)[:60])
-def test_it_has_objects_that_name_one_thing_each(entries: Any) -> None:
+def test_it_has_objects_that_each_name_one_thing(entries: Any) -> None:
     assert fhir_context_problem(entries) == ""
 
 
