@@ -115,7 +115,7 @@ def _facts(tenant: TenantInfo) -> documents.Facts:
         signing_algs=algorithms,
         dpop_algs=config().dpop_algorithms,
         id_token_algs=keys.ALGORITHMS["id_token"],
-        scopes=advertising.all_scopes(),
+        scopes=advertising.all_scopes(app_state=config().app_state),
         claims=advertising.ID_TOKEN_CLAIMS,
         capabilities=advertising.capabilities(algorithms),
         app_state=endpoints.app_state(tenant.slug) if config().app_state else "",

@@ -8,6 +8,21 @@ register = template.Library()
 
 # Administrative genders of FHIR R4.
 SEXES = {"male": _("Male"), "female": _("Female"), "other": _("Other"), "unknown": _("Unknown")}
+# Classes of encounters, in the codes of v3 ActCode.
+STAY = _("Hospital stay")
+SETTINGS = {
+    "ACUTE": STAY,
+    "AMB": _("Outpatient visit"),
+    "EMER": _("Emergency visit"),
+    "FLD": _("Visit on the spot"),
+    "HH": _("Home visit"),
+    "IMP": STAY,
+    "NONAC": STAY,
+    "OBSENC": _("Observation in hospital"),
+    "PRENC": _("Before a hospital stay"),
+    "SS": _("Short hospital stay"),
+    "VR": _("Visit by phone or video"),
+}
 # Why somebody may act for a patient.
 TIES = {
     "own": _("You"),
@@ -27,6 +42,12 @@ def worded(text: str) -> str:
 def sex(code: str) -> str:
     """Return what people call an administrative gender, "" for one that FHIR does not know."""
     return worded(SEXES.get(code, ""))
+
+
+@register.filter
+def setting(code: str) -> str:
+    """Return what people call a class of encounters, "" for one that has no words."""
+    return worded(SETTINGS.get(code, ""))
 
 
 @register.filter

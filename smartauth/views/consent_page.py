@@ -16,6 +16,7 @@ from smartauth.policy.redirects import shown_target
 from smartauth.policy.scopes import NamedScope, Scope
 from smartauth.policy.wording import Words, words_for
 from smartauth.records import EncounterRecord, PatientRecord, RecordsUnavailable, records
+from smartauth.views import launched
 from smartauth.views.consent_answers import lengths, remember_days
 from smartauth.views.continuing import Open
 
@@ -36,6 +37,7 @@ def facts_for(
         "patient": patient,
         "visit": visit,
         "picks_visit": opened.pending.encounter is not None,
+        "tells_more": launched.tells_more(opened) and granting.tells_context(asked),
         "is_own_record": patient is not None and opened.person.fhir_user == f"Patient/{patient.id}",
         "user_name": _name(request, opened),
         "groups": [list(group) for _, group in groupby(ticks, key=Tick.group)],

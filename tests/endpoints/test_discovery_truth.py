@@ -19,6 +19,7 @@ from clients.metadata import InvalidClientMetadata
 from clients.tenants import TenantInfo
 from smartauth.people.models import User
 from smartauth.policy import advertising
+from tests.conftest import Configure
 from tests.endpoints.app_launch import FHIR_BASE, App, authorize_params, callback, make_app
 from tests.endpoints.brands import FULL, publish
 from tests.endpoints.conftest import Post, Service
@@ -460,7 +461,10 @@ def test_it_works_if_it_is_advertised_and_only_then(here: Here, member: str, val
 
 @pytest.mark.requirement("DISC-12", "T-68")
 @pytest.mark.parametrize("level", ["patient", "user"])
-def test_every_scope_of_a_level_is_granted_to_whoever_is_registered_for_it(here: Here, level: str) -> None:
+def test_every_scope_of_a_level_is_granted_to_whoever_is_registered_for_it(
+    here: Here, configure: Configure, level: str
+) -> None:
+    configure(app_state=True)  # It brings scopes of its own.
     listed = Browser().get(DOCUMENTS["smart"]).json()["scopes_supported"]
     context = [one for one in listed if "/" not in one or one.startswith("launch")]
     assert set(context) | {one for one in listed if one.startswith(("patient/", "user/", "system/"))} == set(listed)

@@ -343,6 +343,17 @@ def test_a_wish_to_ask_is_heeded(browser: Browser, trusted: App, dr_grey: User, 
     assert is_asked(come(browser, trusted, dr_grey, begin_launch(client_id="clinic"), prompt="consent"))
 
 
+@pytest.mark.requirement("LAUNCH-07")
+def test_a_silent_launch_of_somebody_else_is_denied_and_stays_good(
+    browser: Browser, trusted: App, dr_grey: User, ana: User, begin_launch: Begin
+) -> None:
+    handle = begin_launch(client_id="clinic")
+    sign_in(browser, ana)
+    answer = again(browser, trusted, scope=LAUNCHED, launch=handle, prompt="none", state="state-1")
+    assert told_in(answer, trusted.redirect_uri, "state-1", "access_denied").rule == "launch.other_user"
+    assert not is_asked(come(Browser(), trusted, dr_grey, handle))
+
+
 @pytest.mark.requirement("LAUNCH-08")
 def test_a_patient_is_always_asked(browser: Browser, trusted: App, ana: User, begin_launch: Begin) -> None:
     assert is_asked(come(browser, trusted, ana, begin_launch(client_id="clinic", user="ana")))
