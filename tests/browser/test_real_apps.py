@@ -148,3 +148,16 @@ def test_an_app_in_an_ehrs_frame_has_people_sign_in_in_a_window_beside_it(
     seen = app.seen(frame)
     assert (seen["patient"], seen["user"]) == ("ana", "Practitioner/dr-grey")
     assert window.is_closed()
+
+
+def test_the_launchers_frame_lets_an_app_do_so_too(page: Page, hospital: World, apps: Registrar) -> None:
+    app = apps.register("framed-here", f"launch openid fhirUser {READ}", target="popup", completeInTarget=False)
+    page.goto(f"{hospital.base_url}/launcher/?client={app.client_id}&user=dr-grey&patient=ana")
+    page.get_by_role("button", name="Launch").click()
+    with page.expect_popup() as opened:
+        page.frame_locator("iframe.app-frame").get_by_role("button", name="Connect").click()
+    sign_in(opened.value, "dr-grey")
+    allow(opened.value)
+    seen = app.seen(page.frames[1])
+    assert (seen["patient"], seen["user"]) == ("ana", "Practitioner/dr-grey")
+    expect(page.locator("#steps")).to_contain_text("POST token authorization_code")
