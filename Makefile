@@ -5,6 +5,7 @@ PORT ?= 8000
 VENV := .venv
 BIN := $(VENV)/bin
 NODE_MODULES := tests/node/node_modules
+JUPYTER := tests/jupyter/.venv
 # Tests that promise something within a second, with workers and browsers of their own.
 CLOCKED := tests/flows tests/browser
 
@@ -17,7 +18,7 @@ run: $(VENV)/.run
 reset: $(VENV)/.run
 	@SMARTAUTH_MODE=sandbox $(BIN)/python manage.py sandbox --reset
 
-test: $(VENV)/.dev $(NODE_MODULES)/.installed
+test: $(VENV)/.dev $(NODE_MODULES)/.installed $(JUPYTER)/.installed
 	@command -v chromium chromium-browser google-chrome >/dev/null || $(INSTALL_CHROMIUM) || \
 		echo "NO BROWSER: chromium could not be installed, so the browser tests will be skipped."
 ifdef ARGS
@@ -41,6 +42,7 @@ conformance: $(VENV)/.dev
 lock: $(VENV)/.dev
 	$(BIN)/pip-compile $(LOCK_OPTIONS) --extra sandbox -o requirements.lock pyproject.toml
 	$(BIN)/pip-compile $(LOCK_OPTIONS) --extra sandbox --extra dev -c requirements.lock -o requirements-dev.lock pyproject.toml
+	$(BIN)/pip-compile $(LOCK_OPTIONS) -o tests/jupyter/requirements.lock tests/jupyter/requirements.in
 
 # Only where we may and can: a browser is wanted for a part of the tests, not worth a password prompt.
 INSTALL_CHROMIUM := { [ "$$(id -u)" = 0 ] && apt-get -qq update && apt-get -qq -y install chromium >/dev/null; }
@@ -66,6 +68,12 @@ $(NODE_MODULES)/.installed: tests/node/package-lock.json
 	@{ command -v npm >/dev/null && npm ci --prefix tests/node --loglevel error --engine-strict --ignore-scripts \
 		--no-audit --no-fund >/dev/null && touch $@; } || \
 		echo "NO NODE: npm or its packages could not be had, so the tests with JavaScript clients will be skipped."
+
+# So is an app that brings half a hundred packages of its own, which nothing else here should meet.
+$(JUPYTER)/.installed: tests/jupyter/requirements.lock | $(BIN)/python
+	@{ $(BIN)/python -m venv $(JUPYTER) && $(JUPYTER)/bin/python -m pip install --quiet --disable-pip-version-check \
+		--no-deps --require-hashes -r tests/jupyter/requirements.lock && touch $@; } || \
+		echo "NO JUPYTER: its packages could not be had, so the test with a public app will be skipped."
 
 # Generated requests at every endpoint: CASES in all, SEED to repeat them.
 fuzz: $(VENV)/.dev
