@@ -64,7 +64,7 @@ def test_an_ehr_shows_its_patient_around_the_app(page: Page, hospital: World) ->
     steps = page.locator("#steps")
     for line in ("POST launch", "GET authorize", "POST sign-in", "POST token authorization_code", "GET Patient/…"):
         expect(steps).to_contain_text(line)
-    expect(page.locator("#report .good")).to_have_count(7)
+    expect(page.locator("#report .good")).to_have_count(8)
     expect(page.locator("#report .look").first).to_contain_text("state")
     assert "ana-" not in steps.inner_text()
 

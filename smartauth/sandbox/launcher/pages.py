@@ -29,6 +29,7 @@ LABELS = {
     "scope": "Scopes",
     "habit": "Habit",
     "fault": "Fault",
+    "delay": "Seconds",
     "minutes": "Minutes",
     "place": "Where it opens",
 }
