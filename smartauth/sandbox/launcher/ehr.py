@@ -51,7 +51,10 @@ def settle(found: Choices, known: Known, now: datetime) -> Choices:
     Raises NotBegun, NotReached.
     """
     if found.kind == PORTAL and not found.patient:
-        found = replace(found, patient=known.users[found.user].removeprefix("Patient/"))
+        own = known.own_record(found.user)
+        if not own:
+            raise NotBegun("patient", "this user has no record of their own; choose whose it is about")
+        found = replace(found, patient=own)
     if found.encounter == LATEST:
         found = replace(found, encounter=_latest_encounter(found.patient, now))
     return found
