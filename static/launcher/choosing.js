@@ -3,6 +3,7 @@
  */
 
 const form = document.querySelector("form.launcher");
+const FIELDS = ["user", "patient", "encounter", "fhir_context"]; // in which something can be picked
 const LOOK = "find-"; // Asks for the form as it is, with who and what is chosen.
 
 form.addEventListener("click", (event) => {
@@ -36,26 +37,27 @@ async function find(button) {
 }
 
 async function pick({ value }) {
-  const [name, ...rest] = value.split(" ");
-  const { [name]: field, encounter } = form.elements;
-  if (name === "patient" && field.value !== rest.join(" ") && encounter.value !== "latest") {
-    encounter.value = ""; // It was a visit of somebody else.
+  const page = await look(LOOK, value);
+  for (const name of page ? FIELDS : []) {
+    form.elements[name].value = page.getElementById(name).value;
   }
-  field.value = rest.join(" ");
-  field.focus();
-  await look(LOOK);
+  const [name] = value.split(" ");
+  form.elements[name === "context" ? "fhir_context" : name].focus();
 }
 
-/** Send the form as it is and take from the page that answers what was found; what is typed meanwhile stays. */
-async function look(wish) {
+/** Send the form as it is, take what was found from the page that answers, and return that; what is typed stays. */
+async function look(wish, picked) {
   const sent = new FormData(form);
   sent.set("do", wish);
+  if (picked) {
+    sent.set("pick", picked);
+  }
   let page;
   try {
     const answer = await fetch(form.action, { method: "POST", body: sent });
     page = new DOMParser().parseFromString(await answer.text(), "text/html");
   } catch {
-    return;
+    return null;
   }
   for (const part of form.querySelectorAll(".swap")) {
     const fresh = page.getElementById(part.id);
@@ -63,4 +65,5 @@ async function look(wish) {
       part.replaceChildren(...fresh.childNodes);
     }
   }
+  return page;
 }

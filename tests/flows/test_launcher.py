@@ -4,6 +4,7 @@ endpoint.
 SMART 2.2 app-launch, "Launch App: EHR Launch"; backend-services.
 """
 
+import re
 from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
 import pytest
@@ -16,7 +17,7 @@ from smartauth.models import Launch
 from smartauth.sandbox.launcher import runs
 from smartauth.sandbox.models import Run
 from tests.endpoints.app_launch import Pkce
-from tests.flows.visitor import Visitor, latest, opened_in, visitor
+from tests.flows.visitor import FORM, Visitor, latest, opened_in, visitor
 from tests.hospital import PASSWORD, hospital
 from tests.person import Person
 from tests.world import World, register
@@ -38,7 +39,14 @@ CHART = {
 def test_the_ehr_begins_a_launch_by_the_api_and_the_app_learns_what_it_said(visitor: Visitor, hospital: World) -> None:
     if not Client.objects.filter(client_id=CHART["client_id"]).exists():
         register(hospital, CHART)
+    form = visitor.press("/launcher/", **FORM, do="find-context", find_context="DiagnosticReport")
+    found = re.search(r'name="pick" value="context (DiagnosticReport/[^"]+)"', form.text)
+    assert found, form.text
     said = {"encounter": "latest", "intent": "review", "need_patient_banner": "yes"}
+    said |= {
+        "fhir_context": f'[{{"reference": "{found[1]}"}}]',
+        "smart_style_url": "https://ehr.example.org/style.json",
+    }
     page = visitor.launch(client=CHART["client_id"], **said)
     run = latest()
     assert (page.status_code, urlsplit(page.url).path) == (200, f"/launcher/run/{run.pk}")
@@ -79,6 +87,8 @@ def test_the_ehr_begins_a_launch_by_the_api_and_the_app_learns_what_it_said(visi
     body = requests.post(hospital.token_url, form, timeout=20).json()
     assert (body["patient"], body["encounter"], body["intent"]) == ("ana", stored.encounter, "review")
     assert body["need_patient_banner"] is True
+    assert body["smart_style_url"] == said["smart_style_url"]
+    assert body["fhirContext"] == [{"reference": found[1]}]
     told_last = visitor.seen(run)[-1]
     assert (told_last["what"], told_last["status"]) == ("POST token authorization_code", 200)
     assert ("POST sign-in", 302) in [(step["what"], step["status"]) for step in visitor.seen(run)]

@@ -104,6 +104,37 @@ def test_a_patient_whom_the_user_cannot_see_is_said_before_the_launch_is_refused
     assert "ana sees no patient ben" in ask("find-", user="ana", patient="ben").content.decode()
 
 
+@pytest.mark.parametrize(
+    ("stands", "then"),
+    [
+        ("", '[{"reference": "CarePlan/c1"}]'),
+        ('[{"reference": "Task/t1"}]', '[{"reference": "Task/t1"}, {"reference": "CarePlan/c1"}]'),
+        ('[{"reference": "CarePlan/c1"}]', '[{"reference": "CarePlan/c1"}]'),
+        ("{}", None),
+        ("[", None),
+        ("[" * 2_000, None),
+    ],
+)
+def test_a_resource_is_added_to_the_context_and_nothing_that_stands_there_is_lost(
+    stands: str, then: str | None
+) -> None:
+    page = unescape(ask("", pick="context CarePlan/c1", fhir_context=stands).content.decode())
+    assert f">{stands if then is None else then}</textarea>" in page
+    assert ("nothing was added" in page) == (then is None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"find_context": "CarePlan"}, "has no key for bulk-loader"),
+        ({"find_context": "<i>"}, "Choose one of DiagnosticReport"),
+        ({"find_context": "CarePlan", "patient": ""}, "Choose a patient first"),
+    ],
+)
+def test_what_keeps_resources_from_being_listed_is_said(changes: dict[str, str], says: str) -> None:
+    assert says in ask("find-context", **changes).content.decode()
+
+
 def test_records_that_do_not_answer_are_said_and_an_id_can_be_typed(small: Behind) -> None:
     small.fail(kind="status", status=500)
     for do in ("find-patient", "find-encounter"):

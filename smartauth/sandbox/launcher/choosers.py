@@ -9,9 +9,10 @@ from datetime import datetime
 
 from smartauth.context import RequestContext
 from smartauth.records import EncounterRecord, PatientRecord, PatientSearch, RecordsUnavailable, records
-from smartauth.sandbox.launcher import cast
+from smartauth.sandbox.launcher import cast, related
 from smartauth.sandbox.launcher.choices import LATEST, Choices, Known
 from smartauth.sandbox.launcher.kinds import PORTAL
+from smartauth.sandbox.launcher.related import Related
 
 MOST_FOUND = 20
 MOST_LISTED = 100  # users in a list to choose from; more are searched
@@ -22,20 +23,21 @@ UNAVAILABLE = "The records do not answer at the moment. An id can be typed."
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a chooser found. `chooser`: user, patient or encounter.  `asked`: the words that were searched for."""
+    """What a chooser found. `chooser`: user, patient, encounter or context.  `asked`: what was searched for."""
 
     chooser: str
     asked: str = ""
     users: tuple[tuple[str, str], ...] = ()
     patients: tuple[PatientRecord, ...] = ()
     visits: tuple[EncounterRecord, ...] = ()
+    related: tuple[Related, ...] = ()
     has_more: bool = False
     problem: str = ""
 
     @property
     def count(self) -> int:
         """Return how many were found."""
-        return len(self.users) + len(self.patients) + len(self.visits)
+        return len(self.users) + len(self.patients) + len(self.visits) + len(self.related)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,8 @@ def find(chooser: str, asked: str, found: Choices, known: Known, context: Reques
     asked = asked.strip()[:LONGEST]
     if chooser == "user":
         return _users(asked, known)
+    if chooser == "context":
+        return _related(asked, patient_of(found, known), now)
     looker = looker_of(found, known)
     if not looker:
         return Found(chooser, asked, problem="Nobody at this hospital could see a record.")
@@ -81,8 +85,13 @@ def chosen(found: Choices, known: Known, context: RequestContext, now: datetime)
 
 
 def pick(found: Choices, picked: str) -> Choices:
-    """Return the choices with one that was picked from a list: the name of a field, a blank and its value."""
+    """Return the choices with one that was picked from a list: the name of a field, a blank and its value.
+
+    Raises ValueError where it cannot be added to what stands in fhirContext.
+    """
     name, _, value = picked.partition(" ")
+    if name == "context":
+        return replace(found, fhir_context=related.added(found.fhir_context, value))
     if name not in ("user", "patient", "encounter"):
         return found
     if name == "patient" and value != found.patient and _is_id(found.encounter):
@@ -123,6 +132,17 @@ def _patients(asked: str, looker: str, context: RequestContext, now: datetime) -
         search = PatientSearch(name=asked)
     page = records().find_patients(person, search, limit=MOST_FOUND, context=context, now=now)
     return Found("patient", asked, patients=page.patients, has_more=page.has_more)
+
+
+def _related(resource_type: str, patient_id: str, now: datetime) -> Found:
+    if not patient_id:
+        return Found("context", resource_type, problem="Choose a patient first.")
+    if resource_type not in related.TYPES:
+        return Found("context", resource_type, problem=f"Choose one of {', '.join(related.TYPES)}.")
+    try:
+        return Found("context", resource_type, related=related.find(resource_type, patient_id, now))
+    except related.NotFound as error:
+        return Found("context", resource_type, problem=str(error))
 
 
 def _visits(day: str, looker: str, patient_id: str, context: RequestContext, now: datetime) -> Found:

@@ -14,7 +14,7 @@ from django.urls import reverse
 from smartauth import endpoints
 from smartauth.conf import config
 from smartauth.context import context_of
-from smartauth.sandbox.launcher import choosers, faults, habits, runs
+from smartauth.sandbox.launcher import choosers, faults, habits, related, runs
 from smartauth.sandbox.launcher.browsers import browser_of
 from smartauth.sandbox.launcher.choices import PORTAL_IS_FOR_PATIENTS, Choices, Known
 from smartauth.sandbox.launcher.choosers import MOST_LISTED, Found
@@ -66,6 +66,7 @@ def show(
         "faults": _options(FAULTS.values(), faults.why_not),
         "habits": _options(HABITS.values(), habits.why_not),
         "list_of": list_of,
+        "related_types": related.TYPES,
         "chosen": choosers.chosen(found, known, context, now),
         "own_style": smart_style_url(),
         "begun": [(run, KINDS[run.kind], FAULTS.get(run.fault)) for run in runs.of_browser(browser_of(request))],

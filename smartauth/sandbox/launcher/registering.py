@@ -116,6 +116,7 @@ def _metadata(found: Described) -> dict[str, Any]:
         "grant_types": ["authorization_code", "refresh_token"],
         "response_types": ["code"],
         "redirect_uris": found.redirect_uris.split(),
+        "post_logout_redirect_uris": found.redirect_uris.split(),
         "launch_urls": [found.launch_url] if found.launch_url else [],
         "scope": found.scope,
         "software_id": SOFTWARE_ID,

@@ -1,6 +1,6 @@
 """The page on which an app under development is registered for the sandbox, and what its developer has to know then."""
 
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
@@ -9,6 +9,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods
 
 from smartauth import endpoints
+from smartauth.conf import config
 from smartauth.sandbox.launcher import cast
 from smartauth.sandbox.launcher.choices import NAMES, forget, read
 from smartauth.sandbox.launcher.kinds import KINDS, STANDALONE
@@ -43,7 +44,13 @@ def register_app(request: HttpRequest) -> HttpResponse:
 
 
 def _form(request: HttpRequest, found: Described, wrong: dict[str, str]) -> HttpResponse:
-    facts = {"found": found, "problems": wrong, "proofs": PROOFS.items(), "back": _launcher(request)}
+    facts = {
+        "found": found,
+        "problems": wrong,
+        "proofs": PROOFS.items(),
+        "host": urlsplit(config().base_url).hostname,
+        "back": _launcher(request),
+    }
     return render(request, "launcher/register.html", facts, status=400 if wrong else 200)
 
 

@@ -99,8 +99,9 @@ def _state(seen: Sequence[Seen], kind: str, fault: str) -> Mark:
         return mark("bad", "The answer came with another state, and the app exchanged its code all the same.")
     if shortest < SHORTEST_STATE:
         return mark("look", f"{shortest} characters cannot hold the 122 random bits that SMART asks for.")
-    checked = "" if altered is None else " The answer with another state was not used."
-    return mark("good", f"{shortest} characters.{checked}")
+    if altered is None:
+        return mark("good", f"{shortest} characters. Whether it is checked shows with the fault Altered state.")
+    return mark("good", f"{shortest} characters, and the answer with another state was not used.")
 
 
 def _nonce(seen: Sequence[Seen], kind: str, fault: str) -> Mark:

@@ -18,6 +18,7 @@ from smartauth.context import context_of
 from smartauth.sandbox.launcher import cast, choosers, clinic, ehr, form, framing, outgoing, runs, services
 from smartauth.sandbox.launcher.browsers import browser_of, remember
 from smartauth.sandbox.launcher.choices import NAMES, Choices, Known, forget, missing, read
+from smartauth.sandbox.launcher.choosers import Found
 from smartauth.sandbox.launcher.kinds import BACKEND, KINDS
 from smartauth.sandbox.launcher.outgoing import NotReached
 from smartauth.sandbox.launcher.pages import shown
@@ -25,7 +26,7 @@ from smartauth.sandbox.launcher.recorder import keep, told
 from smartauth.sandbox.models import Run
 from smartauth.sandbox.seed import TENANT
 
-FIND, CHOOSERS = "find-", ("user", "patient", "encounter")
+FIND, CHOOSERS = "find-", ("user", "patient", "encounter", "context")
 FIRST = Choices(client="growth-chart", user="dr-grey", patient="ana")  # what an untouched form proposes
 
 
@@ -102,7 +103,11 @@ def _form_from_link(request: HttpRequest, known: Known, now: datetime) -> HttpRe
 def _choose(request: HttpRequest, found: Choices, known: Known, now: datetime) -> HttpResponse:
     """Show the form as it is with what a chooser finds, or with what was picked from it. Nothing is judged yet."""
     if "pick" in request.POST:
-        return form.show(request, choosers.pick(found, request.POST["pick"]), known, now)
+        try:
+            return form.show(request, choosers.pick(found, request.POST["pick"]), known, now)
+        except ValueError:
+            problem = "What stands in fhirContext is no JSON array, so nothing was added. Mend it first."
+            return form.show(request, found, known, now, list_of=Found("context", problem=problem))
     chooser = request.POST["do"].removeprefix(FIND)
     if chooser not in CHOOSERS:
         return form.show(request, found, known, now)
