@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 
 from clients.models import Tenant
+from clients.skins import Skin, read_skin
 from smartauth import endpoints, slugs
 from smartauth.conf import config
 from smartauth.marks import MarkedCache, tenant_mark
@@ -155,12 +156,13 @@ def _is_looser(name: str, value: object, default: object) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class TenantInfo:
-    """One tenant. `fhir_base` is its public FHIR base URL, without a trailing slash."""
+    """One tenant. `fhir_base` is its public FHIR base URL, without a trailing slash. `skin`: None for our own look."""
 
     pk: int
     slug: str
     name: str
     policy: TenantPolicy
+    skin: Skin | None = None
 
     @property
     def fhir_base(self) -> str:
@@ -187,10 +189,12 @@ def find_default_tenant() -> TenantInfo | None:
 
 
 def _load(slug: str) -> TenantInfo | None:
-    row = Tenant.objects.filter(slug=slug, is_active=True).first()
+    row = Tenant.objects.filter(slug=slug, is_active=True).select_related("skin").defer("skin__logo").first()
     if row is None:
         return None
-    return TenantInfo(row.pk, row.slug, row.name or row.slug, parse_policy(row.policy))
+    worn = getattr(row, "skin", None)
+    skin = read_skin(worn) if worn is not None and worn.is_active else None
+    return TenantInfo(row.pk, row.slug, row.name or row.slug, parse_policy(row.policy), skin)
 
 
 def parse_policy(switches: object) -> TenantPolicy:

@@ -13,7 +13,7 @@ from django.db.models import Model, QuerySet
 from django.forms import BaseModelFormSet, ModelForm
 from django.http import HttpRequest
 
-from clients.models import Activation, ApiToken, Brand, Client, InitialAccessToken, KeySet, Tenant
+from clients.models import Activation, ApiToken, Brand, Client, InitialAccessToken, KeySet, Skin, Tenant
 from smartauth.audit.recording import AuditEvent, record_now
 from smartauth.context import context_of
 
@@ -40,6 +40,8 @@ def subject_of(row: Model) -> Subject:
             return Subject("tenant", tenant=row.slug)
         case Brand():
             return Subject("brand", tenant=row.tenant.slug)
+        case Skin():
+            return Subject("skin", tenant=row.tenant.slug)
         case Activation():
             return Subject("activation", client_id=row.client.client_id, tenant=row.tenant.slug)
         case KeySet():

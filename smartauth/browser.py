@@ -176,7 +176,11 @@ def _unavailable(request: HttpRequest) -> HttpResponse:
     response = render(
         request,
         "bare.html",
-        {"title": gettext("Not available at the moment"), "advice": gettext("Please wait a little and try again.")},
+        {
+            "title": gettext("Not available at the moment"),
+            "advice": gettext("Please wait a little and try again."),
+            "skin": None,
+        },
         status=503,
     )
     response["Retry-After"] = "5"

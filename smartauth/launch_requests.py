@@ -15,7 +15,6 @@ from smartauth.conf import config
 from smartauth.errors import InvalidRequest, Refusal
 from smartauth.policy.launch import FHIR_ID, fhir_context_problem
 from smartauth.policy.task_launch import LONGEST_CONTEXT, InvalidTask, LaunchTask, read_task
-from smartauth.styling import smart_style_url
 
 REQUIRED = ("client_id", "iss", "user")
 CONTEXT = ("patient", "encounter", "fhirContext", "intent", "tenant", "appContext")
@@ -81,8 +80,11 @@ class LaunchSerializer(serializers.Serializer[dict[str, Any]]):
         return attrs
 
 
-def parse_launch_request(body: Mapping[str, Any]) -> LaunchRequest:
-    """Read the body of a launch request; empty texts are absent. Raises InvalidRequest, naming the first bad member."""
+def parse_launch_request(body: Mapping[str, Any], *, style_url: str) -> LaunchRequest:
+    """Read the body of a launch request; empty texts are absent. Raises InvalidRequest, naming the first bad member.
+
+    style_url: what the app is told where the EHR names no style of its own.
+    """
     known = LaunchSerializer().fields.keys() - {"appContext"} | ({"task"} if config().task_launch else set())
     unknown = sorted(body.keys() - known)
     if unknown:
@@ -104,7 +106,7 @@ def parse_launch_request(body: Mapping[str, Any]) -> LaunchRequest:
         | {
             # An EHR that does not say so shows no patient, and then somebody has to.
             "need_patient_banner": found.get("need_patient_banner", True),
-            "smart_style_url": found.get("smart_style_url") or smart_style_url(),
+            "smart_style_url": found.get("smart_style_url") or style_url,
         },
         is_standalone=task is not None and task.is_standalone,
     )

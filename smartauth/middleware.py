@@ -19,7 +19,7 @@ GetResponse = Callable[[HttpRequest], HttpResponse]
 CORRELATION_ID = re.compile(r"[A-Za-z0-9\-_.]{1,64}")
 # Paths whose callers are programs: no session, no cookies, no CSRF token; every view there answers its own errors.
 PROTOCOL = re.compile(
-    r"/fhir/|/style/|/brands[/.]|/\.well-known/|/(?:healthz|readyz)$"
+    r"/fhir/|/style/|/skin/|/brands[/.]|/\.well-known/|/(?:healthz|readyz)$"
     # Of what is below /auth/ only these are pages of a person, or will be.
     r"|/auth/(?!(?:[^/]+/)?(?:authorize|consent|refused|logout)(?:/|$))"
 )

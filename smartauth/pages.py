@@ -10,12 +10,13 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.middleware.csrf import REASON_NO_CSRF_COOKIE
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.functional import SimpleLazyObject
 from django.utils.translation import gettext
 from django.utils.translation import gettext_noop as _
 
 from clients.portal.access import may_use_portal
 from clients.tenants import find_default_tenant
-from smartauth import endpoints, languages, second_factors
+from smartauth import endpoints, languages, second_factors, skins
 from smartauth.browser import PageRefused, error_page, too_many_page
 from smartauth.conf import config
 from smartauth.context import context_of
@@ -31,12 +32,13 @@ MINUTE = 60  # seconds; how long requests of one address count
 
 
 def site(request: HttpRequest) -> dict[str, Any]:
-    """Give every template the mode, which a sandbox tells on every page, the languages, and whose the portal is."""
+    """Give every template the mode, which a sandbox tells on every page, the languages, whose look, whose portal."""
     return {
         "is_sandbox": config().is_sandbox,
         "trace_id": str(context_of(request).trace_id),
         "languages": languages.choices(request),
         "wrong_passwords": lambda: wrong_passwords.take(request),  # Told once.
+        "skin": SimpleLazyObject(lambda: skins.skin_of(request)),
         "has_portal": lambda: may_use_portal(request.user),  # Asked only by pages that tell it.
     }
 
@@ -164,7 +166,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
         gettext("The server made a mistake"),
         gettext("Please try again; if it happens again, tell us the number."),
     )
-    return render(request, "bare.html", {"title": title, "advice": advice}, status=500)
+    return render(request, "bare.html", {"title": title, "advice": advice, "skin": None}, status=500)
 
 
 def _error(request: HttpRequest, status: int, title: str, advice: str) -> HttpResponse:

@@ -56,6 +56,11 @@ def find(pk: UUID) -> PendingAuthorization | None:
     return PendingAuthorization.objects.select_related("client", "tenant", "launch").filter(pk=pk).first()
 
 
+def find_tenant_slug(pk: UUID) -> str:
+    """Return at which tenant a stored request was made, "" for none that is known."""
+    return PendingAuthorization.objects.filter(pk=pk).values_list("tenant__slug", flat=True).first() or ""
+
+
 def bind_to_browser(pending: PendingAuthorization, browser: str) -> bool:
     """Give a request to the first browser that opens it; return whether it is this one's. `browser`: a digest."""
     if not pending.browser:

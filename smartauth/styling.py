@@ -25,12 +25,22 @@ STYLE = {
 }
 
 
+def style(accent: str = "") -> dict[str, str]:
+    """Return the style with a tenant's accent in it, `#rrggbb`, or as it is for ""."""
+    return STYLE | ({"color_highlight": accent} if accent else {})
+
+
 @cache
-def style_digest() -> str:
+def style_digest(accent: str = "") -> str:
     """Return the name of the current content."""
-    return digest(msgspec.json.encode(STYLE).decode())[:32]
+    return digest(msgspec.json.encode(style(accent)).decode())[:32]
 
 
-def smart_style_url() -> str:
-    """Return the URL that token responses tell."""
-    return endpoints.style(style_digest())
+def smart_style_url(accent: str = "") -> str:
+    """Return the URL that token responses tell where a tenant has this accent."""
+    return endpoints.style(style_digest(accent))
+
+
+def is_own(url: object) -> bool:
+    """Return True for the URL of a style of ours, whether or not it is still served."""
+    return isinstance(url, str) and url.startswith(endpoints.style("").removesuffix(".json"))

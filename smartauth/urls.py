@@ -28,6 +28,7 @@ from smartauth.views.picker import picker
 from smartauth.views.refused import refused
 from smartauth.views.register import manage_registration, register
 from smartauth.views.revoke import revoke
+from smartauth.views.skins import logo, stylesheet
 from smartauth.views.token import token
 from smartauth.views.userinfo import userinfo
 from smartauth.views.visit_picker import visit_picker
@@ -71,6 +72,8 @@ urlpatterns = [
     path("readyz", probes.readyz),
     path("", include(wellknown.urls)),
     path("", include(fhirproxy.urls)),
+    path("skin/<slug:digest>.css", stylesheet),
+    path("skin/<slug:digest>.<slug:extension>", logo),
     path("auth/", include(oauth)),
     path("auth/launch", launch),
     path("auth/register", register),

@@ -44,7 +44,15 @@ ROOT = Path(settings.BASE_DIR)
 CATALOG = ROOT / "smartauth" / "locale" / "es" / "LC_MESSAGES" / "django.po"
 PAGES = sorted(
     str(path.relative_to(ROOT / "templates"))
-    for pattern in ("*.html", "account/*.html", "consent/*.html", "mfa/**/*.html", "people/*.html", "allauth/**/*.html")
+    for pattern in (
+        "*.html",
+        "account/*.html",
+        "consent/*.html",
+        "mfa/**/*.html",
+        "people/*.html",
+        "skin/*.html",
+        "allauth/**/*.html",
+    )
     for path in (ROOT / "templates").glob(pattern)
     # They speak to developers and operators.
     if path.name not in ("landing.html", "signup.html", "signup_closed.html")

@@ -68,6 +68,7 @@ LAYERS = {
         (
             *("wellknown", *GROUND, "smartauth.keys"),
             *("clients.tenants", "clients.brands", "clients.brand_details", "clients.authentication"),
+            "clients.skins",
         ),
         ("fhirproxy",),
     ),

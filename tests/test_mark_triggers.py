@@ -8,7 +8,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from clients.models import Activation, Brand, Client, KeySet, Tenant
+from clients.models import Activation, Brand, Client, KeySet, Skin, Tenant
 from fhirproxy.models import Upstream
 from smartauth import keys
 from smartauth.marks.models import Mark
@@ -36,6 +36,7 @@ def rows() -> dict[str, Any]:
         "user": user,
         "authorization": authorization,
         "brand": Brand.objects.create(tenant=tenant, details={}),
+        "skin": Skin.objects.create(tenant=tenant, name="North"),
         "activation": Activation.objects.create(client=client, tenant=tenant),
         "upstream": Upstream.objects.create(tenant=tenant, base_url="http://127.0.0.1:1/r4"),
         "token": AccessToken.objects.create(
@@ -75,6 +76,9 @@ CHANGES = [
     (update("brand", is_published=False), {"tenant:north"}),
     (by_hand("UPDATE clients_brand SET is_published = false"), {"tenant:north"}),
     (delete("brand"), {"tenant:north"}),
+    (update("skin", accent_light="#7a1f5c"), {"tenant:north", "skins"}),
+    (by_hand("UPDATE clients_skin SET is_active = false"), {"tenant:north", "skins"}),
+    (delete("skin"), {"tenant:north", "skins"}),
     (update("client", status=Client.Status.SUSPENDED), {"client:growth-chart"}),
     (update("activation", is_active=False), {"client:growth-chart"}),
     (delete("activation"), {"client:growth-chart"}),

@@ -7,6 +7,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from clients.brands import find_brand, list_brands
+from clients.skins import list_skins
 from clients.tenants import TenantInfo, find_default_tenant, find_tenant
 from smartauth import endpoints, keys, styling
 from smartauth.conf import config
@@ -70,9 +71,11 @@ def jwks(request: HttpRequest) -> dict[str, Any]:
 @public_json(endpoint="style")
 def style(request: HttpRequest, digest: str) -> dict[str, Any]:
     """The style apps are asked to wear.  Source: SMART 2.2 scopes-and-launch-context, "Styling"."""
-    if digest != styling.style_digest():
+    accents = ("", *(skin.accent_light for skin in list_skins())) if digest != styling.style_digest() else ("",)
+    accent = next((one for one in accents if styling.style_digest(one) == digest), None)
+    if accent is None:
         raise NotFound(Refusal("style.unknown", "there is no such style, or no longer", seen=digest))
-    return styling.STYLE
+    return styling.style(accent)
 
 
 @public_json(endpoint="brands", content_type="application/fhir+json")

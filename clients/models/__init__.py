@@ -6,6 +6,7 @@ from clients.models.initial_tokens import InitialAccessToken
 from clients.models.keys import AssertionId, KeyFinding, KeySet, KeyUse, KeyWatchRound
 from clients.models.life_cycle import ChangeRequest, ClientEvent, Draft
 from clients.models.reviews import Review
+from clients.models.skins import Skin
 from clients.models.tenants import Activation, Brand, Tenant
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "KeyUse",
     "KeyWatchRound",
     "Review",
+    "Skin",
     "SpentClientId",
     "Tenant",
 ]

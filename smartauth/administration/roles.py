@@ -19,7 +19,7 @@ ROLES: dict[str, dict[str, dict[str, tuple[str, ...]]]] = {
         "clients": {
             "client": EDIT, "tenant": EDIT, "brand": EDIT, "activation": ("view", "change"), "keyset": END,
             "keyfinding": LOOK, "assertionid": LOOK, "initialaccesstoken": END,
-            "apitoken": END,
+            "apitoken": END, "skin": EDIT,
         },
         "fhirproxy": {"upstream": EDIT, "appstatetrust": ALL},
     },
@@ -43,7 +43,7 @@ ROLES: dict[str, dict[str, dict[str, tuple[str, ...]]]] = {
         "receipts": {"receipt": LOOK, "refusalcount": LOOK},
         "clients": {
             "client": LOOK, "tenant": LOOK, "brand": LOOK, "activation": LOOK, "keyset": LOOK, "keyfinding": LOOK,
-            "assertionid": LOOK, "initialaccesstoken": LOOK, "apitoken": LOOK,
+            "assertionid": LOOK, "initialaccesstoken": LOOK, "apitoken": LOOK, "skin": LOOK,
         },
         "fhirproxy": {"upstream": LOOK, "bulkjob": LOOK, "appstatetrust": LOOK},
         "people": {"user": LOOK},

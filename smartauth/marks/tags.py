@@ -28,6 +28,11 @@ def token_mark(digest: str) -> str:
     return f"token:{digest}"
 
 
+def skins_mark() -> str:
+    """Name the skins of all tenants together."""
+    return "skins"
+
+
 def keys_mark() -> str:
     """Name our own signing keys."""
     return "keys"

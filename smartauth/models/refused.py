@@ -13,6 +13,13 @@ class RefusedAuthorization(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     client = models.ForeignKey("clients.Client", on_delete=models.CASCADE, related_name="+", db_index=False)
+    tenant = models.CharField(
+        max_length=32,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="Slug of the tenant it was for, where that was known",
+    )
     redirect_uri = models.TextField()
     state = models.TextField(blank=True, default="")
     error = models.CharField(max_length=64)

@@ -80,3 +80,10 @@ def _holds(now: datetime, prefix: str = "") -> Q:
 def is_clinician(person: Person) -> bool:
     """Return True for someone who works with patients, and so has to say which one is meant."""
     return (person.fhir_user or "").startswith(CLINICIANS)
+
+
+def places_of(user: int, now: datetime) -> frozenset[str]:
+    """Return the slugs of the tenants where a user is somebody, or may act for somebody. One statement."""
+    own = FhirUser.objects.filter(user=user).values_list("tenant__slug")
+    others = ProxyRelation.objects.filter(_holds(now), user=user).values_list("tenant__slug")
+    return frozenset(slug for (slug,) in own.union(others))

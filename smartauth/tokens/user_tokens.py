@@ -17,6 +17,7 @@ from smartauth.digests import digest, new_secret
 from smartauth.policy import granting
 from smartauth.policy.fhir_context import told
 from smartauth.policy.scopes import NamedScope, Scope
+from smartauth.tenant_style import with_present_style
 from smartauth.tokens.consents import Consent
 from smartauth.tokens.issuing import Issued, confirmation, sign, token_type
 
@@ -95,7 +96,9 @@ def issue_user_tokens(
         expires = min(expires, consent.ends_by)
     refresh_token = new_secret() if refresh_expires else ""
     # What may no longer be seen at all need not be known by name either.
-    launch = told(consent.context, client.smart_version) if granting.tells_context(granted) else {}
+    launch: dict[str, Any] = {}
+    if granting.tells_context(granted):
+        launch = told(with_present_style(consent.context, consent.tenant), client.smart_version)
     claims = _claims(consent, client, scopes, expires, now) | launch | confirmation(key)
     token = sign(claims, now)
     details = {"scope": claims["scope"]} | ({"dpop_jkt": key} if key else {})

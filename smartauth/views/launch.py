@@ -17,6 +17,7 @@ from smartauth.launch_requests import parse_launch_request
 from smartauth.policy.access import Access
 from smartauth.policy.granting import BEGINS_LAUNCHES
 from smartauth.responses import oauth_json
+from smartauth.tenant_style import style_url_at
 
 
 @oauth_json("POST", endpoint="launch", status=201)
@@ -24,7 +25,7 @@ def launch(request: HttpRequest) -> dict[str, Any]:
     """Begin a launch at the tenant of the caller's token.  Source: SMART 2.2 app-launch, "Launch App: EHR Launch"."""
     now = timezone.now()
     access, tenant = _require_ehr(request, now)
-    wanted = parse_launch_request(json_object(request))
+    wanted = parse_launch_request(json_object(request), style_url=style_url_at(tenant.slug))
     handle, url = launches.begin(wanted, tenant=tenant, ehr=access.client_id, context=context_of(request), now=now)
     if not handle:
         return {"launch_url": url}

@@ -12,7 +12,7 @@ from smartauth.errors import AccessDenied, InvalidRequest, Refusal
 from smartauth.models import Launch, PendingAuthorization
 from smartauth.receipts.recording import record
 from smartauth.records import EncounterRecord, PatientRecord, records
-from smartauth.styling import smart_style_url
+from smartauth.tenant_style import style_url_at
 from smartauth.views.continuing import Open
 
 OTHER_USER = Refusal(
@@ -70,7 +70,7 @@ def tells_more(opened: Open) -> bool:
 def told_context(stored: PendingAuthorization) -> dict[str, Any]:
     """Return what the app is told: what the EHR said, or that nobody but the app shows the patient."""
     patient = {"patient": stored.patient} if stored.patient else {}
-    alone = {"need_patient_banner": True, "smart_style_url": smart_style_url()}
+    alone = {"need_patient_banner": True, "smart_style_url": style_url_at(stored.tenant.slug)}
     if stored.launch is None:
         return patient | ({"encounter": stored.encounter} if stored.encounter else {}) | alone
     # A patient whom the user picked, because the EHR named none, the EHR does not show either.

@@ -35,9 +35,13 @@ LONGEST_STATE = 2_048  # characters; it travels once more in an address of ours
 
 @dataclass(frozen=True, slots=True)
 class LogoutRequest:
-    """A proven request. `subject`: whom the app showed to mean, ""  for nobody. `return_to`: "" for nowhere."""
+    """A proven request. `subject`: whom the app showed to mean, ""  for nobody. `return_to`: "" for nowhere.
+
+    tenant: whose URL the app used, "" for the short one.
+    """
 
     at: int  # seconds since the epoch
+    tenant: str = ""
     client_id: str = ""
     subject: str = ""
     return_to: str = ""
@@ -64,6 +68,7 @@ def logout(request: HttpRequest, tenant: str | None = None) -> HttpResponse:
     client = _client(params, hint, context)
     wanted = LogoutRequest(
         at=int(timezone.now().timestamp()),
+        tenant=context.tenant,
         client_id=client.client_id if client else "",
         subject=hint.subject if hint else "",
         return_to=_return_to(params, client),
@@ -82,7 +87,7 @@ def confirm_logout(request: HttpRequest) -> HttpResponse:
     Source: OIDC RP-Initiated Logout §2, §3 and §6.
     """
     wanted = _open(request.GET.get("request", ""), timezone.now())
-    context_of(request).client_id = wanted.client_id
+    context_of(request).client_id, context_of(request).tenant = wanted.client_id, wanted.tenant
     client = find_client(wanted.client_id)
     if not request.user.is_authenticated:
         return _afterwards(request, wanted)
@@ -145,7 +150,9 @@ def _return_to(params: dict[str, str], client: RegisteredClient | None) -> str:
 def _open(sealed: str, now: datetime) -> LogoutRequest:
     try:
         values = msgspec.json.decode(decrypt(sealed, purpose=PURPOSE))
-        wanted = LogoutRequest(**{field.name: values[field.name] for field in fields(LogoutRequest)})
+        wanted = LogoutRequest(
+            **{field.name: values[field.name] for field in fields(LogoutRequest) if field.name in values}
+        )
     except Unsealable:
         raise _refused("logout.unknown", "there is no such request") from None
     if now.timestamp() - wanted.at > LONGEST_WAIT.total_seconds():

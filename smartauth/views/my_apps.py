@@ -19,7 +19,7 @@ from django.utils.translation import gettext_noop as _
 
 from clients.registered import find_client
 from clients.tenants import TenantInfo
-from smartauth import tokens
+from smartauth import skins, tokens
 from smartauth.browser import PageRefused, browser_page
 from smartauth.conf import config
 from smartauth.context import RequestContext, context_of
@@ -27,7 +27,7 @@ from smartauth.errors import Refusal
 from smartauth.people.connected import ConnectedApp, connected_apps
 from smartauth.people.models import User
 from smartauth.people.readings import PERIOD, Opened, Reading, readings
-from smartauth.people.rights import person_at
+from smartauth.people.rights import person_at, places_of
 from smartauth.policy.access import UNRESTRICTED
 from smartauth.policy.relations import may_act_for
 from smartauth.records import PatientRecord, Person, RecordsUnavailable, records
@@ -71,6 +71,7 @@ def my_apps(request: HttpRequest) -> HttpResponse:
     facts = {
         "apps": [_shown(app, names, found) for app in connected],
         "reading_days": PERIOD.days,
+        "skin": skins.at_only({app.tenant.slug for app in connected} | places_of(request.user.pk, now)),
     }
     return render(request, "people/my_apps.html", facts)
 

@@ -32,6 +32,7 @@ from smartauth.models import RefusedAuthorization
 from smartauth.policy import redirects
 from smartauth.receipts.recording import record
 from smartauth.responses import database_away
+from smartauth.skins import tenant_of
 from smartauth.views.continuing import NOTHING_SHARED, START_AGAIN, by_way_of
 
 _log = logging.getLogger(__name__)
@@ -51,6 +52,7 @@ def refuse(
     code, description = told_error(context, error)
     stored = RefusedAuthorization.objects.create(
         client_id=client.pk,
+        tenant=tenant_of(request),
         redirect_uri=return_to.redirect_uri,
         state=return_to.state,
         error=code,
@@ -86,7 +88,7 @@ def refused(request: HttpRequest, pk: UUID) -> HttpResponse:
     if stored is None or stored.expires_at <= timezone.now():
         refusal = Refusal("refused.unknown", "there is no such refused request, or it was long ago")
         raise PageRefused(refusal, title=_("This request is not known here"), advice=START_AGAIN, status=404)
-    context_of(request).client_id = stored.client.client_id
+    context_of(request).client_id, context_of(request).tenant = stored.client.client_id, stored.tenant
     client = find_client(stored.client.client_id)
     if client is None or not client.is_approved or not is_registered_for(client, stored.redirect_uri):
         raise PageRefused(

@@ -151,6 +151,7 @@ ENDS = {
         "clients_initialaccesstoken",
         "clients_apitoken",
         "clients_brand",
+        "clients_skin",
     }
     | {"fhirproxy_upstream", "fhirproxy_appstatetrust"},
     "Keys": {"smartauth_signingkey"},
@@ -159,7 +160,7 @@ ENDS = {
     | {"smartauth_signingkey", "smartauth_authorizationcode", "audit_auditrecord", "receipts_receipt"}
     | {"receipts_refusalcount", "clients_client", "clients_tenant", "clients_activation", "clients_brand"}
     | {"clients_keyset", "clients_keyfinding", "clients_assertionid", "clients_initialaccesstoken", "clients_apitoken"}
-    | {"fhirproxy_upstream", "fhirproxy_bulkjob", "fhirproxy_appstatetrust", "people_user"},
+    | {"fhirproxy_upstream", "fhirproxy_bulkjob", "fhirproxy_appstatetrust", "people_user", "clients_skin"},
 }
 
 

@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_noop as _
 
-from smartauth import rates
+from smartauth import rates, skins
 from smartauth.audit.recording import AuditEvent, record_now
 from smartauth.browser import PageRefused, browser_page
 from smartauth.conf import UpstreamIdp, config
@@ -72,6 +72,7 @@ def upstream_callback(request: HttpRequest) -> HttpResponse:
         refusal = Refusal("upstream.state", "the answer belongs to no sign-in that was begun in this browser session")
         advice = _("It was begun in another browser, answered before, or took too long.")
         raise _page(refusal, _("This sign-in cannot be finished"), advice, START_AGAIN)
+    skins.note_way(request, attempt.next)
     try:
         identity = _identity(idp, answer, attempt, now)
         user = require_user(idp, identity, context=context, now=now)

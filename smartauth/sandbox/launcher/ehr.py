@@ -18,7 +18,7 @@ from smartauth.sandbox.launcher.kinds import PORTAL
 from smartauth.sandbox.launcher.outgoing import Answer
 from smartauth.sandbox.launcher.recorder import Entry
 from smartauth.sandbox.seed import TENANT
-from smartauth.styling import smart_style_url
+from smartauth.tenant_style import style_url_at
 
 EHR, READER = "ehr", "bulk-loader"
 SCOPE = "__launch"
@@ -82,7 +82,7 @@ def body_of(found: Choices) -> dict[str, Any]:
         "encounter": found.encounter,
         "intent": found.intent,
         "need_patient_banner": found.need_patient_banner == "yes",
-        "smart_style_url": found.smart_style_url or smart_style_url(),
+        "smart_style_url": found.smart_style_url or style_url_at(TENANT),
         "fhirContext": found.entries,
     }
     return {name: value for name, value in members.items() if value not in ("", [])}

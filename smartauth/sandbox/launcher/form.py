@@ -23,7 +23,7 @@ from smartauth.sandbox.launcher.habits import HABITS
 from smartauth.sandbox.launcher.kinds import BACKEND, KINDS, PORTAL
 from smartauth.sandbox.launcher.pages import LABELS, Field
 from smartauth.sandbox.seed import TENANT
-from smartauth.styling import smart_style_url
+from smartauth.tenant_style import style_url_at
 
 LONGEST_LABEL = 60  # characters
 
@@ -68,7 +68,7 @@ def show(
         "list_of": list_of,
         "related_types": related.TYPES,
         "chosen": choosers.chosen(found, known, context, now),
-        "own_style": smart_style_url(),
+        "own_style": style_url_at(TENANT),
         "begun": [(run, KINDS[run.kind], FAULTS.get(run.fault)) for run in runs.of_browser(browser_of(request))],
         "base_url": config().base_url,
         "link": f"{config().base_url}{reverse('launcher')}?{found.as_query()}" if request.GET else "",
