@@ -10,11 +10,13 @@ from allauth.mfa.models import Authenticator
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.models import Group
-from django.db.models import Model, QuerySet
+from django.db.models import DateTimeField, Model, QuerySet
+from django.forms import CheckboxSelectMultiple, ModelMultipleChoiceField, SplitDateTimeField
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
 from clients.traced_admin import Subject, TracedAdmin, leave_trace
+from smartauth.administration.widgets import DayAndTime
 from smartauth.context import context_of
 from smartauth.people.models import FhirUser, ProxyRelation, UpstreamIdentity, User
 from smartauth.people.passwords import changed_by
@@ -57,6 +59,7 @@ class ProxyRelationInline(admin.TabularInline):
     extra = 0
     fields = ("tenant", "patient", "kind", "patient_born", "relation", "starts_at", "ends_at", "of_age_at")
     readonly_fields = ("of_age_at",)
+    formfield_overrides = {DateTimeField: {"form_class": SplitDateTimeField, "widget": DayAndTime}}
 
 
 class UpstreamIdentityInline(admin.TabularInline):
@@ -70,8 +73,28 @@ class UpstreamIdentityInline(admin.TabularInline):
 class PersonAdmin(TracedAdmin, UserAdmin):
     """Someone who can sign in."""
 
+    # Rights come with roles: single ones would be a second way, which nobody looks through.
+    fieldsets = (
+        (None, {"fields": ("username", "password")}),
+        ("Person", {"fields": ("first_name", "last_name", "email")}),
+        ("Rights", {"fields": ("is_active", "is_staff", "is_superuser", "groups")}),
+        ("Seen", {"fields": ("last_login", "date_joined")}),
+    )
+    filter_horizontal = ()
+    readonly_fields = ("last_login", "date_joined")
     inlines = (FhirUserInline, ProxyRelationInline, UpstreamIdentityInline)
     subject = staticmethod(subject_of)
+
+    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """Let roles be ticked: there are a few."""
+        found: ModelMultipleChoiceField = super().formfield_for_manytomany(db_field, request, **kwargs)
+        if db_field.name == "groups" and found is not None:
+            found.label, found.help_text = (
+                "Roles",
+                "What each may do: docs/how-to/run-the-administration.md. A superuser needs none.",
+            )
+            found.widget = CheckboxSelectMultiple(choices=found.choices)
+        return found
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         """Leave who is staff, and in which role, to superusers."""

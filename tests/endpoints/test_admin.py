@@ -150,3 +150,24 @@ def test_pages_are_framed_by_nobody_and_load_nothing_foreign(browser: Any) -> No
         assert answer.headers["Referrer-Policy"] == "no-referrer"
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
         assert b"https://" not in answer.content.replace(b"https://docs.djangoproject.com", b"")
+
+
+def test_tables_that_stay_empty_are_not_offered(browser: Any) -> None:
+    page = browser.get("/admin/").content.decode()
+    assert "Users" in page
+    for table in ("Email addresses", "Id tokens", "ID tokens"):
+        assert table not in page
+    for path in ("account/emailaddress/", "account/emailaddress/add/", "smartauth/idtoken/"):
+        assert browser.get(f"/admin/{path}").status_code == 404
+
+
+def test_staff_change_their_own_password_where_everybody_does(browser: Any) -> None:
+    assert browser.get("/admin/password_change/").headers["Location"] == "/account/password/"
+
+
+def test_roles_are_ticked_and_single_rights_are_not_given(browser: Any) -> None:
+    ana = User.objects.create_user("ana", password=PASSWORD)
+    page = browser.get(reverse("admin:people_user_change", args=[ana.pk])).content.decode()
+    assert "Security officer" in page
+    assert 'type="checkbox" name="groups"' in page
+    assert "user_permissions" not in page
