@@ -45,14 +45,14 @@ def subject_of(row: Model) -> Subject:
     raise LookupError(f"{type(row).__name__} is not traced here")
 
 
-class FhirUserInline(admin.TabularInline):
+class FhirUserInline(admin.StackedInline):
     """One FHIR resource per tenant."""
 
     model = FhirUser
     extra = 0
 
 
-class ProxyRelationInline(admin.TabularInline):
+class ProxyRelationInline(admin.StackedInline):
     """Whom else the user may act for, until when."""
 
     model = ProxyRelation
@@ -62,7 +62,7 @@ class ProxyRelationInline(admin.TabularInline):
     formfield_overrides = {DateTimeField: {"form_class": SplitDateTimeField, "widget": DayAndTime}}
 
 
-class UpstreamIdentityInline(admin.TabularInline):
+class UpstreamIdentityInline(admin.StackedInline):
     """Who the user is at an identity provider."""
 
     model = UpstreamIdentity
