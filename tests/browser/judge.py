@@ -14,7 +14,7 @@ from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Request, R
 
 from smartauth.browser import page_policy_text
 from tests.browser.accessibility import fits, problems
-from tests.browser.telling import MADE_OF, ROUTE
+from tests.browser.told import MADE_OF, ROUTE
 
 CHECKS = (Path(__file__).parent / "judging.js").read_text()
 WIDE, NARROW = 1280, 360

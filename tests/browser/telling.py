@@ -1,6 +1,7 @@
 """The application as a server loads it, which also tells with every answer what it was made of: route and templates.
 
-Only tests load it. Without it nobody would know whether a test that looks at pages has seen all of them.
+A server process loads it, and nothing else may: importing it begins to serve. Without it nobody would know whether a test
+that looks at pages has seen all of them.
 """
 
 from collections.abc import Callable, Iterable
@@ -9,6 +10,7 @@ from threading import local
 from typing import Any
 
 from smartauth.wsgi import application as served  # first: it sets Django up
+from tests.browser.told import MADE_OF, ROUTE
 
 from django.conf import settings  # isort: skip
 from django.template.base import Template  # isort: skip
@@ -17,7 +19,6 @@ from django.test.utils import instrumented_test_render  # isort: skip
 from django.urls import Resolver404, resolve  # isort: skip
 
 TEMPLATES = Path(settings.BASE_DIR) / "templates"
-ROUTE, MADE_OF = "x-test-route", "x-test-templates"
 
 _rendered = local()
 

@@ -14,11 +14,14 @@ from typing import Any
 import pytest
 from django.conf import settings as django_settings
 from django.urls import URLPattern, URLResolver, get_resolver
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
+from clients.models import Tenant
 from fhirproxy.r4server import process as r4server
+from smartauth.people.models import FhirUser
 from tests import settings as test_settings
 from tests.browser.judge import Judge
+from tests.browser.test_app_launch import authorize_url
 from tests.browser.walks import accounts, administration, launching, moments, people, portal
 from tests.hospital import hospital
 from tests.servers import database, free_port, running_server
@@ -142,3 +145,25 @@ def _routes(resolver: URLResolver, before: str = "") -> Iterator[str]:
             yield here
         else:
             yield from _routes(entry, here)
+
+
+def test_people_need_no_scripts(browser: Browser, hospital: World) -> None:
+    """From the app's request to stopping it; what only a script could answer is not offered."""
+    user = people.make_user("noscript")
+    FhirUser.objects.create(user=user, tenant=Tenant.objects.get(slug=hospital.tenant), reference="Patient/ana")
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(authorize_url(hospital, scope=people.EVERYTHING))
+    expect(page.get_by_role("button", name="Sign in", exact=True)).to_be_visible()
+    expect(page.get_by_role("button", name="passkey")).to_be_hidden()
+    people.enter(page, "noscript")
+    page.locator("button[name=visit]").first.click()
+    page.get_by_role("button", name="Allow").click()
+    expect(page.get_by_text("This app needs JavaScript")).to_be_visible()
+    page.goto(f"{hospital.base_url}/account/apps")
+    page.get_by_role("button", name="Stop now").click()
+    expect(page.get_by_role("status")).to_contain_text("Growth Chart is stopped")
+    for path in ("/account/", "/account/password/", "/account/second-factor/"):
+        page.goto(f"{hospital.base_url}{path}")
+        expect(page.get_by_role("heading", level=1)).to_be_visible()
+    context.close()

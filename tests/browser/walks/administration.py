@@ -70,7 +70,6 @@ def _review(page: Page, world: World, judge: Judge, go: Go, app: Client) -> None
     for path, name in {
         "/admin/clients/client/review/": "queue",
         f"{here}review/": "review",
-        here: "client",
         f"{here}at/{world.tenant}/": "client at a tenant",
         f"{here}secret/": "secret",
     }.items():
@@ -89,6 +88,7 @@ def _review(page: Page, world: World, judge: Judge, go: Go, app: Client) -> None
     page.get_by_role("button", name="Continue").click()
     page.get_by_role("button", name="Decline").click()
     page.wait_for_url("**/admin/clients/client/review/")
+    go(here, "client")
     Client.objects.filter(pk=app.pk).update(status="approved")
     go(f"{here}review/", "nothing waits")
     go(f"{here}step/retired/", "retire")
