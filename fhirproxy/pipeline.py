@@ -25,7 +25,6 @@ from fhirproxy.policy.bulk_requests import BulkInteraction
 from fhirproxy.policy.bundles import parse_bundle
 from fhirproxy.policy.decisions import AnyPlan, decide
 from fhirproxy.policy.headers import Headers, access_token, screen_headers
-from fhirproxy.policy.operating import Plan
 from fhirproxy.policy.outcomes import FhirRefusal, bad_request
 from fhirproxy.policy.own_operations import OwnOperationPlan
 from fhirproxy.policy.plans import Deny, ReadPlan, SearchPlan
@@ -35,6 +34,7 @@ from fhirproxy.policy.targets import parse_target, render
 from fhirproxy.policy.terminology import TerminologyPlan
 from fhirproxy.policy.validation_plans import ValidationPlan
 from fhirproxy.policy.write_plans import WritePlan
+from fhirproxy.read_trail import read_event
 from fhirproxy.readers import path_below_base, preflight_origin, readable
 from fhirproxy.reading import read
 from fhirproxy.rights import load_facts
@@ -45,13 +45,14 @@ from fhirproxy.tenancy import find_upstream
 from fhirproxy.tenant_rules import authority_under, extras_under, limits_under
 from fhirproxy.terminology import ask_about_codes
 from fhirproxy.transacting import Transaction
-from fhirproxy.upstream import UpstreamError, UpstreamGone, UpstreamResting, UpstreamTimeout
+from fhirproxy.upstream import UpstreamError, UpstreamGone
+from fhirproxy.upstream_refusals import upstream_refusal
 from fhirproxy.validating import validate
 from fhirproxy.versions import tell_history
 from fhirproxy.write_trail import Trail
 from fhirproxy.writing import write
 from smartauth import endpoints
-from smartauth.audit.recording import AuditEvent, AuditUnavailable, record_read
+from smartauth.audit.recording import AuditUnavailable, record_read
 from smartauth.errors import OAuthError, Refusal, TemporarilyUnavailable
 from smartauth.policy.access import Access
 from smartauth.policy.showing import Shown
@@ -67,8 +68,16 @@ CARRIED_OUT = {
     "$everything": tell_everything,
     "$lastn": tell_latest,
 }
-# What the audit trail calls it, when it is not a read.
-ACTIONS: dict[type, str] = {SearchPlan: "search", ValidationPlan: "validate"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Asker:
+    """Who asks, where, and with what authority: the same for every entry of a Bundle."""
+
+    tenant: TenantInfo
+    access: Access
+    authority: Authority
+    now: datetime
 
 
 @dataclass(slots=True)
@@ -94,7 +103,7 @@ def _attempt(raw: RawRequest, act: Callable[[], RawResponse]) -> RawResponse:
     except (FhirRefusal, OAuthError) as refused:
         return _refuse(raw, refused)
     except (UpstreamError, Unsealable) as error:
-        return _refuse(raw, _upstream_refusal(error))
+        return _refuse(raw, upstream_refusal(error))
     except AuditUnavailable:
         refusal = Refusal("audit.unavailable", "nothing can be recorded at the moment, so nothing is allowed")
         return _refuse(raw, TemporarilyUnavailable(refusal))
@@ -120,7 +129,7 @@ def _answer(raw: RawRequest, progress: _Progress) -> RawResponse:
     progress.held.enter_context(admitted(access, tenant.policy))
     info = find_upstream(tenant.slug)
     if info is None:
-        raise _upstream_refusal(UpstreamError("no upstream is configured for this tenant"))
+        raise upstream_refusal(UpstreamError("no upstream is configured for this tenant"))
     target = parse_target(raw.target, prefix=raw.prefix)
     exchange = Exchange(info, str(raw.context.trace_id))
     if raw.place == "app-state":
@@ -129,27 +138,21 @@ def _answer(raw: RawRequest, progress: _Progress) -> RawResponse:
     wanted = parse_request(raw.method, target, headers, body, info.bases, extras_under(tenant.policy))
     if isinstance(wanted, Capabilities):
         return _capabilities(raw, headers, tenant)
-    authority = _authority(access, tenant, exchange, now)
-    return _carry_out(raw, wanted, tenant, access, authority, exchange, headers, now)
+    asker = _Asker(tenant, access, _authority(access, tenant, exchange, now), now)
+    return _carry_out(raw, wanted, asker, exchange, headers)
 
 
 def _carry_out(
-    raw: RawRequest,
-    wanted: Interaction,
-    tenant: TenantInfo,
-    access: Access,
-    authority: Authority,
-    exchange: Exchange,
-    headers: Headers,
-    now: datetime,
+    raw: RawRequest, wanted: Interaction, asker: _Asker, exchange: Exchange, headers: Headers
 ) -> RawResponse:
     """Decide and act. What was allowed is recorded before it is given."""
+    tenant, access, authority = asker.tenant, asker.access, asker.authority
     if isinstance(wanted, BulkInteraction):
-        return bulk.carry_out(raw, wanted, tenant, access, authority, exchange, now=now)
+        return bulk.carry_out(raw, wanted, tenant, access, authority, exchange, now=asker.now)
     if isinstance(wanted, Bundled):
-        return _bundle(raw, wanted, tenant, access, authority, exchange, headers, now)
+        return _bundle(raw, wanted, asker, exchange, headers)
     raw.context.explanation = explanation = Explanation(access, wanted, authority, exchange, tenant.policy)
-    plan = as_supported(_plan(wanted, tenant, access, authority, now), exchange, extras_under(tenant.policy))
+    plan = as_supported(_plan(wanted, asker), exchange, extras_under(tenant.policy))
     explanation.planned(plan)
     match plan:
         case Deny():
@@ -159,30 +162,21 @@ def _carry_out(
         case WritePlan():
             return write(plan, authority, exchange, Trail(raw.context, access, exchange))
         case SearchPlan():
-            response = _search(plan, wanted, authority, exchange, access, now)
+            response = _search(plan, wanted, asker, exchange)
         case TerminologyPlan():
             response = ask_about_codes(plan, exchange)
         case OwnOperationPlan():
             response = carry_out_own(plan, authority, exchange)
         case ValidationPlan():
             response = validate(plan, authority, exchange)
-    record_read(raw.context, _event(plan, access, exchange))
+    record_read(raw.context, read_event(plan, access, exchange))
     watch_results(access, tenant.policy, exchange.checked - exchange.removed)
     return response
 
 
-def _bundle(
-    raw: RawRequest,
-    wanted: Bundled,
-    tenant: TenantInfo,
-    access: Access,
-    authority: Authority,
-    exchange: Exchange,
-    headers: Headers,
-    now: datetime,
-) -> RawResponse:
+def _bundle(raw: RawRequest, wanted: Bundled, asker: _Asker, exchange: Exchange, headers: Headers) -> RawResponse:
     """Carry out a batch or a transaction: each entry is asked for as if it were sent alone."""
-    info = exchange.info
+    info, policy = exchange.info, asker.tenant.policy
     entries: dict[int, RawRequest] = {}
 
     def alone(index: int) -> RawRequest:
@@ -193,45 +187,40 @@ def _bundle(
         return entries[index]
 
     def act(index: int, inner: Interaction, own: Headers) -> RawResponse:
-        entry_exchange = Exchange(info, exchange.request_id)
-        return _carry_out(alone(index), inner, tenant, access, authority, entry_exchange, own, now)
+        return _carry_out(alone(index), inner, asker, Exchange(info, exchange.request_id), own)
 
     def attempt(index: int, do: Callable[[], RawResponse]) -> RawResponse:
         return _attempt(alone(index), do)
 
-    bundle = parse_bundle(wanted.sent.content_type, wanted.sent.body, most=tenant.policy.max_entries)
+    bundle = parse_bundle(wanted.sent.content_type, wanted.sent.body, most=policy.max_entries)
     if bundle.is_transaction:
-        trail = Trail(raw.context, access, exchange, "transaction")
-        transaction = Transaction(authority, limits_under(tenant.policy), exchange, trail, headers)
+        trail = Trail(raw.context, asker.access, exchange, "transaction")
+        transaction = Transaction(asker.authority, limits_under(policy), exchange, trail, headers)
         answers = transaction.run(bundle, act, attempt)
     else:
-        answers = run_batch(bundle, headers, info.bases, extras_under(tenant.policy), act, attempt)
+        answers = run_batch(bundle, headers, info.bases, extras_under(policy), act, attempt)
     return answer(200, answers, pretty=wanted.sent.shape.pretty)
 
 
-def _plan(
-    wanted: Interaction, tenant: TenantInfo, access: Access, authority: Authority, now: datetime
-) -> AnyPlan | Deny:
+def _plan(wanted: Interaction, asker: _Asker) -> AnyPlan | Deny:
     if isinstance(wanted, Page):
-        return open_cursor(wanted.cursor, authority, access=access, now=now)
-    return decide(wanted, authority, limits_under(tenant.policy))
+        return open_cursor(wanted.cursor, asker.authority, access=asker.access, now=asker.now)
+    return decide(wanted, asker.authority, limits_under(asker.tenant.policy))
 
 
-def _search(
-    plan: SearchPlan, wanted: Interaction, authority: Authority, exchange: Exchange, access: Access, now: datetime
-) -> RawResponse:
+def _search(plan: SearchPlan, wanted: Interaction, asker: _Asker, exchange: Exchange) -> RawResponse:
     public_url = exchange.info.bases.public_url
 
     def page_url(cursor: str) -> str:
         return f"{public_url}/{render(('_page',), (('c', cursor),))}"
 
     def seal(position: Position) -> str:
-        return page_url(seal_cursor(plan, position.request, position.skip, access=access, now=now))
+        return page_url(seal_cursor(plan, position.request, position.skip, access=asker.access, now=asker.now))
 
     own_url = page_url(wanted.cursor) if isinstance(wanted, Page) else self_url(plan, exchange.info.bases)
     try:
         carry_out = CARRIED_OUT.get(plan.interaction, search)
-        bundle = carry_out(plan, authority, exchange, self_url=own_url, seal=seal)
+        bundle = carry_out(plan, asker.authority, exchange, self_url=own_url, seal=seal)
     except UpstreamGone as gone:
         if not isinstance(wanted, Page):
             raise
@@ -255,41 +244,6 @@ def _capabilities(raw: RawRequest, headers: Headers, tenant: TenantInfo) -> RawR
     info = find_upstream(tenant.slug)
     trace_id = str(raw.context.trace_id)
     return capability_answer(tenant, info, request_id=trace_id, pretty=wanted.shape.pretty)
-
-
-def _event(plan: Plan | OwnOperationPlan | ValidationPlan, access: Access, exchange: Exchange) -> AuditEvent:
-    return AuditEvent(
-        ACTIONS.get(type(plan), "read"),
-        rule=plan.rule,
-        client_id=access.client_id,
-        tenant=access.tenant,
-        user=access.user,
-        patient=access.patient or "",
-        authorization=access.authorization,
-        resource_type=plan.type,
-        resource_id=plan.id,
-        query=plan.request.target if plan.request else "",
-        details={
-            "interaction": plan.interaction,
-            "scopes": ",".join(sorted({f"{grant.level}/{grant.resource}.{grant.letters}" for grant in plan.via})),
-            "upstream_calls": exchange.calls,
-            "checked": exchange.checked,
-            "removed": exchange.removed,
-        },
-    )
-
-
-def _upstream_refusal(error: Exception) -> FhirRefusal:
-    officer = f"{type(error).__name__}: {error}"
-    if isinstance(error, UpstreamTimeout):
-        refusal = Refusal("upstream.timeout", "the FHIR server did not answer in time", officer=officer)
-        return FhirRefusal(504, "timeout", refusal, public="The FHIR server behind this one did not answer in time.")
-    if isinstance(error, UpstreamResting):
-        refusal = Refusal("upstream.resting", "the FHIR server has not been answering", officer=officer)
-        public = "The FHIR server behind this one has not been answering."
-        return FhirRefusal(503, "transient", refusal, public=public, retry_after=error.retry_after)
-    refusal = Refusal("upstream.failed", "the FHIR server gave no usable answer", officer=officer)
-    return FhirRefusal(502, "transient", refusal, public="The FHIR server behind this one gave no usable answer.")
 
 
 def _refuse(raw: RawRequest, refused: FhirRefusal | OAuthError) -> RawResponse:

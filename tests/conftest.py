@@ -7,9 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from django.db import connections
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
-from pytest_django import Settings
+from pytest_django import DjangoDbBlocker, Settings
 
 from clients.guesses import guesses
 from clients.key_pairs import KeyPair, generate_key_pair
@@ -18,6 +19,7 @@ from smartauth import rates
 from smartauth.conf import Config
 from smartauth.marks.poller import poller
 from smartauth.sandbox import postgres
+from tests import migrated
 from tests import settings as test_settings
 
 # That a machine is busy is no finding.
@@ -28,14 +30,18 @@ Configure = Callable[..., Config]
 
 
 @pytest.fixture(scope="session")
-def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> Iterator[None]:
+def django_db_modify_db_settings(
+    django_db_modify_db_settings_parallel_suffix: None, django_db_blocker: DjangoDbBlocker
+) -> Iterator[None]:
     """Start the embedded cluster before pytest-django makes its database in it; the last run to end stops it."""
     cluster = test_settings.CLUSTER
     if cluster is None:
         yield
         return
-    with _alone():
+    with _alone(), django_db_blocker.unblock():
         postgres.start(cluster, durable=False)
+        migrated.make(cluster.url())
+    connections["default"].settings_dict["TEST"]["TEMPLATE"] = migrated.name()
     yield
     with _alone():
         if postgres.is_idle(cluster):

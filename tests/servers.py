@@ -15,6 +15,8 @@ from pathlib import Path
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from tests import migrated
+
 ROOT = Path(__file__).resolve().parent.parent
 READY_WITHIN = 30.0  # seconds
 
@@ -50,12 +52,16 @@ def free_port() -> int:
 
 @contextmanager
 def database(server_url: str) -> Iterator[str]:
-    """Make an empty database in the cluster behind `server_url` and drop it afterwards; gives its URL."""
+    """Make a database without rows in the cluster behind `server_url` and drop it afterwards; gives its URL.
+
+    It has its tables already where they were made once for all, and is empty elsewhere.
+    """
     parts = conninfo_to_dict(server_url)
     name = f"live_{secrets.token_hex(4)}"
     maintenance = make_conninfo(server_url, dbname="postgres")
     with psycopg.connect(maintenance, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
+        template = f"TEMPLATE {migrated.name()}" if migrated.exists(server_url) else ""
+        connection.execute(f"CREATE DATABASE {name} {template}")
     try:
         credentials = ":".join(filter(None, (str(parts.get("user") or ""), str(parts.get("password") or ""))))
         host = str(parts.get("host") or "")

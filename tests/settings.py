@@ -28,5 +28,7 @@ from smartauth.settings import SMARTAUTH as _SMARTAUTH  # noqa: E402
 SMARTAUTH = replace(_SMARTAUTH, audit_reads="before")
 # Argon2 on purpose costs what a test run does not have.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+# Every test client builds the middleware anew, and listing all static files is by far the longest part of that.
+WHITENOISE_AUTOREFRESH = True
 # Two runs in one checkout do not take the database from each other.
 DATABASES["default"]["TEST"] = {"NAME": f"test_{os.getpid()}"}  # noqa: F405
