@@ -1,7 +1,7 @@
 """The application as a server loads it, which also tells with every answer what it was made of: route and templates.
 
-A server process loads it, and nothing else may: importing it begins to serve. Without it nobody would know whether a test
-that looks at pages has seen all of them.
+A server process loads it, and nothing else may: importing it begins to serve. Without it nobody would know whether a
+test that looks at pages has seen all of them.
 """
 
 from collections.abc import Callable, Iterable
