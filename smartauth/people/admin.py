@@ -9,7 +9,7 @@ import allauth.mfa.admin  # noqa: F401 - Registers what is registered anew here.
 from allauth.mfa.models import Authenticator
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
-from django.contrib.auth.models import Group
+from django.contrib.auth.models import Group, Permission
 from django.db.models import DateTimeField, Model, QuerySet
 from django.forms import CheckboxSelectMultiple, ModelMultipleChoiceField, SplitDateTimeField
 from django.http import HttpRequest, HttpResponse
@@ -23,6 +23,11 @@ from smartauth.people.passwords import changed_by
 from smartauth.readonly_admin import ReadOnlyAdmin
 from smartauth.tokens import revoke_for_user
 
+# Fields with boxes to tick: what each is called, and what is said about it.
+TICKED = {
+    "groups": ("Roles", "What each may do: docs/how-to/run-the-administration.md. A superuser needs none."),
+    "user_permissions": ("Given once", "Beside any role. Untick what nobody remembers giving."),
+}
 RIGHTS = ("is_staff", "is_superuser", "groups", "user_permissions")
 
 admin.site.unregister(Group)  # Roles are written by us: see roles.py.
@@ -73,7 +78,7 @@ class UpstreamIdentityInline(admin.StackedInline):
 class PersonAdmin(TracedAdmin, UserAdmin):
     """Someone who can sign in."""
 
-    # Rights come with roles: single ones would be a second way, which nobody looks through.
+    # Rights come with roles: single ones are a second way, which nobody looks through.
     fieldsets = (
         (None, {"fields": ("username", "password")}),
         ("Person", {"fields": ("first_name", "last_name", "email")}),
@@ -85,14 +90,20 @@ class PersonAdmin(TracedAdmin, UserAdmin):
     inlines = (FhirUserInline, ProxyRelationInline, UpstreamIdentityInline)
     subject = staticmethod(subject_of)
 
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Show single rights where there are some, so that they can be taken back."""
+        shown = super().get_fieldsets(request, obj)
+        if obj is None or not obj.user_permissions.exists():
+            return shown
+        return (*shown, ("Single rights", {"fields": ("user_permissions",)}))
+
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        """Let roles be ticked: there are a few."""
+        """Let roles be ticked, and single rights be unticked: no new ones are given."""
+        if db_field.name == "user_permissions" and request.resolver_match:
+            kwargs["queryset"] = Permission.objects.filter(user=request.resolver_match.kwargs.get("object_id"))
         found: ModelMultipleChoiceField = super().formfield_for_manytomany(db_field, request, **kwargs)
-        if db_field.name == "groups" and found is not None:
-            found.label, found.help_text = (
-                "Roles",
-                "What each may do: docs/how-to/run-the-administration.md. A superuser needs none.",
-            )
+        if db_field.name in TICKED:
+            found.label, found.help_text = TICKED[db_field.name]
             found.widget = CheckboxSelectMultiple(choices=found.choices)
         return found
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from django.contrib import admin
+from django.contrib.auth.models import Permission
 from django.urls import reverse
 from django.utils import timezone
 
@@ -19,6 +20,7 @@ from smartauth.receipts.models import Receipt
 from smartauth.receipts.recording import record
 from tests.endpoints.conftest import Service
 
+RELATED = ("fhir_users", "relations", "upstream_identities")
 PASSWORD = "correct horse battery staple"
 
 
@@ -165,9 +167,19 @@ def test_staff_change_their_own_password_where_everybody_does(browser: Any) -> N
     assert browser.get("/admin/password_change/").headers["Location"] == "/account/password/"
 
 
-def test_roles_are_ticked_and_single_rights_are_not_given(browser: Any) -> None:
+def test_roles_are_ticked_and_single_rights_only_taken_back(browser: Any) -> None:
     ana = User.objects.create_user("ana", password=PASSWORD)
-    page = browser.get(reverse("admin:people_user_change", args=[ana.pk])).content.decode()
+    url = reverse("admin:people_user_change", args=[ana.pk])
+    page = browser.get(url).content.decode()
     assert "Security officer" in page
     assert 'type="checkbox" name="groups"' in page
     assert "user_permissions" not in page
+    look, rotate = (Permission.objects.get(codename=f"{verb}_signingkey") for verb in ("view", "change"))
+    ana.user_permissions.add(look)
+    assert browser.get(url).content.decode().count('name="user_permissions"') == 1
+    inlines = {f"{one}-{what}_FORMS": "0" for one in RELATED for what in ("TOTAL", "INITIAL")}
+    form = {"username": "ana", "is_active": "on", "user_permissions": [rotate.pk], **inlines}
+    assert browser.post(url, form).status_code == 200
+    assert [*ana.user_permissions.all()] == [look]
+    assert browser.post(url, form | {"user_permissions": []}).status_code == 302
+    assert not ana.user_permissions.exists()
