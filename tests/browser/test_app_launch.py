@@ -309,15 +309,6 @@ def test_a_parent_chooses_between_the_records(page: Page, world: World, cast: di
         relation.delete()
 
 
-@pytest.mark.parametrize("name", ["ana", "dr-grey", "mallory"])
-def test_the_pages_fit_a_narrow_screen(page: Page, world: World, cast: dict[str, User], name: str) -> None:
-    page.set_viewport_size({"width": 360, "height": 740})
-    page.goto(authorize_url(world, scope="openid launch/patient patient/*.rs"))
-    sign_in(page, name)
-    expect(page.get_by_role("heading", level=1)).to_be_visible()
-    assert page.evaluate("document.documentElement.scrollWidth") <= 360
-
-
 def test_a_redirect_that_is_not_registered_ends_on_our_page(page: Page, world: World, cast: dict[str, User]) -> None:
     page.goto(authorize_url(world, redirect_uri="https://evil.example.org/"))
     expect(page.get_by_role("heading", name="This app cannot start here")).to_be_visible()

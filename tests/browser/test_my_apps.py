@@ -95,20 +95,6 @@ def test_a_person_stops_an_app_and_it_is_out_within_a_second(page: Page, world: 
     expect(page.get_by_text("There is a new token.")).to_have_count(0)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [360, 1280])
-def test_the_page_fits(page: Page, world: World, cast: dict[str, User], width: int, scheme: str) -> None:
-    page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-    page.set_viewport_size({"width": width, "height": 800})
-    connect(page, world)
-    sign_in(page, "ana")
-    allow(page)
-    page.wait_for_url(f"{world.base_url}/launcher/app/**")
-    page.goto(f"{world.base_url}/account/apps")
-    expect(page.get_by_role("button", name="Stop now: Growth Chart")).to_be_visible()
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-
-
 @pytest.mark.requirement("OIDC-18")
 def test_a_post_from_the_app_asks_the_person_and_sends_them_back(
     page: Page, world: World, cast: dict[str, User]
