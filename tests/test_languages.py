@@ -17,12 +17,14 @@ from django.http import HttpResponse
 from django.template.loader import get_template
 from django.templatetags.i18n import BlockTranslateNode, TranslateNode
 from django.test import Client as Browser
-from django.utils.translation import trim_whitespace
+from django.utils.safestring import SafeString
+from django.utils.translation import override, trim_whitespace
 
 from clients.tenants import TenantInfo
 from smartauth.models import PendingAuthorization
 from smartauth.people.models import User
 from smartauth.policy.wording import VERBS
+from smartauth.templatetags.words import day_in_words
 from tests.endpoints.app_launch import (
     App,
     ana,
@@ -217,6 +219,27 @@ def test_pages_without_an_identity_provider_speak_spanish(browser: Browser, tena
 
 def test_the_administration_speaks_english(browser: Browser, tenant: TenantInfo) -> None:
     assert "es" not in browser.get("/developers").headers.get("Content-Language", "en")
+
+
+DAYS = [
+    # FHIR date     English             Spanish
+    ("2026-05-03",  "3 May 2026",       "3 de mayo de 2026"),
+    ("2026-05",     "May 2026",         "mayo de 2026"),
+    ("2026",        "2026",             "2026"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("day", "english", "spanish"), DAYS)
+def test_a_day_of_the_records_is_written_out_as_far_as_it_is_known(day: str, english: str, spanish: str) -> None:
+    for language, words in (("en", english), ("es", spanish)):
+        with override(language):
+            assert day_in_words(day) == f'<time datetime="{day}">{words}</time>'
+
+
+@pytest.mark.parametrize("text", ["", "soon", "2026-13-01", "2026-05-03T10:00:00Z", "<b>", "20260503", "1-2-3-4"])
+def test_what_is_no_day_is_shown_as_it_is(text: str) -> None:
+    assert day_in_words(text) == text
+    assert not isinstance(day_in_words(text), SafeString)
 
 
 # Which language

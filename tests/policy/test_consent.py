@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smartauth.policy.advertising import CATEGORIES, US_CORE_TYPES
-from smartauth.policy.consent import choose, is_sensitive, parts, permissions
+from smartauth.policy.consent import choose, declined, is_sensitive, parts, permissions
 from smartauth.policy.granting import parse_registered
 from smartauth.policy.scopes import NamedScope, ResourceScope, Scope, parse_scope
 
@@ -273,8 +273,8 @@ def test_what_was_declined_is_not_granted_unless_something_ticked_includes_it(
     ticks = [one.scope for one in permissions(asked)]
     ticked = [one for one in ticks if str(one) in form]
     for scope in resource_scopes(choose(asked, form)):
-        for declined in set(ticks) - set(ticked):
-            shared = scope.intersect(declined)
+        for refused in set(ticks) - set(ticked):
+            shared = scope.intersect(refused)
             assert shared is None or any(one.covers(shared) for one in ticked)
 
 
@@ -324,6 +324,29 @@ def test_one_tick_more_never_grants_less(answer: tuple[tuple[Scope, ...], frozen
 def test_declining_to_stay_connected_leaves_access_while_signed_in(ticked: set[str], granted: list[str]) -> None:
     asked = parse_registered("openid offline_access online_access")
     assert [str(scope) for scope in choose(asked, ticked)] == granted
+
+
+DECLINED = [
+    # asked                               ticked                         declined
+    ("openid patient/Goal.rs",            ["patient/Goal.rs"],           ""),
+    ("openid patient/Goal.rs",            [],                            "patient/Goal.rs"),
+    ("patient/Goal.rs offline_access",    ["patient/Goal.rs"],           "offline_access"),
+    ("patient/Observation.rs",            ALL_OBSERVATIONS,              ""),
+    ("patient/Observation.rs",            ALL_OBSERVATIONS[1:],          ALL_OBSERVATIONS[0]),
+    ("patient/Observation.rs",            [],                            "patient/Observation.rs"),
+    ("online_access offline_access",      ["offline_access"],            ""),
+    ("online_access offline_access",      [],                            "offline_access"),
+    ("patient/Goal.cr patient/Goal.rs",   ["patient/Goal.rs"],           "patient/Goal.cr"),
+]  # fmt: skip
+
+
+@pytest.mark.requirement("CONSENT-12")
+@pytest.mark.parametrize(("asked", "ticked", "expected"), DECLINED)
+def test_what_was_declined_is_told_as_whole_scopes_or_the_parts_that_are_missing(
+    asked: str, ticked: list[str], expected: str
+) -> None:
+    wanted = parse_registered(asked)
+    assert " ".join(map(str, declined(wanted, choose(wanted, frozenset(ticked))))) == expected
 
 
 SOCIAL = "http://terminology.hl7.org/CodeSystem/observation-category|social-history"
