@@ -471,6 +471,20 @@ def test_a_link_decides_nothing(browser: Browser, growth_chart: App, ana: User) 
 
 
 @pytest.mark.requirement("CONSENT-10")
+@pytest.mark.parametrize("decision", ["allow", "deny"])
+def test_a_form_of_another_site_decides_nothing(browser: Browser, growth_chart: App, ana: User, decision: str) -> None:
+    path, page = ask(browser, growth_chart, ana)
+    careful = Browser(enforce_csrf_checks=True)
+    careful.cookies = browser.cookies
+    form = answer_form(page, decision)
+    assert careful.post(path, form).status_code == 403
+    assert pending().answered_at is None
+    assert_no_grant()
+    token = page.content.decode().partition('name="csrfmiddlewaretoken" value="')[2].partition('"')[0]
+    assert callback(careful.post(path, form | {"csrfmiddlewaretoken": token}), growth_chart.redirect_uri)
+
+
+@pytest.mark.requirement("CONSENT-10")
 def test_a_second_answer_gives_no_second_code(browser: Browser, growth_chart: App, ana: User) -> None:
     path, page = ask(browser, growth_chart, ana)
     first = callback(decide(browser, path, page), growth_chart.redirect_uri)

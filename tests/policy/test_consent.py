@@ -75,6 +75,27 @@ def test_a_wildcard_is_offered_type_by_type(wildcard: str) -> None:
     assert len(scopes) == len(US_CORE_TYPES) - len(divided) + len(OBSERVATION) + len(CONDITION)
 
 
+# As certification lists them, so that none gets lost in ours.
+CERTIFIED = (
+    "AllergyIntolerance CarePlan CareTeam Condition Coverage Device DiagnosticReport DocumentReference Encounter Goal"
+    " Immunization Location Medication MedicationDispense MedicationRequest Observation Organization Patient"
+    " Practitioner PractitionerRole Procedure Provenance QuestionnaireResponse RelatedPerson ServiceRequest Specimen"
+)
+DIVIDED = {
+    "Condition": {"encounter-diagnosis", "problem-list-item", "health-concern"},
+    "Observation": {"procedure", "laboratory", "social-history", "sdoh", "survey", "vital-signs"},
+}
+
+
+@pytest.mark.requirement("CONSENT-01", "CONSENT-02")
+def test_every_type_of_us_core_and_every_category_that_certification_names_is_offered() -> None:
+    scopes = [one.scope for one in permissions(parse_registered("patient/*.rs"))]
+    assert {scope.resource for scope in scopes} >= set(CERTIFIED.split())
+    for kind, codes in DIVIDED.items():
+        values = [value for scope in scopes if scope.resource == kind for _, value in scope.filters]
+        assert {value.rpartition("|")[2] for value in values} == codes
+
+
 WILDCARDS = [
     # asked                               some tick stands for a wildcard, which reaches types added later
     ("patient/*.rs",                      True),
@@ -147,7 +168,7 @@ CHOSEN = [
 ]  # fmt: skip
 
 
-@pytest.mark.requirement("CONSENT-02")
+@pytest.mark.requirement("CONSENT-02", "T-56")
 @pytest.mark.parametrize(("asked", "ticked", "expected"), CHOSEN)
 def test_some_ticks_grant_those_parts_and_never_the_whole(asked: str, ticked: list[str], expected: str) -> None:
     assert set(ticked) <= set(offered(asked))
