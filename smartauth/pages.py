@@ -22,7 +22,7 @@ from smartauth.conf import config
 from smartauth.context import context_of
 from smartauth.errors import Refusal, TooManyRequests
 from smartauth.people import wrong_passwords
-from smartauth.people.upstream.asking import begin_url
+from smartauth.people.upstream.asking import begin_url, provider_name
 from smartauth.people.upstream.proofs import is_from_upstream
 
 _log = logging.getLogger(__name__)
@@ -96,7 +96,7 @@ def sign_in_again(request: HttpRequest) -> HttpResponse:
 def _upstream(then: str, **asked: str) -> dict[str, str] | None:
     """Return name and address of the identity provider for a page, None where there is none."""
     idp = config().upstream_idp
-    return {"name": idp.name, "url": begin_url(then, **asked)} if idp else None
+    return {"name": provider_name(idp), "url": begin_url(then, **asked)} if idp else None
 
 
 def admin_login(request: HttpRequest) -> HttpResponse:

@@ -122,7 +122,7 @@ def upstream_idp() -> UpstreamIdp | None:
         issuer,
         client_id,
         env.secret(f"{prefix}_CLIENT_SECRET"),
-        name=env.text(f"{prefix}_NAME", "your organisation"),
+        name=env.text(f"{prefix}_NAME"),
         scope=scope,
         subject_claim=env.text(f"{prefix}_SUBJECT_CLAIM", "sub"),
         fhir_user_claims=claims,

@@ -1,6 +1,10 @@
 """Words that are kept as data, said in the language of the page."""
 
+from datetime import date
+
 from django import template
+from django.utils.formats import date_format
+from django.utils.html import format_html
 from django.utils.translation import gettext
 from django.utils.translation import gettext_noop as _
 
@@ -23,6 +27,8 @@ SETTINGS = {
     "SS": _("Short hospital stay"),
     "VR": _("Visit by phone or video"),
 }
+# How much of a date is known, by its length.
+FORMS = {4: _("Y"), 7: _("F Y"), 10: _("j F Y")}
 # Why somebody may act for a patient.
 TIES = {
     "own": _("You"),
@@ -48,6 +54,17 @@ def sex(code: str) -> str:
 def setting(code: str) -> str:
     """Return what people call a class of encounters, "" for one that has no words."""
     return worded(SETTINGS.get(code, ""))
+
+
+@register.filter
+def day_in_words(text: str) -> str:
+    """Return a FHIR date (YYYY, YYYY-MM or YYYY-MM-DD) as people write it, as it is where it is none."""
+    form = FORMS.get(len(text))
+    try:
+        day = date.fromisoformat(f"{text}-01-01"[:10])
+    except ValueError:
+        return text
+    return format_html('<time datetime="{}">{}</time>', text, date_format(day, gettext(form))) if form else text
 
 
 @register.filter

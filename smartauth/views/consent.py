@@ -176,6 +176,8 @@ def _grant(request: HttpRequest, opened: Open, page: UUID, answer: Answer) -> Ht
             now=opened.now,
         )
         details = _details(answer.terms)
+        if answer.declined:
+            details["declined"] = as_text(answer.declined)
         if answer.follows:
             details["follows"] = str(answer.follows)
         if answer.replaces:
@@ -194,7 +196,9 @@ def _deny(request: HttpRequest, opened: Open, page: UUID, refusal: Refusal, desc
     with transaction.atomic():
         _close(opened, page)
         tokens.forget(opened.pending)
-        record_now(context_of(request), _event(opened, refusal.rule))
+        # Whoever came in place of somebody else was asked nothing.
+        refused = {} if refusal is launched.OTHER_USER else {"declined": as_text(opened.asked)}
+        record_now(context_of(request), _event(opened, refusal.rule, **refused))
     return redirect_error(request, opened.return_to, AccessDenied(refusal, description))
 
 

@@ -11,6 +11,7 @@ from django.shortcuts import redirect, render
 from smartauth.conf import config
 from smartauth.context import context_of
 from smartauth.people.models import UpstreamIdentity
+from smartauth.people.upstream.asking import provider_name
 from smartauth.people.upstream.proofs import last_proof
 
 
@@ -24,7 +25,7 @@ def my_account(request: HttpRequest) -> HttpResponse:
     facts: dict[str, Any] = {
         "passkeys": kinds.count(Authenticator.Type.WEBAUTHN),
         "has_app": Authenticator.Type.TOTP in kinds,
-        "upstream_name": idp.name if idp and linked else "",
+        "upstream_name": provider_name(idp) if idp and linked else "",
         "proven_at": last_proof(request).auth_time,
     }
     return render(request, "account/my_account.html", facts)

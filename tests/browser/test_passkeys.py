@@ -17,6 +17,7 @@ from smartauth.audit.models import AuditRecord
 from smartauth.people.models import User
 from tests import settings as test_settings
 from tests.servers import Server, database, free_port, running_server
+from tests.spanish import english_in
 
 PASSWORD = "correct horse battery staple"
 
@@ -158,3 +159,20 @@ def test_a_passkey_is_renamed_and_removed(device: Page, server: str) -> None:
     device.get_by_role("button", name="Remove it").click()
     expect(device.get_by_text("You have none here.")).to_be_visible()
     assert not Authenticator.objects.filter(user__username="kim").exists()  # Recovery codes alone prove nothing.
+
+
+def test_the_pages_speak_spanish(device: Page, server: str) -> None:
+    add_passkey(device, server)
+    device.goto(f"{server}/account/language?to=es&next=/account/second-factor/")
+    assert device.locator("html").get_attribute("lang") == "es"
+    paths = ["", "add/", *(link.get_attribute("href") or "" for link in device.locator(".rows .acts a").all())]
+    assert len(paths) == 4
+    for path in paths:
+        device.goto(f"{server}{path}" if path.startswith("/") else f"{server}/account/second-factor/webauthn/{path}")
+        assert english_in(device.content().replace("Blue phone", "")) == [], path
+    device.goto(f"{server}/account/second-factor/webauthn/reauthenticate/")
+    assert english_in(device.content()) == []
+    device.locator("header").get_by_role("button", name="Cerrar sesión").click()
+    device.goto(f"{server}/account/login/")
+    expect(device.get_by_role("button", name="Iniciar sesión con una llave de acceso")).to_be_visible()
+    assert english_in(device.content()) == []

@@ -169,6 +169,16 @@ def _response_type(name: str) -> Callable[[Here], bool]:
     return works
 
 
+def _speaks(language: str) -> Callable[[Here], bool]:
+    def works(here: Here) -> bool:
+        browser = Browser(headers={"Accept-Language": "es" if language == "en" else "en"})
+        asked = browser.get("/auth/sandbox/authorize", authorize_params(here.growth_chart, ui_locales=language))
+        sign_in = browser.get(browser.get(asked.headers["Location"]).headers["Location"])
+        return f'<html lang="{language}">' in sign_in.content.decode()
+
+    return works
+
+
 def _pkce(method: str) -> Callable[[Here], bool]:
     def works(here: Here) -> bool:
         answer = Browser().get(
@@ -386,6 +396,7 @@ PROOFS: dict[tuple[str, str], Callable[[Here], bool]] = {
     ("response_types_supported", "token"): _response_type("token"),
     ("response_types_supported", "code id_token"): _response_type("code id_token"),
     ("response_modes_supported", "query"): _answers_in_the_query,
+    **{("ui_locales_supported", code): _speaks(code) for code in ("en", "es", "fr")},
     ("code_challenge_methods_supported", "S256"): _pkce("S256"),
     ("code_challenge_methods_supported", "plain"): _pkce("plain"),
     ("token" + METHODS, "client_secret_basic"): _redeems("cardio"),

@@ -32,6 +32,7 @@ from tests.endpoints.app_launch import (
     told_in,
 )
 from tests.endpoints.ehr import Begin, begin_answer, begin_launch, clinic, ehr, visits
+from tests.factories import make_tenant
 
 __all__ = ["begin_answer", "begin_launch", "clinic", "ehr", "visits"]
 
@@ -129,6 +130,7 @@ def test_another_patient_is_asked_about(browser: Browser, growth_chart: App, par
         assert is_asked(browser.get(path)) is asked
 
 
+@pytest.mark.requirement("CONSENT-09")
 def test_another_user_is_asked(browser: Browser, growth_chart: App, tenant: TenantInfo, ana: User) -> None:
     remember(browser, growth_chart, ana)
     other = make_person(tenant, "sister", acts_for=["ana"])
@@ -137,9 +139,19 @@ def test_another_user_is_asked(browser: Browser, growth_chart: App, tenant: Tena
     assert is_asked(again(browser, growth_chart))
 
 
+@pytest.mark.requirement("CONSENT-09")
 def test_another_app_is_asked_about(browser: Browser, growth_chart: App, cardio: App, ana: User) -> None:
     remember(browser, growth_chart, ana)
     assert is_asked(again(browser, cardio))
+
+
+@pytest.mark.requirement("CONSENT-09")
+def test_another_hospital_asks(browser: Browser, growth_chart: App, ana: User) -> None:
+    first = remember(browser, growth_chart, ana)
+    Authorization.objects.filter(pk=first.pk).update(tenant=make_tenant("north").pk)
+    assert is_asked(again(browser, growth_chart))
+    Authorization.objects.filter(pk=first.pk).update(tenant=Tenant.objects.get(slug="sandbox"))
+    assert not is_asked(again(browser, growth_chart))
 
 
 @pytest.mark.requirement("CONSENT-09")

@@ -257,7 +257,7 @@ def test_a_card_says_what_the_record_says_and_as_text(
     path, page = open_picker(browser, growth_chart, ana)
     choose(browser, path, "odd")
     for text in (page.content.decode(), browser.get(path).content.decode()):
-        assert "2025-05-12 to 2025-05-14" in text
+        assert '>12 May 2025</time> to <time datetime="2025-05-14">14 May 2025<' in text
         assert "Ward &lt;7&gt;" in text
         for markup in ("<script>", "<b>", "<7>"):
             assert markup not in text

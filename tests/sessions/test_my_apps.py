@@ -72,7 +72,7 @@ class TestTheList:
             f"{authorization.expires_at:%-d %B %Y}",
             "Stays connected without you",
             "another 100 days",
-            "Last connected on",
+            "Last used on",
             "It knows the number that stands for you here.",
         ):
             assert words in page, words
