@@ -6,8 +6,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 NODE_MODULES := tests/node/node_modules
 JUPYTER := tests/jupyter/.venv
-# Tests that promise something within a second, with workers and browsers of their own.
-CLOCKED := tests/flows tests/browser
+# Tests with real servers and browsers. Of these, those marked as clocked promise something within a second.
+REAL := tests/flows tests/browser
+# Files in the order of tests/conftest.py: by itself the plugin puts those with the fewest tests last, which take longest.
+PARALLEL := --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 .PHONY: run reset test check lock conformance fuzz prove prove-hapi
 .DEFAULT_GOAL := run
@@ -18,6 +20,8 @@ run: $(VENV)/.run
 reset: $(VENV)/.run
 	@SMARTAUTH_MODE=sandbox $(BIN)/python manage.py sandbox --reset
 
+# A run starts many processes of ours: what one has compiled is kept for the next, whatever is usual here.
+test: export PYTHONDONTWRITEBYTECODE :=
 test: $(VENV)/.dev $(NODE_MODULES)/.installed $(JUPYTER)/.installed
 	@command -v chromium chromium-browser google-chrome >/dev/null || $(INSTALL_CHROMIUM) || \
 		echo "NO BROWSER: chromium could not be installed, so the browser tests will be skipped."
@@ -25,8 +29,9 @@ ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
 else
 	@# One hash seed for all processes, so that they call the tests the same. What watches the clock runs alone.
-	PYTHONHASHSEED=$$$$ $(BIN)/python -m pytest --numprocesses auto --dist loadfile $(CLOCKED:%=--ignore %)
-	$(BIN)/python -m pytest $(CLOCKED)
+	PYTHONHASHSEED=$$$$ $(BIN)/python -m pytest $(PARALLEL) $(REAL:%=--ignore %)
+	PYTHONHASHSEED=$$$$ $(BIN)/python -m pytest $(PARALLEL) -m "not clocked" $(REAL)
+	$(BIN)/python -m pytest -m clocked $(REAL)
 endif
 
 check: $(VENV)/.dev

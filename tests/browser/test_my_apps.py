@@ -71,6 +71,7 @@ def reading_on_every_worker(world: World, token: str) -> Iterator[list[Worker]]:
         worker.connection.close()
 
 
+@pytest.mark.clocked
 @pytest.mark.requirement("ONC-14", "ONC-19")
 @pytest.mark.requirement("REVOKE-07", "REVOKE-08")
 def test_a_person_stops_an_app_and_it_is_out_within_a_second(page: Page, world: World, cast: dict[str, User]) -> None:

@@ -82,6 +82,7 @@ def fill_identity(page: Page) -> None:
         page.get_by_label(label).fill(text)
 
 
+@pytest.mark.clocked
 def test_a_new_partner_reads_the_first_resource_in_two_minutes(page: Page, world: World, tmp_path: Path) -> None:
     began, hands, sent = time.monotonic(), Hands(page), list[str]()
 
@@ -175,6 +176,7 @@ def test_a_new_key_of_a_registered_app_stands_beside_the_old_one(page: Page, wor
     assert len(kids) == 2
 
 
+@pytest.mark.clocked
 def test_the_first_read_is_a_click_away_and_a_refusal_says_why(
     page: Page, world: World, ec: KeyPair, rsa: KeyPair
 ) -> None:

@@ -44,7 +44,7 @@ def ehr(hospital: World) -> Ehr:
     return register_ehr(hospital)
 
 
-@pytest.mark.requirement("LAUNCH-01", "CTX-01", "CTX-05", "CTX-08", "CTX-09", "CTX-11", "CTX-12")
+@pytest.mark.requirement("LAUNCH-01", "CTX-01", "CTX-05", "CTX-08", "CTX-11", "CTX-12", "CORS-01", "CORS-03", "CORS-04")
 def test_an_ehr_opens_an_app_about_a_visit(page: Page, apps: Registrar, ehr: Ehr) -> None:
     app = apps.register("in-visit", f"launch openid fhirUser {READ}")
     said = {
@@ -67,7 +67,7 @@ def test_an_ehr_opens_an_app_about_a_visit(page: Page, apps: Registrar, ehr: Ehr
     assert (seen["observations"], seen["visits"], seen["style"]) == (RECORD, VISITS, ["color_text"])
 
 
-@pytest.mark.requirement("ASYM-01", "CTX-10")
+@pytest.mark.requirement("CTX-09", "ASYM-02", "CORS-03")
 def test_an_app_proves_who_it_is_with_a_key_in_the_browser(page: Page, apps: Registrar, ehr: Ehr) -> None:
     app = apps.register("keyed", f"launch openid fhirUser {READ}", key=new_key("ES384"))
     page.goto(ehr.launch(app.client_id, user="dr-grey", patient="ana", encounter=VISIT))
@@ -101,6 +101,7 @@ def test_a_patient_opens_an_app_and_it_stays_connected(page: Page, hospital: Wor
     assert app.seen(page) == seen
 
 
+@pytest.mark.requirement("CTX-04", "CTX-22")
 def test_a_clinician_opens_an_app_and_chooses_patient_and_visit(page: Page, hospital: World, apps: Registrar) -> None:
     app = apps.register("on-the-ward", f"launch/patient launch/encounter openid fhirUser {READ}")
     app.open(page, hospital.fhir_base)
@@ -116,6 +117,7 @@ def test_a_clinician_opens_an_app_and_chooses_patient_and_visit(page: Page, hosp
     assert (seen["observations"], seen["visits"]) == (RECORD, VISITS)
 
 
+@pytest.mark.requirement("V1-02", "V1-05", "V1-06")
 def test_an_app_written_for_smart_1_is_answered_in_its_words(page: Page, hospital: World, apps: Registrar) -> None:
     app = apps.register("of-old", "launch/patient openid profile online_access patient/*.read")
     app.open(page, hospital.fhir_base)
