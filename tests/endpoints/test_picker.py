@@ -717,7 +717,7 @@ def test_a_card_says_by_what_else_somebody_may_be_found_and_what_to_beware_of(
     assert offered(page) == ["zeta", "zeta-mistake", "zeta-old"]  # What is in use comes first.
     cards = re.split(r"<li>", page.content.decode())[1:]
     assert "Also: <bdi>Younger &lt;i&gt;</bdi>" in cards[0]
-    assert "Died 2024-03-01" in cards[0]
+    assert 'Died <time datetime="2024-03-01">1 March 2024</time>' in cards[0]
     assert "Birth date not recorded" in cards[0]
     assert "Has died" in cards[1]
     assert "Record not in use" in cards[1]
