@@ -29,7 +29,7 @@ from smartauth.records import EncounterRecord, PatientRecord, PatientSearch, Per
 from smartauth.views import launched, unasked
 from smartauth.views.consent_answers import Answer, read_answer
 from smartauth.views.consent_page import facts_for
-from smartauth.views.continuing import NOTHING_SHARED, START_AGAIN, Open, continuing
+from smartauth.views.continuing import NOTHING_SHARED, START_AGAIN, Open, already_answered, continuing
 from smartauth.views.refused import refuse
 
 
@@ -213,7 +213,7 @@ def _refuse(request: HttpRequest, opened: Open, error: OAuthError) -> HttpRespon
 def _close(opened: Open, page: UUID) -> None:
     """Make this the one answer. Raises PageRefused when another came first, or the page was for somebody else."""
     if not pending.lock_unanswered(opened.pending, page=page):
-        raise _outdated()
+        raise already_answered() if pending.is_answered(opened.pending) else _outdated()
     pending.mark_answered(opened.pending, opened.now)
 
 
@@ -226,7 +226,7 @@ def _require_page(request: HttpRequest, opened: Open) -> UUID:
 
 def _outdated() -> PageRefused:
     return PageRefused(
-        Refusal("consent.outdated", "the form was shown for another user or patient, or was answered meanwhile"),
+        Refusal("consent.outdated", "the form was shown for another user, patient or visit"),
         title=_("This page is out of date"),
         advice=(
             _("Somebody else signed in, or chose something else in another window."),

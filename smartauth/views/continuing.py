@@ -156,13 +156,18 @@ def _require_waiting(pk: UUID, browser: str, context: RequestContext, now: datet
             status=403,
         )
     if stored.answered_at is not None:
-        raise PageRefused(
-            Refusal("pending.answered", "the request has been answered already"),
-            title=_("You have already answered"),
-            advice=(_("This request was answered before, perhaps in another window."), START_AGAIN),
-            status=409,
-        )
+        raise already_answered()
     return stored
+
+
+def already_answered() -> PageRefused:
+    """Return the page for a request that has its answer: what that shared is not for this page to say."""
+    return PageRefused(
+        Refusal("pending.answered", "the request has been answered already"),
+        title=_("You have already answered"),
+        advice=(_("This request was answered before, perhaps in another window."), START_AGAIN),
+        status=409,
+    )
 
 
 def _require_active(stored: PendingAuthorization) -> tuple[RegisteredClient, TenantInfo]:

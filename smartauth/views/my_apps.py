@@ -24,7 +24,7 @@ from smartauth.browser import PageRefused, browser_page
 from smartauth.conf import config
 from smartauth.context import RequestContext, context_of
 from smartauth.errors import Refusal
-from smartauth.people.connected import ConnectedApp, Connection, connected_apps
+from smartauth.people.connected import ConnectedApp, Connection, connected_apps, was_connected
 from smartauth.people.models import User
 from smartauth.people.readings import PERIOD, Opened, Reading, readings
 from smartauth.people.rights import is_clinician, person_at, places_of
@@ -85,21 +85,27 @@ def stop_app(request: HttpRequest) -> HttpResponse:
     context = context_of(request)
     client = find_client(client_id)
     if client is None or not is_tenant_slug(slug):
-        refusal = Refusal("my-apps.unknown", "there is no such client, or no such tenant", seen=client_id[:200])
-        raise PageRefused(
-            refusal,
-            title=_("This app is not known here"),
-            advice=_("Nothing has changed. Go back and load the page again."),
-        )
+        raise _unknown(client_id)
     context.client_id, context.tenant = client.client_id, slug
     stopped = tokens.revoke_app(
         user=request.user.pk, client_id=client.client_id, tenant=slug, by="user", now=timezone.now(), context=context
     )
+    if not stopped and not was_connected(request.user.pk, client, slug):
+        raise _unknown(client_id)  # Who never let it in learns neither its name nor that it is there.
     if stopped:
         _tell(request, gettext("%(app)s is stopped. It cannot see anything any more.") % {"app": client.name})
     else:
         _tell(request, gettext("%(app)s had been stopped before.") % {"app": client.name})
     return redirect("my_apps")
+
+
+def _unknown(client_id: str) -> PageRefused:
+    reason = "there is no such client or tenant, or the person never let the client in there"
+    return PageRefused(
+        Refusal("my-apps.unknown", reason, seen=client_id[:200]),
+        title=_("This app is not known here"),
+        advice=_("Nothing has changed. Go back and load the page again."),
+    )
 
 
 def _person(names: RecordNames, tenant: TenantInfo) -> Person:

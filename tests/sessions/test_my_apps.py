@@ -233,6 +233,15 @@ class TestStopping:
         assert page_refusal(stop(browser, "nobody"), 400).rule == "my-apps.unknown"
         assert page_refusal(stop(browser, tenant="sandbox\x00"), 400).rule == "my-apps.unknown"
 
+    def test_an_app_that_only_others_let_in_looks_like_none(
+        self, browser: Browser, start: Start, cardio: App, growth_chart: App, dr_grey: User
+    ) -> None:
+        start()
+        launch(Browser(), cardio, dr_grey, scope="openid")
+        answer = stop(browser, cardio.client_id)
+        assert page_refusal(answer, 400).rule == "my-apps.unknown"
+        assert "Cardio" not in answer.content.decode()
+
     @pytest.mark.requirement("REVOKE-07")
     def test_another_site_cannot_stop_an_app(self, start: Start, ana: User) -> None:
         start()
