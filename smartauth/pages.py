@@ -20,7 +20,7 @@ from smartauth.browser import PageRefused, error_page, too_many_page
 from smartauth.conf import config
 from smartauth.context import context_of
 from smartauth.errors import Refusal, TooManyRequests
-from smartauth.people import wrong_passwords
+from smartauth.people import changes, wrong_passwords
 from smartauth.people.upstream.asking import begin_url, provider_name
 from smartauth.people.upstream.proofs import is_from_upstream
 
@@ -37,6 +37,7 @@ def site(request: HttpRequest) -> dict[str, Any]:
         "trace_id": str(context_of(request).trace_id),
         "languages": languages.choices(request),
         "wrong_passwords": lambda: wrong_passwords.take(request),  # Told once.
+        "account_changes": lambda: changes.take(request),  # Told once.
         "has_portal": lambda: may_use_portal(request.user),  # Asked only by pages that tell it.
     }
 
