@@ -21,7 +21,7 @@ from smartauth.browser import PageRefused, error_page, too_many_page
 from smartauth.conf import config
 from smartauth.context import context_of
 from smartauth.errors import Refusal, TooManyRequests
-from smartauth.people import wrong_passwords
+from smartauth.people import changes, wrong_passwords
 from smartauth.people.upstream.asking import begin_url, provider_name
 from smartauth.people.upstream.proofs import is_from_upstream
 
@@ -39,6 +39,7 @@ def site(request: HttpRequest) -> dict[str, Any]:
         "languages": languages.choices(request),
         "wrong_passwords": lambda: wrong_passwords.take(request),  # Told once.
         "skin": SimpleLazyObject(lambda: skins.skin_of(request)),
+        "account_changes": lambda: changes.take(request),  # Told once.
         "has_portal": lambda: may_use_portal(request.user),  # Asked only by pages that tell it.
     }
 

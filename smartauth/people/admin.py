@@ -17,7 +17,9 @@ from django.utils import timezone
 
 from clients.traced_admin import Subject, TracedAdmin, leave_trace
 from smartauth.administration.widgets import DayAndTime
+from smartauth.audit.recording import AuditEvent, record_now
 from smartauth.context import context_of
+from smartauth.people.changes import PASSWORD
 from smartauth.people.models import FhirUser, ProxyRelation, UpstreamIdentity, User
 from smartauth.people.passwords import changed_by
 from smartauth.readonly_admin import ReadOnlyAdmin
@@ -128,6 +130,7 @@ class PersonAdmin(TracedAdmin, UserAdmin):
         if response.status_code == 302:  # Also where it was taken away: that is no new password to Django.
             revoke_for_user(int(id), by="password", now=timezone.now(), context=context, administrator=administrator)
             leave_trace(request, "password_changed", Subject("user", details={"of": int(id)}))
+            record_now(context, AuditEvent(PASSWORD, user=int(id), details={"administrator": administrator}))
         return response
 
 
