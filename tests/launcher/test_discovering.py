@@ -34,6 +34,7 @@ CASES = [
     ({"Origin": APP},                                      "",                 True),
     ({"Referer": f"{APP}/launch?launch=x"},                "",                 True),
     ({"Origin": "https://another.example"},                "",                 False),
+    ({"Origin": "http://["},                               "",                 True),
     ({"Origin": "null"},                                   "",                 True),   # as good as nothing said
     ({},                                                   "",                 True),   # a server, and one launch only
     ({"Origin": APP},                                      MINE,               True),
