@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 from django.test import Client as Browser
 
+from clients.models import Client
 from smartauth.sandbox.launcher import recorder
 from smartauth.sandbox.launcher.browsers import COOKIE
 from smartauth.sandbox.launcher.kinds import STANDALONE
@@ -33,6 +34,7 @@ CASES = [
     ({"Origin": APP},                                      "",                 True),
     ({"Referer": f"{APP}/launch?launch=x"},                "",                 True),
     ({"Origin": "https://another.example"},                "",                 False),
+    ({"Origin": "http://["},                               "",                 True),
     ({"Origin": "null"},                                   "",                 True),   # as good as nothing said
     ({},                                                   "",                 True),   # a server, and one launch only
     ({"Origin": APP},                                      MINE,               True),
@@ -63,6 +65,14 @@ def test_a_document_counts_for_the_app_it_comes_from(
         browser.cookies[COOKIE] = cookie
     assert browser.get(SMART, headers=headers).status_code == 200
     assert bool(parts(run)) == counted
+
+
+def test_an_app_of_the_sandbox_itself_is_known_though_it_names_no_origin(begin_run: Watch, growth_chart: App) -> None:
+    Client.objects.filter(client_id=growth_chart.client_id).update(redirect_uris="http://127.0.0.1:8000/launcher/app/")
+    run, browser = begin_run(STANDALONE, growth_chart.client_id), Browser()
+    browser.cookies[COOKIE] = MINE
+    browser.get(SMART, headers={"Sec-Fetch-Site": "same-origin"})
+    assert len(parts(run)) == 1
 
 
 def test_while_two_browsers_launch_what_comes_from_no_page_is_nobodys(begin_run: Watch, chart: App) -> None:

@@ -261,6 +261,9 @@ def test_any_other_page_of_ours_shows_a_way_out_of_the_frame_instead_of_nothing(
     assert page.headers["X-Frame-Options"] == "SAMEORIGIN"
     assert 'target="_top" href="/account/login/"' in page.content.decode()
     assert "csrfmiddlewaretoken" not in page.content.decode()
+    # A redirect goes on in the frame, as the one by which Cardio Clinic begins.
+    start = "/launcher/start?iss=http://127.0.0.1:8000/fhir/sandbox/r4"
+    assert flow.browser.get(start, headers=IN_FRAME).status_code == 302
     # For nobody else the page is another.
     assert Browser().get("/account/login/", headers=IN_FRAME).headers["X-Frame-Options"] == "DENY"
     assert flow.browser.get("/account/login/", headers=IN_WINDOW).headers["X-Frame-Options"] == "DENY"

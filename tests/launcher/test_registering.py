@@ -78,6 +78,7 @@ def test_an_app_with_a_server_gets_a_secret_that_is_shown_once_each_time(dr_grey
 BAD = [
     # field            typed                                          part of what is said
     ("name",           "",                                            "give it a name"),
+    ("name",           "a\x00b",                                      "cannot be printed"),
     ("launch_url",     "javascript:alert(1)",                         "not an https URL"),
     ("launch_url",     "data:text/html,x",                            "character"),
     ("launch_url",     "https://evil.example/launch",                 "not on this machine"),

@@ -60,6 +60,7 @@ CASES = [
     ("state",    [asks(state_length=0)],                                          "bad",   "without state"),
     ("state",    [],                                                              "open",  ""),
     ("state",    [asks(), ALTERED],                                               "good",  "was not used"),
+    ("state",    [asks(state_length=16), ALTERED],                                "look",  "was not used"),
     ("state",    [asks(), ALTERED, token()],                                      "bad",   "exchanged its code"),
     ("state",    [asks(), token(), asks(), ALTERED],                              "good",  "was not used"),
     ("discovery", [],                                                             "open",  "No look was seen"),

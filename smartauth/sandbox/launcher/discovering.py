@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 from django.http import HttpRequest
 
 from clients.registered import find_client
+from smartauth.conf import config
 from smartauth.sandbox.launcher import runs
 from smartauth.sandbox.launcher.browsers import browser_of
 from smartauth.sandbox.models import Run
@@ -20,6 +21,8 @@ def find_run(request: HttpRequest, now: datetime) -> Run | None:
     if request.headers.get("Sec-Fetch-Dest") == "document":
         return None  # Somebody reads it in the browser.
     origin = _origin(request.headers.get("Origin", "") or request.headers.get("Referer", ""))
+    if request.headers.get("Sec-Fetch-Site") == "same-origin":
+        origin = _origin(config().base_url)  # The sandbox's own apps: browsers say no origin to where they are.
     browser = browser_of(request)
     if origin:
         from_there = [one for one in runs.watched_clients(now) if origin in _origins_of(one)]
@@ -35,5 +38,8 @@ def _origins_of(client_id: str) -> frozenset[str]:
 
 
 def _origin(url: str) -> str:
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # Headers are anything.
+        return ""
     return f"{parts.scheme}://{parts.netloc}" if parts.scheme in ("http", "https") and parts.netloc else ""

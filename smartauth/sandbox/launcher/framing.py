@@ -93,7 +93,8 @@ def framed_by_us(response: HttpResponse) -> HttpResponse:
 
 def rescue(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
     """Return a way out of the frame instead of a page of ours that browsers would not show there: it would be blank."""
-    if request.headers.get("Sec-Fetch-Dest") != "iframe" or response.get("X-Frame-Options") != "DENY":
+    is_shown = response.get("X-Frame-Options") != "DENY" or "Location" in response  # A redirect shows nothing itself.
+    if request.headers.get("Sec-Fetch-Dest") != "iframe" or is_shown:
         return response
     if runs.framed_of(browser_of(request), timezone.now()) is None:
         return response

@@ -46,6 +46,8 @@ def read(given: Mapping[str, str]) -> tuple[Described, dict[str, str]]:
     wrong = {}
     if not found.name:
         wrong["name"] = "give it a name that people see when they allow it"
+    elif not found.name.isprintable():
+        wrong["name"] = "it has a character that cannot be printed"
     if found.proof not in PROOFS:
         wrong["proof"] = f"choose one of {', '.join(PROOFS)}"
     if found.launch_url and (problem := url_problem(found.launch_url)):

@@ -97,11 +97,12 @@ def _state(seen: Sequence[Seen], kind: str, fault: str) -> Mark:
     altered = next((at for at, one in enumerate(seen) if one.fault == ALTERED_STATE), None)
     if altered is not None and any(_is_exchange(one) for one in seen[altered:]):
         return mark("bad", "The answer came with another state, and the app exchanged its code all the same.")
+    checked = "" if altered is None else " The answer with another state was not used."
     if shortest < SHORTEST_STATE:
-        return mark("look", f"{shortest} characters cannot hold the 122 random bits that SMART asks for.")
-    if altered is None:
-        return mark("good", f"{shortest} characters. Whether it is checked shows with the fault Altered state.")
-    return mark("good", f"{shortest} characters, and the answer with another state was not used.")
+        return mark("look", f"{shortest} characters cannot hold the 122 random bits that SMART asks for.{checked}")
+    return mark(
+        "good", f"{shortest} characters.{checked or ' Whether it is checked shows with the fault Altered state.'}"
+    )
 
 
 def _nonce(seen: Sequence[Seen], kind: str, fault: str) -> Mark:
