@@ -5,8 +5,11 @@ PORT ?= 8000
 VENV := .venv
 BIN := $(VENV)/bin
 NODE_MODULES := tests/node/node_modules
-# Tests that promise something within a second, with workers and browsers of their own.
-CLOCKED := tests/flows tests/browser
+JUPYTER := tests/jupyter/.venv
+# Tests with real servers and browsers. Of these, those marked as clocked promise something within a second.
+REAL := tests/flows tests/browser
+# Files in the order of tests/conftest.py: by itself the plugin puts those with the fewest tests last, which take longest.
+PARALLEL := --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 .PHONY: run reset test check lock conformance fuzz prove prove-hapi
 .DEFAULT_GOAL := run
@@ -17,15 +20,18 @@ run: $(VENV)/.run
 reset: $(VENV)/.run
 	@SMARTAUTH_MODE=sandbox $(BIN)/python manage.py sandbox --reset
 
-test: $(VENV)/.dev $(NODE_MODULES)/.installed
+# A run starts many processes of ours: what one has compiled is kept for the next, whatever is usual here.
+test: export PYTHONDONTWRITEBYTECODE :=
+test: $(VENV)/.dev $(NODE_MODULES)/.installed $(JUPYTER)/.installed
 	@command -v chromium chromium-browser google-chrome >/dev/null || $(INSTALL_CHROMIUM) || \
 		echo "NO BROWSER: chromium could not be installed, so the browser tests will be skipped."
 ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
 else
 	@# One hash seed for all processes, so that they call the tests the same. What watches the clock runs alone.
-	PYTHONHASHSEED=$$$$ $(BIN)/python -m pytest --numprocesses auto --dist loadfile $(CLOCKED:%=--ignore %)
-	$(BIN)/python -m pytest $(CLOCKED)
+	PYTHONHASHSEED=$$$$ $(BIN)/python -m pytest $(PARALLEL) $(REAL:%=--ignore %)
+	PYTHONHASHSEED=$$$$ $(BIN)/python -m pytest $(PARALLEL) -m "not clocked" $(REAL)
+	$(BIN)/python -m pytest -m clocked $(REAL)
 endif
 
 check: $(VENV)/.dev
@@ -41,6 +47,7 @@ conformance: $(VENV)/.dev
 lock: $(VENV)/.dev
 	$(BIN)/pip-compile $(LOCK_OPTIONS) --extra sandbox -o requirements.lock pyproject.toml
 	$(BIN)/pip-compile $(LOCK_OPTIONS) --extra sandbox --extra dev -c requirements.lock -o requirements-dev.lock pyproject.toml
+	$(BIN)/pip-compile $(LOCK_OPTIONS) -o tests/jupyter/requirements.lock tests/jupyter/requirements.in
 
 # Only where we may and can: a browser is wanted for a part of the tests, not worth a password prompt.
 INSTALL_CHROMIUM := { [ "$$(id -u)" = 0 ] && apt-get -qq update && apt-get -qq -y install chromium >/dev/null; }
@@ -66,6 +73,12 @@ $(NODE_MODULES)/.installed: tests/node/package-lock.json
 	@{ command -v npm >/dev/null && npm ci --prefix tests/node --loglevel error --engine-strict --ignore-scripts \
 		--no-audit --no-fund >/dev/null && touch $@; } || \
 		echo "NO NODE: npm or its packages could not be had, so the tests with JavaScript clients will be skipped."
+
+# So is an app that brings half a hundred packages of its own, which nothing else here should meet.
+$(JUPYTER)/.installed: tests/jupyter/requirements.lock | $(BIN)/python
+	@{ $(BIN)/python -m venv $(JUPYTER) && $(JUPYTER)/bin/python -m pip install --quiet --disable-pip-version-check \
+		--no-deps --require-hashes -r tests/jupyter/requirements.lock && touch $@; } || \
+		echo "NO JUPYTER: its packages could not be had, so the test with a public app will be skipped."
 
 # Generated requests at every endpoint: CASES in all, SEED to repeat them.
 fuzz: $(VENV)/.dev

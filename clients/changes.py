@@ -13,7 +13,7 @@ from clients.client_secrets import OWNERS_LIFETIME
 from clients.differences import Difference, differences, merged
 from clients.inline_keys import remind_of_new_keys
 from clients.lifecycle import note_event
-from clients.metadata import ClientMetadata
+from clients.metadata import ClientMetadata, InvalidClientMetadata
 from clients.models import ChangeRequest, Client, ClientEvent
 from clients.registration import apply_metadata, describe_metadata, rewrite_client
 from clients.widening import require_no_less_proof, widened
@@ -115,7 +115,10 @@ def withdraw_waiting(client: Client, *, by: Actor, context: RequestContext) -> b
 def differences_of(request: ChangeRequest) -> tuple[Difference, ...]:
     """Return what a request changes, compared with the client as it was when it was asked for."""
     client = request.client
-    wide = widened(client, _wanted_now(client, request)) if request.state == State.OPEN else ()
+    try:
+        wide = widened(client, _wanted_now(client, request)) if request.state == State.OPEN else ()
+    except InvalidClientMetadata:  # By the rules of today: it can be read and withdrawn, and not be approved.
+        wide = tuple(request.wanted)
     return differences(request.before, request.wanted, widening=wide)
 
 

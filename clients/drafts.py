@@ -11,8 +11,8 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from clients.acting import BY_ITSELF, NotPossible, owner
-from clients.activations import activate, request_activation
+from clients.acting import BY_ITSELF, Actor, NotPossible, owner
+from clients.activations import activate, deactivate, request_activation
 from clients.app_kinds import KINDS, kind_of
 from clients.changes import request_change
 from clients.client_secrets import OWNERS_LIFETIME
@@ -36,6 +36,7 @@ from clients.tenants import TenantInfo, find_tenant
 from smartauth.conf import config
 from smartauth.context import RequestContext
 
+GONE = "draft.gone"  # the rule of a draft that was submitted or deleted
 MOST_DRAFTS = 50  # of one owner
 LONGEST_ANSWERS = 200_000  # characters, as JSON
 MEMBERS = frozenset(member for members in STEPS.values() for member in members)
@@ -82,7 +83,8 @@ def revise(client: Client, user: int) -> Draft:
     places = client.activations.filter(Q(is_active=True) | Q(decided_at=None), tenant__is_active=True)
     wanted = [*places.values_list("tenant__slug", flat=True)]
     answers = {name: value for name, value in describe_metadata(client).items() if name in MEMBERS}
-    begun = {"kind": kind_of(client), "answers": answers | {TENANTS: wanted}, "before": answers}
+    known = answers | {TENANTS: wanted}
+    begun = {"kind": kind_of(client), "answers": known, "before": known}
     draft, _ = Draft.objects.get_or_create(client=client, defaults={"owner_id": user, **begun})
     if draft.owner_id != user:  # The client has come to somebody else.
         draft.owner_id = user
@@ -126,7 +128,8 @@ def problems_of(draft: Draft) -> tuple[Finding, ...]:
 def submit(draft: Draft, *, user: int, context: RequestContext) -> Submitted:
     """Make a draft what it was for: a new client, one submitted again, or a change of an approved one; it is gone then.
 
-    In the sandbox the client is approved and active at once; elsewhere both wait for the hospital.
+    In the sandbox the client is approved and active at once; elsewhere both wait for the hospital. Where it is not to
+    work any more it is switched off at once.
     Raises Unfinished, NotPossible, and InvalidClientMetadata where a change would weaken the client.
     """
     by = owner(user)
@@ -149,10 +152,27 @@ def submit(draft: Draft, *, user: int, context: RequestContext) -> Submitted:
             done = _submit_again(draft, metadata, user, context)
         for tenant in tenants:
             request_activation(done.client, tenant, by=by, context=context)
+        for slug in left_out(draft):
+            _leave(done.client, slug, by, context)
         if config().is_sandbox:
             done = Submitted(_approve_by_itself(done.client, tenants, context), done.secret, done.change)
         draft.delete()
     return done
+
+
+def left_out(draft: Draft) -> tuple[str, ...]:
+    """Return the slugs of the hospitals where the client worked, or waited, when the draft was begun, and shall not any
+    more. One that switched it on meanwhile was in no form, and is not meant."""
+    wanted = draft.answers.get(TENANTS) or []
+    return tuple(one for one in draft.before.get(TENANTS, ()) if one not in wanted)
+
+
+def _leave(client: Client, slug: str, by: Actor, context: RequestContext) -> None:
+    """Switch a client off where its owner took it out, unless the hospital did so meanwhile or is closed."""
+    tenant = find_tenant(slug)
+    found = client.activations.filter(Q(is_active=True) | Q(decided_at=None), tenant__slug=slug).exists()
+    if tenant is not None and found:
+        deactivate(client, tenant, by=by, context=context, note="Its owner took it out here.")
 
 
 def _require_storable(answers: Mapping[str, Any]) -> None:
@@ -175,7 +195,7 @@ def _require_storable(answers: Mapping[str, Any]) -> None:
 def _locked(pk: int) -> Draft:
     draft = Draft.objects.select_for_update(of=("self",)).select_related("client").filter(pk=pk).first()
     if draft is None:
-        raise NotPossible("draft.gone", "the draft was submitted or deleted", fix="Look among your apps.")
+        raise NotPossible(GONE, "the draft was submitted or deleted", fix="Look among your apps.")
     return draft
 
 

@@ -273,7 +273,7 @@ def _check_keys(metadata: ClientMetadata) -> None:
 def _check_urls(metadata: ClientMetadata) -> None:
     sandbox = config().is_sandbox
     if "authorization_code" in metadata.grant_types and not metadata.redirect_uris:
-        raise InvalidRedirectUri("redirect_uris", "authorization_code needs at least one")
+        raise InvalidRedirectUri("redirect_uris", "an app that people sign in to needs at least one")
     for member in ("redirect_uris", "post_logout_redirect_uris"):
         for uri in getattr(metadata, member):
             problem = redirect_uri_problem(uri, native=metadata.is_native, sandbox=sandbox)

@@ -7,7 +7,7 @@ from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path
+from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 
 from clients.traced_admin import Subject, TracedAdmin
@@ -138,7 +138,8 @@ class UpstreamAdmin(admin.ModelAdmin):
             except Unimaginable as why:
                 form.add_error(None, str(why))
         context = {**self.admin_site.each_context(request), "title": "Simulate a request", "form": form, "lines": lines}
-        page = TemplateResponse(request, "admin/fhirproxy/upstream/simulate.html", context | {"opts": self.opts})
+        context["trail"] = (("Upstreams", reverse("admin:fhirproxy_upstream_changelist")),)
+        page = TemplateResponse(request, "admin/fhirproxy/upstream/simulate.html", context)
         page["Cache-Control"] = "no-store"
         return page
 

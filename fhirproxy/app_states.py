@@ -1,7 +1,7 @@
 """The only reader and writer of the state of apps. A change counts when its version is the last one, or not at all."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import connection, transaction
@@ -16,6 +16,8 @@ from smartauth.sealing import decrypt, encrypt
 PURPOSE = "app state"
 MOST = 100  # items of one client about one subject
 MOST_FOUND = 1_000  # in one answer, of whichever clients
+DELETED_FOR = timedelta(days=7)  # a row without content stays, for whoever asks when it was deleted
+BATCH = 1_000  # rows of one deletion, which must not lock the table for long
 
 
 class TooMany(Exception):
@@ -105,8 +107,20 @@ def replace(item: Item, body: StateBody, now: datetime) -> Item:
 
 
 def remove(item: Item, now: datetime) -> None:
-    """Let go of what was taken. Its id stays known."""
+    """Let go of what was taken: its content is gone at once, its row a while later."""
     AppState.objects.filter(pk=item.id).update(sealed_members="", updated_at=now, deleted_at=now)
+
+
+def purge(now: datetime) -> int:
+    """Delete what was let go of a while ago and return how many rows went.
+
+    Ids are random and are never given again: what is asked of one is refused as before.
+    """
+    gone = AppState.objects.filter(deleted_at__lt=now - DELETED_FOR).order_by("deleted_at")
+    deleted = 0
+    while batch := list(gone.values_list("pk", flat=True)[:BATCH]):
+        deleted += AppState.objects.filter(pk__in=batch).delete()[0]
+    return deleted
 
 
 def in_one() -> transaction.Atomic:

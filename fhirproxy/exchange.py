@@ -38,7 +38,10 @@ class UpstreamPage:
 
 @dataclass(slots=True)
 class Exchange:
-    """The calls made for one request. `calls`, `checked`, `removed` and `patients` end up in the audit record."""
+    """The calls made for one request. `calls`, `checked`, `removed` and `patients` end up in the audit record.
+
+    patience: seconds for all of them together, None where each has the time the upstream is given.
+    """
 
     info: UpstreamInfo
     request_id: str
@@ -47,6 +50,7 @@ class Exchange:
     removed: int = 0
     fetched: int = 0
     budget: int = FETCH_BUDGET
+    patience: float | None = None
     known: dict[tuple[str, str], Resource | None] = field(default_factory=dict)
     patients: set[str] = field(default_factory=set)
     began: float = field(default_factory=time.monotonic)
@@ -141,10 +145,12 @@ class Exchange:
         return self.known
 
     def _send(self, request: CanonicalRequest) -> upstream.Answer:
-        if time.monotonic() - self.began > TOTAL:
+        passed = time.monotonic() - self.began
+        if passed > (self.patience or TOTAL):
             raise UpstreamTimeout("all calls for this request together took too long")
         self.calls += 1
-        return upstream.send(self.info, request, request_id=self.request_id)
+        left = self.patience - passed if self.patience else None
+        return upstream.send(self.info, request, request_id=self.request_id, within=left)
 
     def _parse(self, body: bytes) -> Resource:
         try:

@@ -100,8 +100,7 @@ class BulkJob(models.Model):
 class AppState(models.Model):
     """What one client remembers about one subject under one code, at one tenant. Read in `app_states.py` alone.
 
-    What was deleted stays as a row without content, so that its id is never taken for another. The content may hold
-    keys of the app, so it is sealed.
+    What was deleted stays for a week as a row without content. The content may hold keys of the app, so it is sealed.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)

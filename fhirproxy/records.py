@@ -5,18 +5,17 @@ about it; what is shown of a record is read out of checked resources only.
 Source: FHIR R4 patient, datatypes (HumanName, Identifier) and search.
 """
 
-import unicodedata
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from clients.tenants import TenantPolicy, find_tenant
-from fhirproxy.encounters import NEWEST_FIRST, encounter_of, newest_first, on_day
+from fhirproxy.encounters import GOING_ON, NEWEST_FIRST, encounter_of, on_day, visits_in
 from fhirproxy.exchange import Exchange
 from fhirproxy.panels import read_panel
+from fhirproxy.patients import in_order, name_in, patient_of
 from fhirproxy.policy.authority import Authority, Loaded, is_panel_bound, user_of
-from fhirproxy.policy.bodies import Resource
 from fhirproxy.policy.compartments import Checked, check
 from fhirproxy.policy.decisions import decide, read_for_ourselves
 from fhirproxy.policy.headers import Headers
@@ -28,7 +27,7 @@ from fhirproxy.policy.targets import Pairs, parse_target, render
 from fhirproxy.policy.values import escape
 from fhirproxy.rights import load_facts
 from fhirproxy.searching import Gathered, Position, Sifter
-from fhirproxy.shown_texts import LONGEST, Tree, is_date, objects, text_of, texts
+from fhirproxy.shown_texts import is_date
 from fhirproxy.tenancy import find_upstream
 from fhirproxy.tenant_rules import authority_under
 from fhirproxy.upstream import UpstreamError
@@ -49,12 +48,9 @@ from smartauth.sealing import Unsealable
 
 RULE = "picker"  # in the audit trail: read for a page of ours, not for a token
 BY_NAME = ("_sort", "family,given")
+# Seconds for one question. Somebody sits before an empty page meanwhile, and a page can say so and ask again.
+PATIENCE = 5.0
 MOST_WORDS = 8  # in a name that is searched for: the runs of n words are n² / 2
-LONGEST_KIND = 40  # characters of what is said about an identifier
-SEXES = frozenset({"male", "female", "other", "unknown"})
-# A name in use before one of which nothing is said, and that before one no longer in use.
-USES = {"official": 0, "usual": 1, "old": 3, "maiden": 3}
-UNSAID = 2
 
 
 @contextmanager
@@ -76,9 +72,9 @@ class ProxyRecords:
         if search.birth_date and not is_date(search.birth_date):
             return PatientPage(())
         gathered = _ask_for_patients(person, context, now=now).search("Patient", _criteria(search), limit, sort=BY_NAME)
-        found = sorted(gathered.matches.values(), key=_order)
+        found = in_order(gathered.matches.values())
         has_more = len(found) > limit or gathered.following is not None
-        return PatientPage(tuple(_record(one) for one in found[:limit]), has_more)
+        return PatientPage(tuple(map(patient_of, found[:limit])), has_more)
 
     @_faults_told()
     def find_patient(
@@ -86,7 +82,7 @@ class ProxyRecords:
     ) -> PatientRecord | None:
         """Return one patient the person may act for, or None. Raises RecordsUnavailable."""
         found = _ask_for_patients(person, context, now=now).read("Patient", patient_id)
-        return _record(found) if found else None
+        return patient_of(found) if found else None
 
     @_faults_told()
     def find_encounters(
@@ -97,8 +93,12 @@ class ProxyRecords:
             return EncounterPage(())
         inquiry = _ask_for_encounters(person, patient_id, context, now=now)
         gathered = inquiry.search("Encounter", on_day(day) if day else (), limit, sort=NEWEST_FIRST)
-        found = sorted((encounter_of(one) for one in gathered.matches.values()), key=newest_first)
-        return EncounterPage(tuple(found[:limit]), len(found) > limit or gathered.following is not None)
+        has_more = len(gathered.matches) > limit or gathered.following is not None
+        found = list(gathered.matches.values())
+        if has_more and not day:  # A stay that began long ago may still go on.
+            with suppress(FhirRefusal):  # A server that cannot search for them can still list the newest.
+                found += inquiry.search("Encounter", GOING_ON, limit, sort=NEWEST_FIRST).matches.values()
+        return EncounterPage(tuple(visits_in(found)[:limit]), has_more)
 
     @_faults_told()
     def find_encounter(
@@ -118,7 +118,7 @@ class ProxyRecords:
         inquiry = _ask(person, context, now=now, named_scopes=frozenset({"openid", "fhirUser"}))
         user = user_of(inquiry.access, inquiry.exchange.info.bases)
         found = inquiry.read(user.type, user.id) if user else None
-        return _full_name(_name(found)) if found else ""
+        return name_in(found) if found else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +238,7 @@ def _ask(
         related_patients=person.related_patients,
         restrictions=person.restrictions,
     )
-    exchange = Exchange(info, str(context.trace_id))
+    exchange = Exchange(info, str(context.trace_id), patience=PATIENCE)
     loaded = _facts(access, exchange, tenant.policy, now=now)
     authority = authority_under(tenant.policy, access, info.bases, loaded)
     return _Inquiry(access, authority, exchange, tenant.policy.max_count, context)
@@ -281,51 +281,3 @@ def _name_criteria(text: str) -> Iterator[tuple[str, str]]:
     for at in range(len(words)):
         runs = (words[start:end] for start in range(at + 1) for end in range(at + 1, len(words) + 1))
         yield "name", ",".join(escape(" ".join(run)) for run in runs)
-
-
-def _record(checked: Checked) -> PatientRecord:
-    resource = checked.resource
-    birth_date, sex = text_of(resource.get("birthDate")), text_of(resource.get("gender"))
-    return PatientRecord(
-        id=checked.id,
-        name=_full_name(_name(checked)),
-        birth_date=birth_date if is_date(birth_date) else "",
-        sex=sex if sex in SEXES else "",
-        identifier=_identifier(resource),
-    )
-
-
-def _name(checked: Checked) -> Tree:
-    """Return the HumanName a person goes by, the first of the best that say anything."""
-    names = [name for name in objects(checked.resource, "name") if _full_name(name)]
-    return min(names, key=lambda name: USES.get(text_of(name.get("use")), UNSAID), default={})
-
-
-def _full_name(name: Tree) -> str:
-    parts = [*texts(name, "given"), *texts(name, "family")]
-    return text_of(name.get("text")) or " ".join(parts)[:LONGEST]
-
-
-def _order(checked: Checked) -> tuple[bool, str, str, str]:
-    """Return what sorts by family and given name, those without a name last, as servers do."""
-    name = _name(checked)
-    family = " ".join(texts(name, "family")) or _full_name(name)
-    return not family, _folded(family), _folded(" ".join(texts(name, "given"))), checked.id
-
-
-def _folded(text: str) -> str:
-    """Return text without case and accents, which is how string search compares."""
-    return "".join(one for one in unicodedata.normalize("NFKD", text) if not unicodedata.combining(one)).casefold()
-
-
-def _identifier(resource: Resource) -> str:
-    """Return the medical record number, else another identifier, with its kind: a bare number would pass for one."""
-    found = [one for one in objects(resource, "identifier") if text_of(one.get("value"))]
-    best = min(found, key=lambda one: (one.get("use") == "old", not _is_record_number(one)), default={})
-    value = text_of(best.get("value"))
-    kind = next(iter(texts(best, "type", "text")), "")
-    return value if _is_record_number(best) or not 0 < len(kind) <= LONGEST_KIND else f"{value} ({kind})"
-
-
-def _is_record_number(identifier: Tree) -> bool:
-    return "MR" in texts(identifier, "type", "coding", "code")

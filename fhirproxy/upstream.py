@@ -76,9 +76,11 @@ class Answer:
     etag: str = ""
 
 
-def send(info: UpstreamInfo, request: CanonicalRequest, *, request_id: str) -> Answer:
+def send(info: UpstreamInfo, request: CanonicalRequest, *, request_id: str, within: float | None = None) -> Answer:
     """Send one request and return the answer, whatever its status but 401 and 403.
 
+    within: seconds that are left for it, where that is less than the upstream is given otherwise; that it took longer
+    proves nothing against the upstream.
     A read is tried once more on a broken connection and on 502 to 504, within the time for one.
     A write never is: it may have happened. Raises UpstreamError.
     """
@@ -86,10 +88,13 @@ def send(info: UpstreamInfo, request: CanonicalRequest, *, request_id: str) -> A
     wait = breaker.seconds_to_wait(time.monotonic())
     if wait:
         raise UpstreamResting(math.ceil(wait))
+    is_hurried = within is not None and within < info.timeout_seconds
+    seconds = within if within is not None and is_hurried else info.timeout_seconds
     try:
-        answer = _send(info, request, request_id)
-    except (UpstreamDown, UpstreamTimeout):
-        _failed(info, breaker)
+        answer = _send(info, request, request_id, seconds)
+    except (UpstreamDown, UpstreamTimeout) as error:
+        if not (is_hurried and isinstance(error, UpstreamTimeout)):
+            _failed(info, breaker)
         raise
     except UpstreamError:
         breaker.succeeded()  # It is there, whatever it says.
@@ -109,12 +114,12 @@ def _failed(info: UpstreamInfo, breaker: Breaker) -> None:
         raise_alarm("upstream-down", tenant=info.tenant, upstream=info.base_url)
 
 
-def _send(info: UpstreamInfo, request: CanonicalRequest, request_id: str) -> Answer:
+def _send(info: UpstreamInfo, request: CanonicalRequest, request_id: str, seconds: float) -> Answer:
     if request.method != "GET":
         return _send_write(info, request, request_id)
     began = time.monotonic()
-    first = _try_to_read(info, request, request_id, info.timeout_seconds)
-    left = began + info.timeout_seconds - time.monotonic()
+    first = _try_to_read(info, request, request_id, seconds)
+    left = began + seconds - time.monotonic()
     is_answered = isinstance(first, Answer) and first.status not in AWAY
     last = first if is_answered or left <= 0 else _try_to_read(info, request, request_id, left)
     if isinstance(last, UpstreamDown):

@@ -137,12 +137,6 @@ class AuthorizationCodeAdmin(ReadOnlyAdmin):
         return super().get_queryset(request).defer("code_challenge", "nonce")
 
 
-class IDTokenAdmin(ReadOnlyAdmin):
-    """Empty on purpose: ID tokens are signed and forgotten."""
-
-    list_display = ("id", "application", "created")
-
-
 @admin.register(SigningKey)
 class SigningKeyAdmin(ReadOnlyAdmin):
     """Our signing keys; the private part never leaves its seal."""

@@ -24,7 +24,7 @@ class UpstreamIdp:
     issuer: str  # exactly as the provider writes it
     client_id: str
     client_secret: str = field(default="", repr=False)  # "" for a public client
-    name: str = "your organisation"  # for people, on the button
+    name: str = ""  # for people, on the button; "" for what anybody calls theirs
     scope: str = "openid"
     subject_claim: str = "sub"
     fhir_user_claims: tuple[tuple[str, str], ...] = ()

@@ -53,7 +53,7 @@ class LaunchSerializer(serializers.Serializer[dict[str, Any]]):
 
     client_id = Text()
     iss = Text(max_length=2_000)
-    user = Text()
+    user = Text(max_length=2_000)
     launch_url = Text(max_length=2_000)
     patient = Text(max_length=64)
     encounter = Text(max_length=64)
@@ -140,7 +140,9 @@ def _with_task(body: Mapping[str, Any], task: LaunchTask | None) -> dict[str, An
 
 
 def _bad(complaint: str, member: str) -> InvalidRequest:
+    """Return the refusal of a member. Its name reaches the EHR where it is one of ours, and nothing else it sent."""
+    which = f"The member {member}" if member in {*LaunchSerializer().fields, "task"} else "A member"
     return InvalidRequest(
         Refusal("launch.request", complaint, seen=member[:100], fix="Mend the member, or leave it out."),
-        "A member of the launch request is missing or not valid",
+        f"{which} of the launch request is missing, not valid or not known here",
     )

@@ -23,6 +23,9 @@ PROTOCOL = re.compile(
     # Of what is below /auth/ only these are pages of a person, or will be.
     r"|/auth/(?!(?:[^/]+/)?(?:authorize|consent|refused|logout)(?:/|$))"
 )
+# Pages between an app's request and its answer. An app in the frame of an EHR, as the launcher is one, opens them in a
+# window beside it, which tells the frame of the answer: cut off from its opener, as other pages are, it could not.
+BESIDE_APPS = ("/auth/", "/account/", "/launcher/")
 JSON_PAGES = "/developers/api/"  # for programs too, which may come with a session of the portal
 # bytes of path and query as they came; an authorization request with every scope of US Core has a third of it
 LONGEST_URL = 32 * 1024
@@ -54,6 +57,8 @@ def page_policy(get_response: GetResponse) -> GetResponse:
         if response.get("Content-Type", "").startswith("text/html"):
             response.setdefault("Content-Security-Policy", page_policy_text())
             response.setdefault("Cache-Control", "no-store")
+        if request.path_info.startswith(BESIDE_APPS):
+            response.setdefault("Cross-Origin-Opener-Policy", "unsafe-none")
         return response
 
     return middleware

@@ -21,8 +21,8 @@ from smartauth.browser import PageRefused, error_page, too_many_page
 from smartauth.conf import config
 from smartauth.context import context_of
 from smartauth.errors import Refusal, TooManyRequests
-from smartauth.people import wrong_passwords
-from smartauth.people.upstream.asking import begin_url
+from smartauth.people import changes, wrong_passwords
+from smartauth.people.upstream.asking import begin_url, provider_name
 from smartauth.people.upstream.proofs import is_from_upstream
 
 _log = logging.getLogger(__name__)
@@ -39,6 +39,7 @@ def site(request: HttpRequest) -> dict[str, Any]:
         "languages": languages.choices(request),
         "wrong_passwords": lambda: wrong_passwords.take(request),  # Told once.
         "skin": SimpleLazyObject(lambda: skins.skin_of(request)),
+        "account_changes": lambda: changes.take(request),  # Told once.
         "has_portal": lambda: may_use_portal(request.user),  # Asked only by pages that tell it.
     }
 
@@ -96,7 +97,7 @@ def sign_in_again(request: HttpRequest) -> HttpResponse:
 def _upstream(then: str, **asked: str) -> dict[str, str] | None:
     """Return name and address of the identity provider for a page, None where there is none."""
     idp = config().upstream_idp
-    return {"name": idp.name, "url": begin_url(then, **asked)} if idp else None
+    return {"name": provider_name(idp), "url": begin_url(then, **asked)} if idp else None
 
 
 def admin_login(request: HttpRequest) -> HttpResponse:

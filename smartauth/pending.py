@@ -95,6 +95,11 @@ def lock_unanswered(pending: PendingAuthorization, *, page: UUID) -> bool:
     return bool(list(rows.values_list("pk", flat=True)))
 
 
+def is_answered(pending: PendingAuthorization) -> bool:
+    """Return whether somebody answered a request, also since it was loaded."""
+    return PendingAuthorization.objects.filter(pk=pending.pk, answered_at__isnull=False).exists()
+
+
 def mark_answered(pending: PendingAuthorization, now: datetime) -> None:
     """Close the request: nothing can answer it again."""
     PendingAuthorization.objects.filter(pk=pending.pk).update(answered_at=now)

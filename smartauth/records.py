@@ -7,7 +7,7 @@ The authorization server knows no FHIR server; whoever stands behind it implemen
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from typing import Protocol, cast
+from typing import Literal, Protocol, cast
 
 from django.conf import settings
 from django.utils.module_loading import import_string
@@ -47,6 +47,10 @@ class PatientRecord:
     birth_date: str  # a FHIR date: YYYY, YYYY-MM or YYYY-MM-DD
     sex: str  # administrative gender: male, female, other, unknown
     identifier: str  # one identifier, the medical record number where there is one
+    other_names: tuple[str, ...] = ()  # by which they may be searched for, too
+    has_died: bool = False
+    death_date: str = ""  # a FHIR date
+    standing: Literal["", "replaced", "inactive"] = ""  # "": the record is in use
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +80,13 @@ class EncounterRecord:
     start: str  # a FHIR date: YYYY, YYYY-MM or YYYY-MM-DD
     end: str  # another one, "" where it ended on the day it began
     place: str
+    setting: str = ""  # the code of its class, of those that have words: AMB, IMP, EMER, …
+    state: Literal["", "current", "planned"] = ""
 
 
 @dataclass(frozen=True, slots=True)
 class EncounterPage:
-    """The newest encounters that match, and whether there are more."""
+    """The encounters that match, those that go on first and then the newest, and whether there are more."""
 
     encounters: tuple[EncounterRecord, ...]
     has_more: bool = False
@@ -104,8 +110,9 @@ class Records(Protocol):
     def find_encounters(
         self, person: Person, patient_id: str, day: str, *, limit: int, context: RequestContext, now: datetime
     ) -> EncounterPage:
-        """Return at most `limit` encounters of one patient that the person may see through the app, newest first.
+        """Return at most `limit` encounters of one patient that the person may see through the app.
 
+        Those that go on come first, then the newest; those that were cancelled or written down by mistake are left out.
         day: YYYY, YYYY-MM or YYYY-MM-DD in which an encounter must fall; "" does not restrict.
         """
         ...

@@ -122,7 +122,7 @@ def upstream_idp() -> UpstreamIdp | None:
         issuer,
         client_id,
         env.secret(f"{prefix}_CLIENT_SECRET"),
-        name=env.text(f"{prefix}_NAME", "your organisation"),
+        name=env.text(f"{prefix}_NAME"),
         scope=scope,
         subject_claim=env.text(f"{prefix}_SUBJECT_CLAIM", "sub"),
         fhir_user_claims=claims,
@@ -171,6 +171,7 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", "English"), ("es", "Español")]  # each named in itself
+FORMAT_MODULE_PATH = "smartauth.formats"
 LOCALE_PATHS = [BASE_DIR / "smartauth" / "locale"]
 APPEND_SLASH = False
 ROOT_URLCONF = "smartauth.urls"
@@ -308,7 +309,6 @@ OAUTH2_PROVIDER = {
     "ACCESS_TOKEN_ADMIN_CLASS": "smartauth.admin.AccessTokenAdmin",
     "REFRESH_TOKEN_ADMIN_CLASS": "smartauth.admin.RefreshTokenAdmin",
     "GRANT_ADMIN_CLASS": "smartauth.admin.AuthorizationCodeAdmin",
-    "ID_TOKEN_ADMIN_CLASS": "smartauth.admin.IDTokenAdmin",
 }
 SILENCED_SYSTEM_CHECKS = [
     # RFC 9207 `iss` on the callback is off on purpose: SMART clients read it as the FHIR base of a new launch.

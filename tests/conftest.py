@@ -27,6 +27,14 @@ hypothesis_settings.register_profile("any machine", deadline=None, suppress_heal
 hypothesis_settings.load_profile("any machine")
 
 Configure = Callable[..., Config]
+# Few tests that take long: in a run by several processes none of them is left to one while the others have ended.
+LONG = ("tests/fuzz/", "tests/proxy/proof/", "tests/proxy/test_no_leak.py", "tests/proxy/test_bulk_no_leak.py")
+LONG += ("tests/api/test_schema.py", "tests/sign_in/", "tests/clients/test_watch_rounds.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes long; the rest keeps its order."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LONG))
 
 
 @pytest.fixture(scope="session")

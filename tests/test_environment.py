@@ -260,7 +260,7 @@ def test_an_identity_provider_is_read_from_the_environment(tmp_path: Path) -> No
     *told, shown = done.stdout.strip().split("|")
     claims = "(('north', 'fhirUser'), ('south', 'fhir_south'))"
     issuer = UPSTREAM["SMARTAUTH_UPSTREAM_IDP_ISSUER"]
-    assert told == [issuer, "from a file", claims, "True", "your organisation"]
+    assert told == [issuer, "from a file", claims, "True", ""]
     assert "from a file" not in shown
 
 

@@ -17,12 +17,14 @@ from django.http import HttpResponse
 from django.template.loader import get_template
 from django.templatetags.i18n import BlockTranslateNode, TranslateNode
 from django.test import Client as Browser
-from django.utils.translation import trim_whitespace
+from django.utils.safestring import SafeString
+from django.utils.translation import override, trim_whitespace
 
 from clients.tenants import TenantInfo
 from smartauth.models import PendingAuthorization
 from smartauth.people.models import User
 from smartauth.policy.wording import VERBS
+from smartauth.templatetags.words import day_in_words
 from tests.endpoints.app_launch import (
     App,
     ana,
@@ -37,6 +39,7 @@ from tests.endpoints.app_launch import (
     small,
 )
 from tests.endpoints.conftest import no_flood, tenant
+from tests.spanish import english_in
 
 __all__ = ["ana", "calm", "dr_grey", "growth_chart", "load", "no_flood", "parent", "small", "tenant"]
 
@@ -157,13 +160,6 @@ def test_the_compiled_catalog_is_what_is_written() -> None:
 # Pages as they are shown
 
 
-def english_left(page: HttpResponse) -> list[str]:
-    """Return what a page still says in English."""
-    text = " ".join(unescape(TAG.sub(" ", page.content.decode())).split())
-    sentences = [name for name in CATALOG_ENTRIES if len(name) > 10 and not PLACEHOLDER.search(name)]
-    return [name for name in sentences if name not in CATALOG_ENTRIES[name] and TAG.sub(" ", name) in text]
-
-
 @pytest.fixture
 def browser() -> Browser:
     return Browser(headers={"Accept-Language": "es-US,es;q=0.9,en;q=0.5"})
@@ -174,7 +170,7 @@ def assert_spanish(page: HttpResponse) -> str:
     assert '<html lang="es">' in markup
     assert page.headers["Content-Language"] == "es"
     assert {"Accept-Language", "Cookie"} <= {one.strip() for one in page.headers["Vary"].split(",")}
-    assert english_left(page) == []
+    assert english_in(markup) == []
     return markup
 
 
@@ -187,10 +183,10 @@ def test_a_whole_launch_speaks_spanish(browser: Browser, growth_chart: App, dr_g
     bad = browser.post("/account/login/", {"login": "nobody", "password": "wrong"})
     assert "Password" not in assert_spanish(bad)
     sign_in(browser, dr_grey, then=path)
-    assert "¿La historia de quién debe usar" in assert_spanish(browser.get(f"{path}/patient"))
+    assert "¿De quién es la historia clínica que usará" in assert_spanish(browser.get(f"{path}/patient"))
     assert_spanish(browser.post(f"{path}/patient", {"name": "nobody at all", "birthdate": "", "identifier": ""}))
     browser.post(f"{path}/patient", {"patient": "ana"})
-    assert "¿De qué visita se trata" in assert_spanish(browser.get(f"{path}/visit"))
+    assert "¿Con qué visita usará usted" in assert_spanish(browser.get(f"{path}/visit"))
     browser.post(f"{path}/visit", {"visit": ""})
     page = browser.get(path)
     markup = assert_spanish(page)
@@ -225,6 +221,27 @@ def test_pages_without_an_identity_provider_speak_spanish(browser: Browser, tena
 
 def test_the_administration_speaks_english(browser: Browser, tenant: TenantInfo) -> None:
     assert "es" not in browser.get("/developers").headers.get("Content-Language", "en")
+
+
+DAYS = [
+    # FHIR date     English             Spanish
+    ("2026-05-03",  "3 May 2026",       "3 de mayo de 2026"),
+    ("2026-05",     "May 2026",         "mayo de 2026"),
+    ("2026",        "2026",             "2026"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("day", "english", "spanish"), DAYS)
+def test_a_day_of_the_records_is_written_out_as_far_as_it_is_known(day: str, english: str, spanish: str) -> None:
+    for language, words in (("en", english), ("es", spanish)):
+        with override(language):
+            assert day_in_words(day) == f'<time datetime="{day}">{words}</time>'
+
+
+@pytest.mark.parametrize("text", ["", "soon", "2026-13-01", "2026-05-03T10:00:00Z", "<b>", "20260503", "1-2-3-4"])
+def test_what_is_no_day_is_shown_as_it_is(text: str) -> None:
+    assert day_in_words(text) == text
+    assert not isinstance(day_in_words(text), SafeString)
 
 
 # Which language

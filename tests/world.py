@@ -3,6 +3,7 @@
 import json
 import secrets
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -73,15 +74,22 @@ def _world(django_db_modify_db_settings: None, tmp_path_factory: pytest.TempPath
 @pytest.fixture
 def world(_world: World, settings: Any, django_db_blocker: Any) -> Iterator[World]:
     """Give the running system, with this process's ORM and URLs pointed at it."""
+    with beside(_world, settings, django_db_blocker):
+        yield _world
+
+
+@contextmanager
+def beside(running: World, settings: Any, django_db_blocker: Any) -> Iterator[None]:
+    """Point this process's ORM and URLs at a running system."""
     connection = connections["default"]
     name = connection.settings_dict["NAME"]
     connection.close()
-    connection.settings_dict["NAME"] = conninfo_to_dict(_world.server.environment["DATABASE_URL"])["dbname"]
+    connection.settings_dict["NAME"] = conninfo_to_dict(running.server.environment["DATABASE_URL"])["dbname"]
     settings.SMARTAUTH = replace(
-        settings.SMARTAUTH, base_url=_world.base_url, var=Path(_world.server.environment["SMARTAUTH_VAR"])
+        settings.SMARTAUTH, base_url=running.base_url, var=Path(running.server.environment["SMARTAUTH_VAR"])
     )
     with django_db_blocker.unblock():
-        yield _world
+        yield
         connection.close()
     connection.settings_dict["NAME"] = name
 

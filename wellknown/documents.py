@@ -25,6 +25,7 @@ class Facts:
     id_token_algs: tuple[str, ...] = ()
     scopes: tuple[str, ...] = ()
     claims: tuple[str, ...] = ()  # in ID tokens
+    languages: tuple[str, ...] = ()  # of the pages, RFC 5646
     capabilities: tuple[str, ...] = ()
     brand_bundle: str = ""  # absolute URL
     brand_identifier: Mapping[str, str] = field(default_factory=dict)  # `value`, and `system` where it has one
@@ -54,7 +55,13 @@ def authorization_server(facts: Facts) -> dict[str, Any]:
     """Return the members of `.well-known/oauth-authorization-server`.  Source: RFC 8414 §2; RFC 9207 §3."""
     callback = {"authorization_response_iss_parameter_supported": True} if facts.callback_iss else {}
     return _present(
-        {**_common(facts), "response_modes_supported": advertising.RESPONSE_MODES, **_authentication(facts), **callback}
+        {
+            **_common(facts),
+            "response_modes_supported": advertising.RESPONSE_MODES,
+            "ui_locales_supported": facts.languages,
+            **_authentication(facts),
+            **callback,
+        }
     )
 
 

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest
 from django.utils import timezone
 
@@ -118,8 +119,9 @@ def _facts(tenant: TenantInfo) -> documents.Facts:
         signing_algs=algorithms,
         dpop_algs=config().dpop_algorithms,
         id_token_algs=keys.ALGORITHMS["id_token"],
-        scopes=advertising.all_scopes(),
+        scopes=advertising.all_scopes(app_state=config().app_state),
         claims=advertising.ID_TOKEN_CLAIMS,
+        languages=tuple(code for code, _ in settings.LANGUAGES),
         capabilities=advertising.capabilities(algorithms),
         app_state=endpoints.app_state(tenant.slug) if config().app_state else "",
         callback_iss=config().callback_iss,

@@ -11,8 +11,8 @@ class Draft(models.Model):
     """A registration that is being filled in: of a new client, or of `client` as its owner wants it to be.
 
     `answers` are members of client metadata as typed, checked or not, and `tenants`: slugs of where it wants to work.
-    Never a secret, and never a private key. `before` is the metadata of the client when the draft was begun, so that
-    what it became meanwhile is not undone.
+    Never a secret, and never a private key. `before` is the metadata of the client when the draft was begun, with
+    where it worked then, so that what it became meanwhile is not undone.
     """
 
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")

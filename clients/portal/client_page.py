@@ -15,6 +15,7 @@ from clients.client_secrets import LONGEST_OVERLAP
 from clients.key_card import key_card
 from clients.lifecycle import possible_steps, take_step
 from clients.models import WITH_SECRET, ChangeRequest, Client, ClientEvent
+from clients.portal import once
 from clients.portal.access import find_own_client, not_yours, portal_page
 from clients.portal.next_steps import next_steps
 from clients.portal.wordings import ACTS, STATES
@@ -93,6 +94,7 @@ def show_client(request: HttpRequest, client: Client, *, secret: str = "") -> Ht
         "snippets": snippets(client, tenant) if tenant is not None else (),
         "first_read": first_read(client, tenant) if tenant is not None and usable[0].is_active else None,
         "is_sandbox_mode": config().is_sandbox,
+        "form": once.new_form(),
     }
     return render(request, "developers/client.html", page)
 

@@ -1,5 +1,6 @@
 """The pages of the registration wizard as they are shown: a step with what is in it, and the review of all."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,13 +8,15 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 
+from clients import drafts
 from clients.app_kinds import KINDS
+from clients.draft_windows import state_of
 from clients.findings import TENANTS, Finding
 from clients.models import AuthMethod, Draft, Tenant
 from clients.portal import answers as reading
-from clients.portal import data_table
+from clients.portal import data_table, once
 from clients.portal.fields import LAUNCH_WORDS, METHOD, STEP_TITLES
-from clients.portal.summaries import summary_of
+from clients.portal.summaries import Line, summary_of
 from smartauth.conf import config
 
 STEPS = tuple(STEP_TITLES)
@@ -40,8 +43,14 @@ def step_page(
     *,
     is_checked: bool,
     status: int = 200,
+    state: str = "",
+    others: Iterable[Line] = (),
 ) -> HttpResponse:
-    """Render a step. A page that is opened for the first time does not begin with complaints about empty fields."""
+    """Render a step. A page that is opened for the first time does not begin with complaints about empty fields.
+
+    state: how the fields were that the form is filled in from, where they are not the draft's.    others: what another
+    window saved of them meanwhile.
+    """
     kind, answers = KINDS[draft.kind], draft.answers
     own = [one for one in found if one.step == name]
     shown = [one for one in own if is_checked or answers.get(one.member)]
@@ -55,6 +64,8 @@ def step_page(
         "elsewhere": [one for one in found if not one.member],
         "findings": shown,
         "is_blocked": is_checked and bool(own),
+        "state": state or state_of(draft.kind, answers, name),
+        "others": others,
         "back": step_url(draft, BEFORE[name]) if name in BEFORE else reverse("developers"),
     }
     page |= _keys(answers, shown) if name == "connection" else {}
@@ -100,6 +111,8 @@ def review_page(request: HttpRequest, draft: Draft, found: tuple[Finding, ...]) 
         "findings": [(one, f"{step_url(draft, one.step)}?mend=1#f-{one.member}") for one in found],
         "parts": summary_of(draft),
         "is_sandbox_mode": config().is_sandbox,
+        "form": once.new_form(),
+        "left_out": Tenant.objects.filter(slug__in=drafts.left_out(draft)).order_by("name"),
     }
     return render(request, "developers/review.html", page, status=200)
 

@@ -1,6 +1,6 @@
 """What a draft says, in the words its owner answered in: the list on the review page."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +29,7 @@ MORE_LABELS = {
 class Line:
     """One answer. `items` are several values of it."""
 
+    member: str
     label: str
     items: tuple[str, ...]
     is_code: bool
@@ -51,13 +52,25 @@ def summary_of(draft: Draft) -> tuple[Part, ...]:
             STEP_TITLES[step],
             reverse("step", args=[draft.pk, step]),
             tuple(
-                Line(LABELS.get(name, MORE_LABELS.get(name, name)), items, name in CODE)
-                for name in members
-                if name not in hidden and (items := _items(name, draft.answers))
+                line for line in lines_of((name for name in members if name not in hidden), draft.answers) if line.items
             ),
         )
         for step, members in STEPS.items()
     )
+
+
+def lines_of(members: Iterable[str], answers: Mapping[str, Any]) -> tuple[Line, ...]:
+    """Return what was answered to each of `members`; no items for what was left open."""
+    return tuple(Line(name, _label(name), _items(name, answers), name in CODE) for name in members)
+
+
+def named(members: Iterable[str]) -> str:
+    """Return the fields in a sentence, by the names the pages give them."""
+    return ", ".join(f"“{_label(name)}”" for name in members)
+
+
+def _label(member: str) -> str:
+    return LABELS.get(member, MORE_LABELS.get(member, member))
 
 
 CODE = frozenset(

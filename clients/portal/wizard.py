@@ -1,6 +1,9 @@
 """The registration wizard: a draft filled in step by step, saved at each, and submitted when nothing is wrong."""
 
+from dataclasses import replace
+
 from django.contrib import messages
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -11,15 +14,17 @@ from clients import drafts
 from clients.acting import NotPossible
 from clients.app_kinds import KINDS
 from clients.draft_trials import try_keys_of
+from clients.draft_windows import Clash, Saved, save_from_form, state_of
 from clients.drafts import Unfinished
 from clients.findings import PRIVATE_KEY_SENT, TENANTS, Finding, as_metadata
 from clients.metadata import InvalidClientMetadata
 from clients.models import Client, Draft, Tenant
 from clients.portal import answers as reading
-from clients.portal import data_table
+from clients.portal import data_table, once
 from clients.portal.access import find_own_client, find_own_draft, not_yours, portal_page
-from clients.portal.client_page import show_client
+from clients.portal.client_page import own_client, show_client
 from clients.portal.step_pages import AFTER, STEPS, marks, review_page, step_page, step_url
+from clients.portal.summaries import lines_of, named
 from smartauth.browser import PageRefused
 from smartauth.context import context_of
 from smartauth.errors import Refusal
@@ -62,9 +67,15 @@ def step(request: HttpRequest, pk: int, name: str) -> HttpResponse:
     if request.method == "GET":
         return step_page(request, draft, name, drafts.problems_of(draft), is_checked=bool(request.GET.get("mend")))
     try:
-        found = _save(request, draft, name)
+        done = _save(request, draft, name)
+    except Clash as clash:
+        return _two_windows(request, draft, name, clash)
     except NotPossible as error:
         return _not_kept(request, draft, name, error)
+    found = done.findings
+    if done.theirs:
+        said = f"Another window had changed {named(done.theirs)} meanwhile; that is kept, too."
+        messages.info(request, said, extra_tags="portal")
     go = request.POST.get("go", "next")
     if go in ("us-core", "no-data"):
         return HttpResponseRedirect(f"{step_url(draft, name)}#data")
@@ -82,11 +93,12 @@ def check(request: HttpRequest, pk: int, name: str) -> HttpResponse:
         raise not_yours("page of a draft")
     draft = _draft(request, pk)
     try:
-        found = _save(request, draft, name)
+        done = _save(request, draft, name)
     except NotPossible as error:
         refused = {"error": error.code, "reason": error.refusal.reason, "fix": error.refusal.fix}
         return JsonResponse(refused, status=error.status)
-    return JsonResponse({"findings": [one.as_json() for one in found if one.step == name]})
+    told = [one.as_json() for one in done.findings if one.step == name]
+    return JsonResponse({"findings": told, "state": done.state})
 
 
 @portal_page("GET")
@@ -101,31 +113,25 @@ def review(request: HttpRequest, pk: int) -> HttpResponse:
 def submit(request: HttpRequest, pk: int) -> HttpResponse:
     """Make the draft a client, or a change of one, and show it; what is secret is on that very page, once."""
     draft = find_own_draft(request.user, pk)
-    if draft is None:  # Pressed twice, or come back to: the first time did it.
-        refusal = Refusal("draft.gone", "the draft was submitted or deleted")
-        raise PageRefused(
-            refusal,
-            title="This draft is gone",
-            advice="It was submitted or discarded already. Your apps are on the front page of the portal.",
-            status=404,
-        )
+    if draft is None:
+        return _submitted_before(request)
     try:
         told = try_keys_of(draft, _user(request), now=timezone.now())
-        done = drafts.submit(draft, user=_user(request), context=context_of(request))
+        with transaction.atomic():
+            done = _submitted(drafts.submit(draft, user=_user(request), context=context_of(request)))
+            once.keep(request, done)
     except Unfinished as unfinished:
         return review_page(request, draft, unfinished.findings)
     except (NotPossible, InvalidClientMetadata) as error:
+        if error.refusal.rule == drafts.GONE:
+            return _submitted_before(request)
         member = getattr(error, "member", "")
         found = Finding(member, error.refusal.rule, error.refusal.reason, error.refusal.fix, error.refusal.seen)
         return review_page(request, draft, (found,))
     if told:
         said = f"Its key set has something to mend: {told[0]['reason']}. {told[0].get('fix', '')}"
         messages.warning(request, said, extra_tags="portal")
-    if done.secret:
-        return show_client(request, done.client, secret=done.secret)
-    said = "The change waits for the hospital." if done.change else "Your app is registered."
-    messages.success(request, said, extra_tags="portal")
-    return HttpResponseRedirect(reverse("client_page", args=[done.client.client_id]))
+    return _show_submitted(request, done)
 
 
 @portal_page("POST")
@@ -178,8 +184,34 @@ def _begin(request: HttpRequest) -> Draft:
     return draft
 
 
-def _save(request: HttpRequest, draft: Draft, name: str) -> tuple[Finding, ...]:
-    """Keep the form of one step and return what is wrong with the draft now. Raises NotPossible."""
+def _submitted(done: drafts.Submitted) -> once.Done:
+    said = "The change waits for the hospital." if done.change else "Your app is registered."
+    return once.Done(done.client.client_id, done.secret or "", said)
+
+
+def _submitted_before(request: HttpRequest) -> HttpResponse:
+    """Answer a form that was sent before: with what it did, if that was this very form a moment ago."""
+    done = once.find(request)
+    if done is not None:
+        return _show_submitted(request, done)
+    raise PageRefused(
+        Refusal(drafts.GONE, "the draft was submitted or deleted"),
+        title="This draft is gone",
+        advice="It was submitted or discarded already. Your apps are on the front page of the portal.",
+        status=404,
+    )
+
+
+def _show_submitted(request: HttpRequest, done: once.Done) -> HttpResponse:
+    client = own_client(request, done.client_id)
+    if done.secret:
+        return show_client(request, client, secret=done.secret)
+    messages.success(request, done.said, extra_tags="portal")
+    return HttpResponseRedirect(reverse("client_page", args=[client.client_id]))
+
+
+def _save(request: HttpRequest, draft: Draft, name: str) -> Saved:
+    """Keep the form of one step. Raises Clash where another window changed the same, and NotPossible."""
     read = reading.read_step(name, draft.kind, request.POST)
     scope = str(read.answers.get("scope", ""))
     match name, request.POST.get("go"):
@@ -187,10 +219,21 @@ def _save(request: HttpRequest, draft: Draft, name: str) -> tuple[Finding, ...]:
             read.answers["scope"] = data_table.with_us_core(KINDS[draft.kind], scope)
         case "data", "no-data":
             read.answers["scope"] = " ".join(data_table.take_apart(KINDS[draft.kind], scope).named)
-    found = drafts.save_answers(draft, read.answers)
+    done = save_from_form(draft, read.answers, request.POST.get("state", ""))
     if read.had_private_key:
-        found = (PRIVATE_KEY_SENT, *(one for one in found if one.member not in ("jwks", "jwks_uri")))
-    return found
+        others = (one for one in done.findings if one.member not in ("jwks", "jwks_uri"))
+        done = replace(done, findings=(PRIVATE_KEY_SENT, *others))
+    return done
+
+
+def _two_windows(request: HttpRequest, draft: Draft, name: str, clash: Clash) -> HttpResponse:
+    """Show the form as it was sent, beside what another window saved; sent again, it counts."""
+    typed = reading.read_step(name, draft.kind, request.POST).answers
+    others = lines_of(clash.members, clash.stored)
+    state = state_of(draft.kind, clash.stored, name)
+    draft.answers = {**clash.stored, **typed}
+    found = drafts.problems_of(draft)
+    return step_page(request, draft, name, found, is_checked=False, status=clash.status, state=state, others=others)
 
 
 def _not_kept(request: HttpRequest, draft: Draft, name: str, error: NotPossible) -> HttpResponse:
@@ -198,7 +241,8 @@ def _not_kept(request: HttpRequest, draft: Draft, name: str, error: NotPossible)
     read = reading.read_step(name, draft.kind, request.POST)
     draft.answers = {**draft.answers, **read.answers}
     found = Finding("", error.refusal.rule, error.refusal.reason, error.refusal.fix)
-    return step_page(request, draft, name, (found,), is_checked=True, status=error.status)
+    state = request.POST.get("state", "")
+    return step_page(request, draft, name, (found,), is_checked=True, status=error.status, state=state)
 
 
 def _draft(request: HttpRequest, pk: int) -> Draft:

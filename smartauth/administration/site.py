@@ -4,6 +4,7 @@ from typing import Any
 
 from django.contrib.admin import AdminSite
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 
 from smartauth import second_factors
 from smartauth.administration.waiting import what_waits
@@ -22,6 +23,10 @@ class Administration(AdminSite):
         """Show what waits, then everything there is."""
         facts = {"waiting": what_waits(request), "may_explain": may_explain(request)}
         return super().index(request, facts | (extra_context or {}))
+
+    def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Lead to the one page where people change their own password."""
+        return redirect("account_change_password")
 
 
 def may_explain(request: HttpRequest) -> bool:

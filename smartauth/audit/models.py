@@ -39,6 +39,11 @@ class AuditRecord(models.Model):
             models.Index(
                 fields=["client_id", "-at"], condition=models.Q(action="token"), name="audit_of_client_tokens"
             ),
+            models.Index(
+                fields=["user_id", "-at"],
+                condition=models.Q(patient="", user_id__isnull=False),
+                name="audit_of_user_alone",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -84,6 +84,12 @@ def connected_apps(user: int, *, now: datetime) -> tuple[ConnectedApp, ...]:
     return tuple(sorted(apps, key=lambda app: (app.client.name.casefold(), app.tenant.name.casefold())))
 
 
+def was_connected(user: int, client: RegisteredClient, slug: str) -> bool:
+    """Return whether a user ever let an app in at a tenant, whatever became of it. One statement."""
+    ever = Authorization.objects.filter(kind=Authorization.Kind.USER, user=user, client=client.pk, tenant__slug=slug)
+    return ever.exists()
+
+
 def _app(client_id: str, slug: str, granted: tuple[Authorization, ...], now: datetime) -> ConnectedApp | None:
     client, tenant = find_client(client_id), find_tenant(slug)
     if client is None or tenant is None:

@@ -1,11 +1,12 @@
 """What apps have opened of the records a person let them into, out of the audit trail, as people would say it.
 
 Only what an app opened for this person, and only of records they may act for now: what was opened of somebody else's
-record while a relation lasted is none of their business afterwards.
+record while a relation lasted is none of their business afterwards. Where no record was in context, as for an app of a
+clinician, only kinds are told, never of whom.
 """
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from urllib.parse import parse_qsl
 
@@ -21,11 +22,15 @@ ACTIONS = ("read", "search")
 
 @dataclass(frozen=True, slots=True, order=True)
 class Opened:
-    """One record in the hands of one app. `patient`: logical id at `tenant` (slug)."""
+    """What one app has of one record. `patient`: logical id at `tenant` (slug), "" where none was in context.
+
+    `among`: the logical ids of the patients of whom may be told, None for all.
+    """
 
     client_id: str
     tenant: str
     patient: str
+    among: frozenset[str] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +50,9 @@ def readings(user: int, records: Collection[Opened], *, now: datetime) -> Mappin
     wanted = Q()
     for one in records:
         # What was in context need not be all that left: of others in it nothing is told.
-        wanted |= Q(
-            client_id=one.client_id, tenant=one.tenant, patient=one.patient, patients__contained_by=[one.patient]
-        )
+        among = {one.patient} if one.patient else one.among
+        told = Q() if among is None else Q(patients__contained_by=sorted(among))
+        wanted |= told & Q(client_id=one.client_id, tenant=one.tenant, patient=one.patient)
     if not records:
         return {}
     rows = AuditRecord.objects.filter(

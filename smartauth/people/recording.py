@@ -4,13 +4,15 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from allauth.account.authentication import get_authentication_records
+from allauth.account.signals import password_changed
+from allauth.mfa.models import Authenticator
 from allauth.mfa.signals import authenticator_added, authenticator_removed, authenticator_reset
 from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
 from django.http import HttpRequest
 
 from smartauth.audit.recording import AuditEvent, record_now
 from smartauth.context import context_of
-from smartauth.people import wrong_passwords
+from smartauth.people import changes, wrong_passwords
 from smartauth.people.models import User
 
 UPSTREAM = "upstream"  # as smartauth.people.upstream.proofs names that way in
@@ -21,6 +23,7 @@ def listen() -> None:
     user_logged_in.connect(_signed_in, dispatch_uid="audit")
     user_logged_out.connect(_signed_out, dispatch_uid="audit")
     user_login_failed.connect(_failed, dispatch_uid="audit")
+    password_changed.connect(_new_password, dispatch_uid="audit")
     authenticator_added.connect(_second_factor("second-factor-added"), weak=False, dispatch_uid="audit")
     authenticator_reset.connect(_second_factor("second-factor-renewed"), weak=False, dispatch_uid="audit")
     authenticator_removed.connect(_second_factor("second-factor-removed"), weak=False, dispatch_uid="audit")
@@ -28,6 +31,7 @@ def listen() -> None:
 
 def _signed_in(sender: object, request: HttpRequest, user: User, **kwargs: Any) -> None:
     wrong_passwords.move_to_session(request, user.pk)
+    changes.move_to_session(request, user.pk)
     ways = {proof["method"] for proof in get_authentication_records(request, user)}
     _record("sign-in", request, user, details={"by": UPSTREAM} if UPSTREAM in ways else {})
 
@@ -45,9 +49,13 @@ def _failed(sender: object, credentials: dict[str, Any], request: HttpRequest | 
     _record("sign-in-failed", request, user)
 
 
+def _new_password(sender: object, request: HttpRequest, user: User, **kwargs: Any) -> None:
+    _record(changes.PASSWORD, request, user)
+
+
 def _second_factor(action: str) -> Callable[..., None]:
-    def record(request: HttpRequest, user: User, **kwargs: Any) -> None:
-        _record(action, request, user)
+    def record(request: HttpRequest, user: User, authenticator: Authenticator, **kwargs: Any) -> None:
+        _record(action, request, user, details={"type": authenticator.type})
 
     return record
 

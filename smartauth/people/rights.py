@@ -36,12 +36,13 @@ def person_at(user: User, tenant: TenantInfo, *, client_id: str, restrictions: R
 def find_user_at(name: str, tenant: TenantInfo, *, now: datetime) -> User | None:
     """Return the one active user whom others call `name` at `tenant`, or None.
 
-    name: a user name, or the relative reference of the FHIR resource the user is there. Who is nobody at the tenant,
-    with no record and no relation, cannot be named there.
+    name: a user name, or the FHIR resource the user is there, relative or as its URL at our FHIR base. Who is nobody at
+    the tenant, with no record and no relation, cannot be named there.
     """
     users = User.objects.filter(is_active=True)
     if "/" in name:  # No user name has one.
-        users = users.filter(fhir_users__tenant_id=tenant.pk, fhir_users__reference=name)
+        reference = name.removeprefix(f"{tenant.fhir_base}/")
+        users = users.filter(fhir_users__tenant_id=tenant.pk, fhir_users__reference=reference)
     else:
         related = _holds(now, "relations__") & Q(relations__tenant_id=tenant.pk)
         here = related | Q(fhir_users__tenant_id=tenant.pk)

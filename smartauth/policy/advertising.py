@@ -39,6 +39,7 @@ CAPABILITIES = (
     "permission-v2",
 )
 KEY_CAPABILITY = "client-confidential-asymmetric"
+STATE_SCOPES = ("patient/Basic.cuds", "user/Basic.cuds")  # SMART 2.2 app-state
 APP_STATE_CAPABILITY = "smart-app-state"  # of a base of its own, not of the FHIR base
 US_CORE_TYPES = (
     "AllergyIntolerance",
@@ -103,10 +104,13 @@ def client_methods(assertion_algorithms: tuple[str, ...]) -> tuple[str, ...]:
     return (*SECRET_METHODS, KEY_METHOD) if assertion_algorithms else SECRET_METHODS
 
 
-def all_scopes() -> tuple[str, ...]:
-    """Return the scopes worth telling partners about: those of a launch, and those US Core names at each level."""
+def all_scopes(*, app_state: bool = False) -> tuple[str, ...]:
+    """Return the scopes worth telling partners about: those of a launch, and those US Core names at each level.
+
+    app_state: apps can keep state here.
+    """
     levels = (advertised_scopes("patient"), advertised_scopes("user"), advertised_scopes("system"))
-    return (*LAUNCH_SCOPES, *(scope for level in levels for scope in level))
+    return (*LAUNCH_SCOPES, *(scope for level in levels for scope in level), *(STATE_SCOPES if app_state else ()))
 
 
 def advertised_scopes(level: Literal["patient", "user", "system"]) -> tuple[str, ...]:

@@ -81,6 +81,21 @@ def choose(asked: Iterable[Scope], ticked: Collection[str]) -> tuple[Scope, ...]
     return tuple(granted)
 
 
+def declined(asked: Iterable[Scope], granted: Collection[Scope]) -> tuple[Scope, ...]:
+    """Return what of `asked` was not granted: whole scopes, or the parts of them that are missing."""
+    given = [one for one in granted if isinstance(one, ResourceScope)]
+    found: dict[Scope, None] = {}
+    for scope in asked:
+        if isinstance(scope, NamedScope):
+            if scope not in granted and not (scope == ONLINE and OFFLINE in granted):  # The one includes the other.
+                found[scope] = None
+            continue
+        own = parts(scope)
+        missing = [part for part in own if not any(one.covers(part) for one in given)]
+        found.update(dict.fromkeys(missing if len(missing) < len(own) else (scope,)))
+    return tuple(found)
+
+
 def _reaches(scope: ResourceScope, declined: Iterable[ResourceScope], allowed: Collection[ResourceScope]) -> bool:
     """Return True when `scope` as a whole would give something that was declined, and that no tick gives anyway."""
     shared = (scope.intersect(one) for one in declined)

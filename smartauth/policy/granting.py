@@ -11,6 +11,7 @@ from smartauth.policy.scopes import NamedScope, ResourceScope, Scope, each_once,
 
 # More than every scope US Core names at one level; nobody could decide about more on one page.
 MOST_ASKED = 200
+BEGINS_LAUNCHES = "__launch"  # the extension scope that lets a backend service begin launches of others
 PICKED = ("launch/patient", "launch/encounter")  # what people choose where no EHR has said it
 
 
@@ -162,6 +163,8 @@ def _useless(scope: Scope, asked: frozenset[str], *, may_refresh: bool, is_publi
             return "it says who the user is only together with openid"
         case NamedScope(name="offline_access" | "online_access") if not may_refresh:
             return "the client is not registered for the refresh_token grant"
+        case NamedScope(name=name) if name == BEGINS_LAUNCHES:
+            return "launches are begun by backend services, which no user allows anything"
         case NamedScope(kind="extension") if is_public:
             return "a right given by the operator needs a client that can prove who it is"
         case NamedScope(kind="context") if from_ehr:

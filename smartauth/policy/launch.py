@@ -14,7 +14,8 @@ from smartauth.policy.fhir_context import MAIN_ROLE, MEMBER, TOP_LEVEL
 FHIR_ID = re.compile(r"[A-Za-z0-9.-]{1,64}")
 REFERENCE = re.compile(r"(?P<type>[A-Z][A-Za-z]+)/[A-Za-z0-9.-]{1,64}")
 ENTRY = frozenset({"reference", "canonical", "identifier", "type", "role"})
-IDENTIFIER = frozenset({"system", "value"})
+# The members of FHIR's Identifier; those with structure are told as they came.
+IDENTIFIER = frozenset({"use", "type", "system", "value", "period", "assigner"})
 # They have members of their own; beside them stands only what is there in another role.
 MAIN_TYPES = tuple(one.removesuffix("/") for one in TOP_LEVEL)
 MOST_ENTRIES = 50
@@ -24,8 +25,9 @@ LONGEST = 2_000  # characters of a URL or an identifier
 def fhir_context_problem(entries: object) -> str:
     """Say why `entries` is not a fhirContext as SMART 2.2 has it, or return "".
 
-    An array of objects. Each has exactly one of `reference` ("Type/id"), `canonical` (an absolute URL, "|version" after
-    it) and `identifier` (an object of `system` and `value`); the last two with `type`. `role` is a URI, or "launch".
+    An array of objects. Each has at least one of `reference` ("Type/id"), `canonical` (an absolute URL, "|version"
+    after it) and `identifier` (a FHIR Identifier with its `value`); without a reference, `type` too. `role` is a URI,
+    or "launch".
     """
     if not isinstance(entries, list) or not all(isinstance(one, dict) for one in entries):
         return "it is not an array of objects"
@@ -43,8 +45,8 @@ def types_in(context: Mapping[str, Any]) -> frozenset[str]:
 def _entry_problem(entry: Mapping[str, Any]) -> str:
     if not entry.keys() <= ENTRY:
         return "an entry has a member that fhirContext does not know"
-    if sum(name in entry for name in ("reference", "canonical", "identifier")) != 1:
-        return "an entry has not exactly one of reference, canonical and identifier"
+    if not entry.keys() & {"reference", "canonical", "identifier"}:
+        return "an entry has none of reference, canonical and identifier"
     problem = _target_problem(entry) or _role_problem(entry.get("role", MAIN_ROLE))
     if problem:
         return problem
@@ -59,15 +61,19 @@ def _entry_problem(entry: Mapping[str, Any]) -> str:
 
 
 def _target_problem(entry: Mapping[str, Any]) -> str:
-    match entry:
-        case {"reference": reference}:
-            is_relative = isinstance(reference, str) and REFERENCE.fullmatch(reference) is not None
-            return "" if is_relative else "a reference is not Type/id"
-        case {"canonical": canonical}:
-            return "" if _is_url(canonical, then=r"(?:\|[^\s|]+)?") else "a canonical is not an absolute URL"
-        case {"identifier": {"value": str(value), **rest}}:
-            is_good = 0 < len(value) <= LONGEST and rest.keys() <= IDENTIFIER and _is_uri(rest.get("system", "urn:x"))
-            return "" if is_good else "an identifier has more than a value and the URI of its system"
+    reference = entry.get("reference", "Any/any")
+    if not isinstance(reference, str) or REFERENCE.fullmatch(reference) is None:
+        return "a reference is not Type/id"
+    if "canonical" in entry and not _is_url(entry["canonical"], then=r"(?:\|[^\s|]+)?"):
+        return "a canonical is not an absolute URL"
+    return _identifier_problem(entry["identifier"]) if "identifier" in entry else ""
+
+
+def _identifier_problem(identifier: object) -> str:
+    match identifier:
+        case {"value": str(value), **rest} if 0 < len(value) <= LONGEST:
+            is_good = rest.keys() <= IDENTIFIER and _is_uri(rest.get("system", "urn:x")) and len(str(rest)) <= LONGEST
+            return "" if is_good else "an identifier has more than a FHIR Identifier has, or a system that is no URI"
     return "an identifier has no value"
 
 

@@ -4,6 +4,7 @@ from django.urls import path
 
 from smartauth.sandbox import views
 from smartauth.sandbox.launcher.clinic_views import callback, start
+from smartauth.sandbox.launcher.registering_views import register_app
 from smartauth.sandbox.launcher.views import launcher, run, run_service, steps
 
 urlpatterns = [
@@ -12,6 +13,7 @@ urlpatterns = [
     path("launcher/run/<uuid:pk>", run, name="launcher_run"),
     path("launcher/run/<uuid:pk>/steps", steps, name="launcher_steps"),
     path("launcher/run/<uuid:pk>/service", run_service, name="launcher_service"),
+    path("launcher/register", register_app, name="launcher_register"),
     path("launcher/start", start),
     path("launcher/callback", callback),
     path("launcher/app", views.to_app),

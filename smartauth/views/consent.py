@@ -29,7 +29,7 @@ from smartauth.records import EncounterRecord, PatientRecord, PatientSearch, Per
 from smartauth.views import launched, unasked
 from smartauth.views.consent_answers import Answer, read_answer
 from smartauth.views.consent_page import facts_for
-from smartauth.views.continuing import NOTHING_SHARED, START_AGAIN, Open, continuing
+from smartauth.views.continuing import NOTHING_SHARED, START_AGAIN, Open, already_answered, continuing
 from smartauth.views.refused import refuse
 
 
@@ -39,6 +39,8 @@ def consent(request: HttpRequest, opened: Open) -> HttpResponse:
     """Ask the user, or take the answer.  Source: RFC 6749 §3.1; SMART 2.2 best-practices; OIDC Core §3.1.2.4."""
     try:
         if launched.is_for_somebody_else(opened) and request.POST.get("decision") != "deny":
+            if opened.is_silent:
+                raise AccessDenied(launched.OTHER_USER, "The launch is not for who is signed in")
             response = launched.other_user_page(request, opened)
         else:
             response = _take_answer(request, opened) if request.method == "POST" else _ask(request, opened)
@@ -50,19 +52,20 @@ def consent(request: HttpRequest, opened: Open) -> HttpResponse:
 
 
 def _ask(request: HttpRequest, opened: Open) -> HttpResponse:
-    launch, patient = opened.pending.launch, None
+    launch, patient, visit = opened.pending.launch, None, None
     if launch is not None and launch.used_at is not None:
         raise launched.used_up()
     if launch is not None and launch.patient:
-        patient = launched.patient_of(request, opened, launch)
+        patient, visit = launched.subject_of(request, opened, launch)
         pending.choose_patient(opened.pending, patient.id)
     elif granting.needs_patient(opened.asked):
         patient = _find_patient(request, opened)
         if patient is None and _has_records(opened.person):
             return redirect("picker", pk=opened.pending.pk)
-    visit = _find_visit(request, opened) if patient is not None and _picks_visit(opened) else None
-    if visit is None and patient is not None and _picks_visit(opened) and opened.pending.encounter is None:
-        return redirect("visit_picker", pk=opened.pending.pk)
+    if patient is not None and _picks_visit(opened):
+        visit = _find_visit(request, opened)
+        if visit is None and opened.pending.encounter is None:
+            return redirect("visit_picker", pk=opened.pending.pk)
     asked = _possible(opened, has_patient=patient is not None)
     if granting.reads_records(opened.asked) and not granting.reads_records(asked):
         response = render(request, "consent/no_record.html", {"opened": opened})
@@ -136,7 +139,7 @@ def _take_answer(request: HttpRequest, opened: Open) -> HttpResponse:
 def _allow(request: HttpRequest, opened: Open, page: UUID) -> HttpResponse:
     context, stored, launch = context_of(request), opened.pending, opened.pending.launch
     if launch is not None and launch.patient:
-        if launched.patient_of(request, opened, launch).id != stored.patient:
+        if launched.subject_of(request, opened, launch)[0].id != stored.patient:
             raise _outdated()
     elif (
         stored.patient
@@ -173,6 +176,8 @@ def _grant(request: HttpRequest, opened: Open, page: UUID, answer: Answer) -> Ht
             now=opened.now,
         )
         details = _details(answer.terms)
+        if answer.declined:
+            details["declined"] = as_text(answer.declined)
         if answer.follows:
             details["follows"] = str(answer.follows)
         if answer.replaces:
@@ -191,7 +196,9 @@ def _deny(request: HttpRequest, opened: Open, page: UUID, refusal: Refusal, desc
     with transaction.atomic():
         _close(opened, page)
         tokens.forget(opened.pending)
-        record_now(context_of(request), _event(opened, refusal.rule))
+        # Whoever came in place of somebody else was asked nothing.
+        refused = {} if refusal is launched.OTHER_USER else {"declined": as_text(opened.asked)}
+        record_now(context_of(request), _event(opened, refusal.rule, **refused))
     return redirect_error(request, opened.return_to, AccessDenied(refusal, description))
 
 
@@ -206,7 +213,7 @@ def _refuse(request: HttpRequest, opened: Open, error: OAuthError) -> HttpRespon
 def _close(opened: Open, page: UUID) -> None:
     """Make this the one answer. Raises PageRefused when another came first, or the page was for somebody else."""
     if not pending.lock_unanswered(opened.pending, page=page):
-        raise _outdated()
+        raise already_answered() if pending.is_answered(opened.pending) else _outdated()
     pending.mark_answered(opened.pending, opened.now)
 
 
@@ -219,7 +226,7 @@ def _require_page(request: HttpRequest, opened: Open) -> UUID:
 
 def _outdated() -> PageRefused:
     return PageRefused(
-        Refusal("consent.outdated", "the form was shown for another user or patient, or was answered meanwhile"),
+        Refusal("consent.outdated", "the form was shown for another user, patient or visit"),
         title=_("This page is out of date"),
         advice=(
             _("Somebody else signed in, or chose something else in another window."),

@@ -11,7 +11,7 @@ from smartauth import tokens
 from smartauth.browser import PageRefused
 from smartauth.conf import config
 from smartauth.errors import Refusal
-from smartauth.policy.consent import OFFLINE, ONLINE, choose
+from smartauth.policy.consent import OFFLINE, ONLINE, choose, declined
 from smartauth.policy.durations import Choice, choices, find_choice, longest
 from smartauth.policy.scopes import Scope
 from smartauth.policy.unasked import as_text, may_be_remembered
@@ -20,13 +20,17 @@ from smartauth.views.continuing import NOTHING_SHARED, Open
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What was allowed, on which terms. `replaces`: what was allowed before ends. `follows`: the answer it repeats."""
+    """What was allowed, on which terms, and what was not.
+
+    `replaces`: what was allowed before ends. `follows`: the answer it repeats.
+    """
 
     granted: tuple[Scope, ...]
     terms: tokens.Terms
     rule: str = "consent.allowed"
     replaces: bool = False
     follows: UUID | None = None
+    declined: tuple[Scope, ...] = ()
 
 
 def read_answer(request: HttpRequest, opened: Open, asked: tuple[Scope, ...]) -> Answer:
@@ -53,7 +57,8 @@ def read_answer(request: HttpRequest, opened: Open, asked: tuple[Scope, ...]) ->
         remembered_scope=as_text(asked) if remembered else "",
         remembered_until=min(until) if remembered else None,
     )
-    return Answer(granted, terms, replaces=request.POST.get("replace") == "yes")
+    replaces = request.POST.get("replace") == "yes"
+    return Answer(granted, terms, replaces=replaces, declined=declined(asked, granted))
 
 
 def remember_days(opened: Open) -> int:

@@ -16,6 +16,7 @@ from smartauth.policy.redirects import shown_target
 from smartauth.policy.scopes import NamedScope, Scope
 from smartauth.policy.wording import Words, words_for
 from smartauth.records import EncounterRecord, PatientRecord, RecordsUnavailable, records
+from smartauth.views import launched
 from smartauth.views.consent_answers import lengths, remember_days
 from smartauth.views.continuing import Open
 
@@ -36,10 +37,10 @@ def facts_for(
         "patient": patient,
         "visit": visit,
         "picks_visit": opened.pending.encounter is not None,
+        "tells_more": launched.tells_more(opened) and granting.tells_context(asked),
         "is_own_record": patient is not None and opened.person.fhir_user == f"Patient/{patient.id}",
         "user_name": _name(request, opened),
-        "groups": [list(group) for _, group in groupby(ticks, key=Tick.group)],
-        "has_wildcard": any(tick.is_all_types for tick in ticks),
+        "groups": [Group(tuple(group)) for _, group in groupby(ticks, key=Tick.group)],
         "tells_patient": patient is not None and granting.tells_context(asked),
         "tells_identity": "openid" in names,
         "tells_record": bool({"fhirUser", "profile"} & names),
@@ -70,6 +71,17 @@ class Tick:
     def group(self) -> tuple[bool, str, str]:
         """Return what ticks under one heading have in common."""
         return self.is_sensitive, self.level, self.words.verbs
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Ticks under one heading."""
+
+    ticks: tuple[Tick, ...]
+
+    @property
+    def has_wildcard(self) -> bool:
+        return any(tick.is_all_types for tick in self.ticks)
 
 
 def _ticks(asked: tuple[Scope, ...], sensitive: tuple[str, ...]) -> list[Tick]:

@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_noop as _
@@ -15,7 +16,7 @@ from django.utils.translation import gettext_noop as _
 from clients.registered import RegisteredClient, find_client
 from clients.tenants import TenantInfo, find_tenant
 from smartauth import pending, tokens
-from smartauth.browser import PageRefused, ReturnTo, error_page, redirect_error
+from smartauth.browser import PageRefused, ReturnTo, allow_form_to_end_at, error_page, redirect_error
 from smartauth.conf import config
 from smartauth.context import RequestContext, context_of
 from smartauth.digests import digest, new_secret
@@ -26,6 +27,7 @@ from smartauth.people.upstream.asking import must_sign_in_again, renewed_sign_in
 from smartauth.people.upstream.proofs import last_proof
 from smartauth.policy.granting import parse_registered
 from smartauth.policy.scopes import Scope
+from smartauth.receipts.recording import record
 from smartauth.records import Person, RecordsUnavailable
 
 COOKIE = "smartauth_browser"
@@ -112,15 +114,19 @@ def _continue(request: HttpRequest, view: View, stored: PendingAuthorization, no
     try:
         return view(request, opened)
     except RecordsUnavailable as error:
+        away = Refusal("records.unavailable", "the FHIR server could not be asked", officer=str(error)[:500])
         if silent:
-            away = Refusal("records.unavailable", "the FHIR server could not be asked", officer=str(error)[:500])
             return _back(request, stored, TemporarilyUnavailable(away))
-        raise PageRefused(
-            Refusal("records.unavailable", "the FHIR server could not be asked", officer=str(error)[:500]),
-            title=_("The health records do not answer"),
-            advice=(_("Please wait a little and load this page again."), NOTHING_SHARED),
-            status=503,
-        ) from None
+        return _away_page(request, opened, away)
+
+
+def _away_page(request: HttpRequest, opened: Open, away: Refusal) -> HttpResponse:
+    """Return the page for records that do not answer: what was sent can be sent again as it was, or the app told no."""
+    record(context_of(request), status=503, error="page", refusal=away)
+    sent = [(name, value) for name, values in request.POST.lists() if name != "csrfmiddlewaretoken" for value in values]
+    response = render(request, "consent/records_away.html", {"opened": opened, "sent": sent}, status=503)
+    response["Retry-After"] = "5"
+    return allow_form_to_end_at(response, opened.pending.redirect_uri)
 
 
 def _require_waiting(pk: UUID, browser: str, context: RequestContext, now: datetime) -> PendingAuthorization:
@@ -150,13 +156,18 @@ def _require_waiting(pk: UUID, browser: str, context: RequestContext, now: datet
             status=403,
         )
     if stored.answered_at is not None:
-        raise PageRefused(
-            Refusal("pending.answered", "the request has been answered already"),
-            title=_("You have already answered"),
-            advice=(_("This request was answered before, perhaps in another window."), START_AGAIN),
-            status=409,
-        )
+        raise already_answered()
     return stored
+
+
+def already_answered() -> PageRefused:
+    """Return the page for a request that has its answer: what that shared is not for this page to say."""
+    return PageRefused(
+        Refusal("pending.answered", "the request has been answered already"),
+        title=_("You have already answered"),
+        advice=(_("This request was answered before, perhaps in another window."), START_AGAIN),
+        status=409,
+    )
 
 
 def _require_active(stored: PendingAuthorization) -> tuple[RegisteredClient, TenantInfo]:

@@ -15,10 +15,9 @@ from smartauth.errors import InsufficientScope, InvalidToken, Refusal
 from smartauth.json_bodies import json_object
 from smartauth.launch_requests import parse_launch_request
 from smartauth.policy.access import Access
+from smartauth.policy.granting import BEGINS_LAUNCHES
 from smartauth.responses import oauth_json
 from smartauth.tenant_style import style_url_at
-
-RIGHT = "__launch"  # the extension scope that lets a backend service begin launches
 
 
 @oauth_json("POST", endpoint="launch", status=201)
@@ -43,15 +42,15 @@ def _require_ehr(request: HttpRequest, now: datetime) -> tuple[Access, TenantInf
     access = tokens.require_access(token, tenant=None, context=context, now=now, shown=shown)
     context.tenant = access.tenant
     rates.admit_client(context, access.client_id, access.subject)
-    if access.user is not None or RIGHT not in access.named_scopes:
+    if access.user is not None or BEGINS_LAUNCHES not in access.named_scopes:
         raise InsufficientScope(
             Refusal(
                 "launch.no_right",
                 "the token is not one of a backend service with the scope that lets it begin launches",
-                expected=RIGHT,
+                expected=BEGINS_LAUNCHES,
                 fix="Ask for the scope with client_credentials, or have the client registered for it.",
             ),
-            scope=RIGHT,
+            scope=BEGINS_LAUNCHES,
             scheme="Bearer" if access.key_binding is None else "DPoP",
         )
     tenant = find_tenant(access.tenant)

@@ -11,7 +11,7 @@ from smartauth.context import context_of
 from smartauth.errors import AccessDenied, InvalidRequest, Refusal
 from smartauth.models import Launch, PendingAuthorization
 from smartauth.receipts.recording import record
-from smartauth.records import PatientRecord, records
+from smartauth.records import EncounterRecord, PatientRecord, records
 from smartauth.tenant_style import style_url_at
 from smartauth.views.continuing import Open
 
@@ -20,6 +20,7 @@ OTHER_USER = Refusal(
     "the launch was begun for somebody else than who is signed in",
     fix="Sign in as the user whom the EHR knows, or begin again there.",
 )
+BESIDES = ("fhirContext", "intent", "tenant", "appContext")
 NOT_TOLD_APART = "or is outside of what the user or the app may reach; these are not told apart"
 
 
@@ -36,8 +37,8 @@ def other_user_page(request: HttpRequest, opened: Open) -> HttpResponse:
     return allow_form_to_end_at(response, opened.pending.redirect_uri)
 
 
-def patient_of(request: HttpRequest, opened: Open, launch: Launch) -> PatientRecord:
-    """Return the patient the EHR named, with whom the encounter it named goes together.
+def subject_of(request: HttpRequest, opened: Open, launch: Launch) -> tuple[PatientRecord, EncounterRecord | None]:
+    """Return the patient the EHR named, and the encounter where it named one, which goes together with the patient.
 
     Raises AccessDenied when the user may not act for the patient through the app, RecordsUnavailable.
     """
@@ -46,15 +47,24 @@ def patient_of(request: HttpRequest, opened: Open, launch: Launch) -> PatientRec
     if patient is None:
         refusal = Refusal("launch.patient", f"the patient of the launch is absent, {NOT_TOLD_APART}")
         raise AccessDenied(refusal, "The patient of the launch is not available")
-    if launch.encounter and not records().find_encounter(opened.person, launch.patient, launch.encounter, **ask):
+    if not launch.encounter:
+        return patient, None
+    visit = records().find_encounter(opened.person, launch.patient, launch.encounter, **ask)
+    if visit is None:
         reason = f"the encounter of the launch is absent, another patient's, {NOT_TOLD_APART}"
         raise AccessDenied(Refusal("launch.encounter", reason), "The encounter of the launch is not available")
-    return patient
+    return patient, visit
 
 
 def used_up() -> InvalidRequest:
     """Return the refusal of a launch that another request was quicker to use."""
     return InvalidRequest(launches.used(), "The launch was used before")
+
+
+def tells_more(opened: Open) -> bool:
+    """Return True when the EHR tells the app something besides the patient, the visit, and how to look."""
+    launch = opened.pending.launch
+    return launch is not None and any(launch.context.get(name) for name in BESIDES)
 
 
 def told_context(stored: PendingAuthorization) -> dict[str, Any]:

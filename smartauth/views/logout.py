@@ -24,7 +24,9 @@ from smartauth.context import RequestContext, context_of
 from smartauth.errors import OAuthError, Refusal
 from smartauth.forms import form, query_fields, single_valued
 from smartauth.hints import Hint, read_hint
+from smartauth.languages import first_supported, note_wish
 from smartauth.policy import redirects
+from smartauth.policy.authorization_requests import MOST_LOCALES
 from smartauth.sealing import Unsealable, decrypt, encrypt
 from smartauth.storable import repeatable_url
 
@@ -57,7 +59,7 @@ def logout(request: HttpRequest, tenant: str | None = None) -> HttpResponse:
     """Take an app's request to sign somebody out.  Source: OIDC RP-Initiated Logout §2.
 
     The browser is sent on by GET: with a POST from another site browsers send no cookies, so nobody would seem to be
-    signed in. `logout_hint` and `ui_locales` decide nothing: the one proves nothing, and the pages know one language.
+    signed in. `logout_hint` decides nothing, since it proves nothing.
     """
     context = context_of(request)
     if tenant is not None and find_tenant(tenant) is None:
@@ -76,6 +78,7 @@ def logout(request: HttpRequest, tenant: str | None = None) -> HttpResponse:
     )
     response = redirect(f"{reverse('confirm_logout')}?{urlencode({'request': wanted.seal()})}")
     response.status_code = 303
+    note_wish(request, response, first_supported(params.get("ui_locales", "").split()[:MOST_LOCALES]))
     return response
 
 

@@ -7,10 +7,14 @@ from allauth.mfa.models import Authenticator
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils import timezone
 
 from smartauth.conf import config
 from smartauth.context import context_of
+from smartauth.people.changes import recent
+from smartauth.people.connected import connected_apps
 from smartauth.people.models import UpstreamIdentity
+from smartauth.people.upstream.asking import provider_name
 from smartauth.people.upstream.proofs import last_proof
 
 
@@ -21,11 +25,17 @@ def my_account(request: HttpRequest) -> HttpResponse:
     kinds = list(Authenticator.objects.filter(user=request.user).values_list("type", flat=True))
     idp = config().upstream_idp
     linked = idp and UpstreamIdentity.objects.filter(user=request.user, issuer=idp.issuer).exists()
+    now = timezone.now()
+    connections = [app.connections for app in connected_apps(request.user.pk, now=now)]
     facts: dict[str, Any] = {
         "passkeys": kinds.count(Authenticator.Type.WEBAUTHN),
         "has_app": Authenticator.Type.TOTP in kinds,
-        "upstream_name": idp.name if idp and linked else "",
+        "upstream_name": provider_name(idp) if idp and linked else "",
         "proven_at": last_proof(request).auth_time,
+        # SMART 2.2 best-practices: people are reminded of apps that act without them.
+        "offline_apps": sum(any(one.stays == "offline" and one.is_live for one in app) for app in connections),
+        "unasked_apps": sum(any(one.is_unasked for one in app) for app in connections),
+        "changes": recent(request.user.pk, now=now),
     }
     return render(request, "account/my_account.html", facts)
 

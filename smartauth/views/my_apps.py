@@ -24,10 +24,10 @@ from smartauth.browser import PageRefused, browser_page
 from smartauth.conf import config
 from smartauth.context import RequestContext, context_of
 from smartauth.errors import Refusal
-from smartauth.people.connected import ConnectedApp, connected_apps
+from smartauth.people.connected import ConnectedApp, Connection, connected_apps, was_connected
 from smartauth.people.models import User
 from smartauth.people.readings import PERIOD, Opened, Reading, readings
-from smartauth.people.rights import person_at, places_of
+from smartauth.people.rights import is_clinician, person_at, places_of
 from smartauth.policy.access import UNRESTRICTED
 from smartauth.policy.relations import may_act_for
 from smartauth.records import PatientRecord, Person, RecordsUnavailable, records
@@ -85,21 +85,27 @@ def stop_app(request: HttpRequest) -> HttpResponse:
     context = context_of(request)
     client = find_client(client_id)
     if client is None or not is_tenant_slug(slug):
-        refusal = Refusal("my-apps.unknown", "there is no such client, or no such tenant", seen=client_id[:200])
-        raise PageRefused(
-            refusal,
-            title=_("This app is not known here"),
-            advice=_("Nothing has changed. Go back and load the page again."),
-        )
+        raise _unknown(client_id)
     context.client_id, context.tenant = client.client_id, slug
     stopped = tokens.revoke_app(
         user=request.user.pk, client_id=client.client_id, tenant=slug, by="user", now=timezone.now(), context=context
     )
+    if not stopped and not was_connected(request.user.pk, client, slug):
+        raise _unknown(client_id)  # Who never let it in learns neither its name nor that it is there.
     if stopped:
         _tell(request, gettext("%(app)s is stopped. It cannot see anything any more.") % {"app": client.name})
     else:
         _tell(request, gettext("%(app)s had been stopped before.") % {"app": client.name})
     return redirect("my_apps")
+
+
+def _unknown(client_id: str) -> PageRefused:
+    reason = "there is no such client or tenant, or the person never let the client in there"
+    return PageRefused(
+        Refusal("my-apps.unknown", reason, seen=client_id[:200]),
+        title=_("This app is not known here"),
+        advice=_("Nothing has changed. Go back and load the page again."),
+    )
 
 
 def _person(names: RecordNames, tenant: TenantInfo) -> Person:
@@ -120,25 +126,38 @@ def _open_records(connected: tuple[ConnectedApp, ...], names: RecordNames) -> li
     found = []
     for app in connected:
         person = _person(names, app.tenant)
-        for patient in (one.patient for one in app.connections if one.patient):
-            if may_act_for(patient, fhir_user=person.fhir_user, related=person.related_patients):
-                found.append(Opened(app.client.client_id, app.tenant.slug, patient))
+        own = {person.fhir_user.partition("/")[2]} if (person.fhir_user or "").startswith("Patient/") else set()
+        among = None if is_clinician(person) else person.related_patients | own
+        for patient in (one.patient for one in app.connections):
+            if _may_act(person, patient):
+                found.append(Opened(app.client.client_id, app.tenant.slug, patient, among))
     return found
+
+
+def _may_act(person: Person, patient: str) -> bool:
+    return may_act_for(patient or None, fhir_user=person.fhir_user, related=person.related_patients)
 
 
 def _shown(app: ConnectedApp, names: RecordNames, found: Mapping[Opened, tuple[Reading, ...]]) -> dict[str, object]:
     """Return an app with whose records they are, and what it opened of them, as the template shows them."""
-    own = _person(names, app.tenant).fhir_user
+    person = _person(names, app.tenant)
     return {
         "app": app,
         "stay_days": (app.client.lifetimes.refresh_token or config().refresh_token_lifetime).days,
-        "connections": [
-            {
-                "connection": one,
-                "is_own": own == f"Patient/{one.patient}",
-                "patient": names.find(app.tenant, one.patient) if one.patient else None,
-                "readings": found.get(Opened(app.client.client_id, app.tenant.slug, one.patient), ()),
-            }
-            for one in app.connections
-        ],
+        "connections": [_connection(app, one, person, names, found) for one in app.connections],
+    }
+
+
+def _connection(
+    app: ConnectedApp, one: Connection, person: Person, names: RecordNames, found: Mapping[Opened, tuple[Reading, ...]]
+) -> dict[str, object]:
+    read = found.get(Opened(app.client.client_id, app.tenant.slug, one.patient))
+    moments = [one.used_at, *(reading.last for reading in read or ())]
+    return {
+        "connection": one,
+        "is_own": person.fhir_user == f"Patient/{one.patient}",
+        "is_over": not _may_act(person, one.patient),  # By time, which nobody has tidied up after yet.
+        "patient": names.find(app.tenant, one.patient) if one.patient else None,
+        "used_at": max((moment for moment in moments if moment), default=None),
+        "readings": read,
     }

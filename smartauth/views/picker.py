@@ -1,5 +1,7 @@
 """The patient picker: whose record the app may look at, chosen by somebody who may act for several people."""
 
+from dataclasses import replace
+
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext_noop as _
@@ -9,6 +11,7 @@ from smartauth.browser import PageRefused, allow_form_to_end_at, browser_page
 from smartauth.context import context_of
 from smartauth.errors import Refusal
 from smartauth.people.rights import is_clinician, ties
+from smartauth.policy.typed_dates import read_date
 from smartauth.records import PatientPage, PatientSearch, records
 from smartauth.views import launched
 from smartauth.views.continuing import Open, continuing
@@ -32,9 +35,11 @@ def picker(request: HttpRequest, opened: Open) -> HttpResponse:
     if "patient" in request.POST:
         return _choose(request, opened, request.POST["patient"])
     terms = (request.POST.get(name, "").strip()[:LONGEST] for name in ("name", "birthdate", "identifier"))
-    search = PatientSearch(*terms)
-    found = records().find_patients(opened.person, search, limit=SHOWN, context=context_of(request), now=opened.now)
-    searched = search != PatientSearch()
+    typed = PatientSearch(*terms)
+    searched = typed != PatientSearch()
+    search = replace(typed, birth_date=read_date(typed.birth_date))
+    is_no_date = bool(typed.birth_date) and not search.birth_date
+    found = PatientPage(()) if is_no_date else _find(request, opened, search)
     if not searched and found.has_more:
         found = PatientPage((), has_more=True)  # Nobody needs to see the first fifty of thousands.
     reasons = ties(opened.person, tenant_pk=opened.tenant.pk, now=opened.now)
@@ -44,12 +49,17 @@ def picker(request: HttpRequest, opened: Open) -> HttpResponse:
             ((patient, reasons.get(patient.id)) for patient in found.patients),
             key=lambda one: KINDS.index(one[1].kind if one[1] else ""),
         ),
-        "search": search,
+        "search": typed,
         "searched": searched,
+        "is_no_date": is_no_date,
         "found": found,
         "can_search": is_clinician(opened.person) or found.has_more or searched,
     }
     return allow_form_to_end_at(render(request, "consent/picker.html", facts), opened.pending.redirect_uri)
+
+
+def _find(request: HttpRequest, opened: Open, search: PatientSearch) -> PatientPage:
+    return records().find_patients(opened.person, search, limit=SHOWN, context=context_of(request), now=opened.now)
 
 
 def _choose(request: HttpRequest, opened: Open, patient: str) -> HttpResponse:

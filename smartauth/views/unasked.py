@@ -3,7 +3,7 @@
 from smartauth import tokens
 from smartauth.models import Authorization
 from smartauth.people.rights import is_clinician
-from smartauth.policy.consent import is_sensitive
+from smartauth.policy.consent import declined, is_sensitive
 from smartauth.policy.granting import parse_registered, within
 from smartauth.policy.scopes import ResourceScope, Scope
 from smartauth.policy.unasked import as_text, may_be_skipped
@@ -42,4 +42,7 @@ def _remembered(opened: Open, asked: tuple[Scope, ...]) -> Answer | None:
     granted = within(parse_registered(found.scope), asked)  # Never more than is possible now.
     ends = [one for one in (found.ends_at, longest_end(granted, opened)) if one is not None]
     terms = tokens.Terms(ends_at=min(ends, default=None), unasked=Authorization.Unasked.REMEMBERED)
-    return Answer(granted, terms, rule="consent.remembered", follows=found.authorization) if granted else None
+    if not granted:
+        return None
+    missing = declined(asked, granted)
+    return Answer(granted, terms, rule="consent.remembered", follows=found.authorization, declined=missing)

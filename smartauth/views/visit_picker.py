@@ -9,17 +9,18 @@ from smartauth.browser import PageRefused, allow_form_to_end_at, browser_page
 from smartauth.context import context_of
 from smartauth.errors import Refusal
 from smartauth.policy import granting
-from smartauth.records import PatientRecord, records
+from smartauth.policy.typed_dates import read_date
+from smartauth.records import EncounterPage, PatientRecord, records
 from smartauth.views.continuing import Open, continuing
 
 SHOWN = 20  # visits on one page
-LONGEST = 10  # characters of a day
+LONGEST = 40  # characters of a day, however it is typed
 
 
 @browser_page("GET", "POST", endpoint="visit-picker")
 @continuing
 def visit_picker(request: HttpRequest, opened: Open) -> HttpResponse:
-    """Show the visits of the chosen patient, the newest or those of a day, month or year; note the one that is chosen.
+    """Show the visits of the chosen patient, the newest or those of a time, what goes on first; note the chosen one.
 
     Source: SMART 2.2 scopes-and-launch-context, "Requesting context with launch/encounter".
     """
@@ -29,14 +30,14 @@ def visit_picker(request: HttpRequest, opened: Open) -> HttpResponse:
     if "visit" in request.POST:
         return _choose(request, opened, request.POST["visit"])
     day = request.POST.get("day", "").strip()[:LONGEST]
-    found = records().find_encounters(
-        opened.person, patient.id, day, limit=SHOWN, context=context_of(request), now=opened.now
-    )
+    is_no_date = bool(day) and not read_date(day)
+    found = EncounterPage(()) if is_no_date else _find(request, opened, patient, read_date(day))
     facts = {
         "opened": opened,
         "patient": patient,
         "is_own_record": opened.person.fhir_user == f"Patient/{patient.id}",
         "day": day,
+        "is_no_date": is_no_date,
         "found": found,
         "can_search": found.has_more or bool(day),
         "this_year": opened.now.year,
@@ -49,6 +50,12 @@ def _find_patient(request: HttpRequest, opened: Open) -> PatientRecord | None:
     if opened.pending.launch is not None or not opened.pending.patient or not granting.picks_encounter(opened.asked):
         return None
     return records().find_patient(opened.person, opened.pending.patient, context=context_of(request), now=opened.now)
+
+
+def _find(request: HttpRequest, opened: Open, patient: PatientRecord, day: str) -> EncounterPage:
+    return records().find_encounters(
+        opened.person, patient.id, day, limit=SHOWN, context=context_of(request), now=opened.now
+    )
 
 
 def _choose(request: HttpRequest, opened: Open, visit: str) -> HttpResponse:

@@ -7,7 +7,8 @@ import { isPrivate } from "./private_keys.js";
 const form = document.getElementById("step");
 const saved = document.getElementById("saved");
 const visited = new Set();
-let running = null;
+let running = Promise.resolve();
+let waits = false;
 
 function show(findings) {
   for (const place of document.querySelectorAll("[data-problems]")) {
@@ -24,8 +25,17 @@ function show(findings) {
   }
 }
 
-async function check() {
-  running?.abort(); // What it would tell is of what was typed before.
+// One after the other: each says how the fields were after the one before.
+function check() {
+  if (waits) return;
+  waits = true;
+  running = running.then(() => {
+    waits = false;
+    return send();
+  });
+}
+
+async function send() {
   const answers = new FormData(form);
   const pasted = answers.get("jwks");
   if (pasted && isPrivate(pasted)) {
@@ -33,20 +43,22 @@ async function check() {
     document.getElementById("problems-jwks").replaceChildren(finding("this is the private part of a key; it stays here", "", fix));
     return;
   }
-  running = new AbortController();
   try {
     const headers = { Accept: "application/json" };
-    const answer = await fetch(form.dataset.check, { method: "POST", headers, body: answers, signal: running.signal });
+    const answer = await fetch(form.dataset.check, { method: "POST", headers, body: answers });
     if (!answer.headers.get("Content-Type")?.startsWith("application/json")) {
       // Somebody signed in or out in another tab, and this form is of before.
       saved.textContent = "Not saved: this page is out of date. Copy what you typed last, and load it again.";
       return;
     }
     const told = await answer.json();
-    if (answer.ok) show(told.findings);
+    if (answer.ok) {
+      form.elements.state.value = told.state;
+      show(told.findings);
+    }
     saved.textContent = answer.ok ? "Draft saved" : `Not saved: ${told.reason}. ${told.fix}`;
-  } catch (error) {
-    if (error.name !== "AbortError") saved.textContent = "Not saved: the server cannot be reached";
+  } catch {
+    saved.textContent = "Not saved: the server cannot be reached";
   }
 }
 

@@ -69,8 +69,9 @@ function why(pairs) {
   return element("dl", { class: "why" }, ...rows);
 }
 
-const markOf = ({ verdict, title, says }) =>
-  element("li", { class: verdict }, element("strong", {}, title), " ", element("span", {}, says));
+const markOf = ({ verdict, title, says, fix }) =>
+  element("li", { class: verdict }, element("strong", {}, title), " ", element("span", {}, says),
+    ...(fix ? [" ", element("span", { class: "fix" }, fix)] : []));
 
 const say = (text) => {
   find("news").textContent = text;

@@ -8,11 +8,10 @@ from django.contrib.auth.models import Group
 from django.utils import timezone
 from playwright.sync_api import Browser, Page, expect
 
-from clients.models import Activation, Client, KeyFinding, Review
+from clients.models import Client, KeyFinding, Review
 from clients.registration import register_client
 from smartauth.people.models import User
-from smartauth.receipts.models import Receipt
-from tests.browser.accessibility import fits, problems
+from tests.browser.accessibility import fits
 from tests.browser.test_app_launch import PASSWORD
 from tests.world import World, tenant_of
 
@@ -91,47 +90,6 @@ def test_a_registrar_reviews_an_app_with_the_keyboard_and_without_scripts(
     assert (app.status, "cruds" in app.scope) == ("approved", False)
     assert Review.objects.filter(client=app).count() == 1
     context.close()
-
-
-@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (360, "dark")])
-def test_everybody_can_use_its_pages(
-    page: Page, world: World, app: Client, staff: Callable[[Page, str], None], width: int, scheme: str
-) -> None:
-    page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-    page.set_viewport_size({"width": width, "height": 800})
-    staff(page, "Registrar")
-    found: dict[str, list[str]] = {}
-
-    def judge(path: str) -> None:
-        answer = page.goto(f"{world.base_url}{path}")
-        assert answer is not None
-        assert answer.status == 200
-        found[path] = problems(page) + ([] if fits(page) else ["it scrolls sideways"])
-
-    here = f"/admin/clients/client/{app.pk}/"
-    for path in ("/admin/", "/admin/clients/client/review/", f"{here}review/", here, f"{here}at/sandbox/"):
-        judge(path)
-    for path in (f"{here}secret/", f"{here}step/retired/", "/admin/clients/client/", "/admin/clients/activation/"):
-        judge(path)
-    page.goto(f"{world.base_url}{here}at/sandbox/")
-    page.get_by_role("button", name="Switch on").click()
-    found["confirmation"] = problems(page) + ([] if fits(page) else ["it scrolls sideways"])
-    assert not Activation.objects.get(client=app).is_active
-    page.goto(f"{world.base_url}{here}secret/")
-    page.get_by_role("button", name="Issue a new secret").click()
-    expect(page.get_by_text("shown this once")).to_be_visible()
-    found["new secret"] = problems(page) + ([] if fits(page) else ["it scrolls sideways"])
-    page.request.post(f"{world.token_url}", form={"grant_type": "client_credentials", "client_id": app.client_id})
-    trace = Receipt.objects.filter(client_id=app.client_id).latest("at").trace_id
-    page.context.clear_cookies()
-    staff(page, "Security officer")
-    page.get_by_label("Its trace id").fill(str(trace))
-    page.keyboard.press("Enter")
-    expect(page.get_by_text("For the security officer alone")).to_be_visible()
-    found["receipt"] = problems(page) + ([] if fits(page) else ["it scrolls sideways"])
-    for path in ("/admin/", "/admin/audit/auditrecord/", "/admin/receipts/receipt/", f"{here}review/", here):
-        judge(path)
-    assert {name: one for name, one in found.items() if one} == {}
 
 
 def test_a_name_that_goes_on_and_on_leaves_the_words_beside_it_whole(

@@ -50,7 +50,15 @@ def app_in(page: Page) -> FrameLocator:
 
 def test_an_ehr_shows_its_patient_around_the_app(page: Page, hospital: World) -> None:
     open_form(page, hospital)
-    page.get_by_label("Encounter").fill("latest")
+    page.get_by_role("button", name="Show the visits").press("Enter")
+    visits = page.locator("#encounter-found").get_by_role("button")
+    expect(visits.first).to_be_focused()  # By the keyboard alone, and without a new page.
+    page.keyboard.press("Enter")
+    expect(page.get_by_label("Encounter")).to_have_value(re.compile("^ana-encounter-"))
+    expect(page.locator("#encounter-found .chosen")).to_contain_text("Hillside Clinic")
+    page.get_by_label("Name, birth date or number").fill("okafor")
+    page.keyboard.press("Enter")
+    expect(page.locator("#patient-found").get_by_role("button", name="Ben Okafor")).to_be_focused()
     press_launch(page)
     sign_in(page, "dr-grey")  # In the whole window: the frame was left.
     banner = page.get_by_role("group", name="Patient")
@@ -64,7 +72,7 @@ def test_an_ehr_shows_its_patient_around_the_app(page: Page, hospital: World) ->
     steps = page.locator("#steps")
     for line in ("POST launch", "GET authorize", "POST sign-in", "POST token authorization_code", "GET Patient/…"):
         expect(steps).to_contain_text(line)
-    expect(page.locator("#report .good")).to_have_count(7)
+    expect(page.locator("#report .good")).to_have_count(8)
     expect(page.locator("#report .look").first).to_contain_text("state")
     assert "ana-" not in steps.inner_text()
 
@@ -121,7 +129,9 @@ def test_an_app_with_a_server_meets_an_expired_token_and_refreshes(page: Page, h
 LAUNCH_PAGE = """<script src="{base}/static/launcher/fhir-client.pure.min.js"></script><body><script>
 FHIR.oauth2.authorize({{clientId: "elsewhere", scope: "launch openid patient/Patient.rs", redirectUri: "done"}});
 </script>"""
-DONE_PAGE = """<h1 id="out">…</h1><script src="{base}/static/launcher/fhir-client.pure.min.js"></script><script>
+DONE_PAGE = """<h1 id="out">…</h1>
+<a href="{base}/auth/sandbox/logout?client_id=elsewhere&post_logout_redirect_uri={own}/goodbye">Sign out of it</a>
+<script src="{base}/static/launcher/fhir-client.pure.min.js"></script><script>
 FHIR.oauth2.ready().then((client) => client.patient.read()).then((patient) => {{
   document.getElementById("out").textContent = "Hello " + patient.name[0].family;
 }});
@@ -134,8 +144,9 @@ def elsewhere(hospital: World) -> Iterator[str]:
 
     class Pages(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            markup = LAUNCH_PAGE if self.path.startswith("/launch") else DONE_PAGE
-            body = markup.format(base=hospital.base_url).encode()
+            markup = {"/launch": LAUNCH_PAGE, "/done": DONE_PAGE}.get(self.path.partition("?")[0], "<h1>Goodbye</h1>")
+            own = f"http://{self.headers['Host']}"
+            body = markup.format(base=hospital.base_url, own=own).encode()
             self.send_response(200)
             self.send_header("Content-Type", "text/html; charset=utf-8")
             self.send_header("Content-Length", str(len(body)))
@@ -153,6 +164,7 @@ def elsewhere(hospital: World) -> Iterator[str]:
             "token_endpoint_auth_method": "none",
             "grant_types": ["authorization_code"],
             "redirect_uris": [f"{base}/done"],
+            "post_logout_redirect_uris": [f"{base}/goodbye"],
             "launch_urls": [f"{base}/launch"],
             "scope": "launch openid patient/*.rs",
         }
@@ -168,6 +180,11 @@ def test_an_app_of_another_origin_runs_in_the_frame_as_it_is(page: Page, hospita
     expect(app_in(page).get_by_role("heading", name="Hello Okafor")).to_be_visible()
     expect(page.get_by_role("group", name="Patient")).to_contain_text("Ben Okafor")
     assert page.frames[1].url.startswith(elsewhere)
+    # It signs its user out: that is confirmed in the whole window, where it can be seen, and ends in the frame.
+    app_in(page).get_by_role("link", name="Sign out of it").click()
+    page.get_by_role("main").get_by_role("button", name="Sign out").click()
+    expect(app_in(page).get_by_role("heading", name="Goodbye")).to_be_visible()
+    expect(page.locator("#steps")).to_contain_text("signed out, and back to the app")
 
 
 def test_it_works_from_the_keyboard_on_a_narrow_screen(new_page: Callable[[], Page], hospital: World) -> None:

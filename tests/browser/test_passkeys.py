@@ -3,7 +3,6 @@
 The server is at a name here: browsers make no passkeys for an IP address.
 """
 
-import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,8 +16,8 @@ from psycopg.conninfo import conninfo_to_dict
 from smartauth.audit.models import AuditRecord
 from smartauth.people.models import User
 from tests import settings as test_settings
-from tests.browser.accessibility import fits, problems
 from tests.servers import Server, database, free_port, running_server
+from tests.spanish import english_in
 
 PASSWORD = "correct horse battery staple"
 
@@ -162,34 +161,18 @@ def test_a_passkey_is_renamed_and_removed(device: Page, server: str) -> None:
     assert not Authenticator.objects.filter(user__username="kim").exists()  # Recovery codes alone prove nothing.
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (360, "dark")])
-def test_everybody_can_use_these_pages(
-    device: Page, server: str, width: int, scheme: str, request: pytest.FixtureRequest
-) -> None:
-    device.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-    device.set_viewport_size({"width": width, "height": 800})
-    found: dict[str, list[str]] = {}
-
-    def judge(name: str) -> None:
-        found[name] = problems(device) + ([] if fits(device) else ["it scrolls sideways"])
-
-    device.goto(f"{server}/account/login/")
-    expect(device.get_by_role("button", name="Sign in with a passkey")).to_be_visible()
-    judge("sign-in")
+def test_the_pages_speak_spanish(device: Page, server: str) -> None:
     add_passkey(device, server)
-    judge("codes")
-    for path in ("", "password/", "second-factor/", "second-factor/webauthn/add/", "second-factor/totp/activate/"):
-        device.goto(f"{server}/account/{path}")
-        judge(path)
-    for path in ("reauthenticate/", "second-factor/webauthn/reauthenticate/", "second-factor/recovery-codes/generate/"):
-        device.goto(f"{server}/account/{path}")
-        judge(path)
-    device.goto(f"{server}/account/second-factor/")
-    for name in ("Rename Blue phone", "Remove Blue phone"):
-        device.get_by_role("link", name=re.compile(name)).click()
-        judge(name)
-        device.go_back()
-    sign_out(device, server)
-    sign_in(device, server)
-    judge("one more proof")
-    assert {name: one for name, one in found.items() if one} == {}
+    device.goto(f"{server}/account/language?to=es&next=/account/second-factor/")
+    assert device.locator("html").get_attribute("lang") == "es"
+    paths = ["", "add/", *(link.get_attribute("href") or "" for link in device.locator(".rows .acts a").all())]
+    assert len(paths) == 4
+    for path in paths:
+        device.goto(f"{server}{path}" if path.startswith("/") else f"{server}/account/second-factor/webauthn/{path}")
+        assert english_in(device.content().replace("Blue phone", "")) == [], path
+    device.goto(f"{server}/account/second-factor/webauthn/reauthenticate/")
+    assert english_in(device.content()) == []
+    device.locator("header").get_by_role("button", name="Cerrar sesión").click()
+    device.goto(f"{server}/account/login/")
+    expect(device.get_by_role("button", name="Iniciar sesión con una llave de acceso")).to_be_visible()
+    assert english_in(device.content()) == []

@@ -45,10 +45,3 @@ def test_signing_out_ends_the_session(page: Page, world: World, admin: User) -> 
     page.get_by_role("button", name="Sign out").click()
     page.goto(f"{world.base_url}/admin/")
     expect(page.get_by_label("User name")).to_be_visible()
-
-
-@pytest.mark.parametrize("path", ["/", "/account/login/", "/nothing"])
-def test_a_narrow_screen_needs_no_sideways_scrolling(page: Page, world: World, path: str) -> None:
-    page.set_viewport_size({"width": 360, "height": 740})
-    page.goto(f"{world.base_url}{path}")
-    assert page.evaluate("document.documentElement.scrollWidth") <= 360

@@ -7,6 +7,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests import settings as test_settings
+from tests.browser.accessibility import fits, problems
 from tests.servers import Server, database, free_port, running_server
 from tests.sign_in.hospital import CLIENT, Hospital, running_hospital
 
@@ -55,7 +56,11 @@ def test_a_person_signs_in_there_and_proves_it_again(page: Page, both: Both) -> 
     page.wait_for_url(f"{base}/account/")
     expect(page.get_by_text("You sign in with City Hospital")).to_be_visible()
     page.goto(f"{base}/account/reauthenticate/?next=/account/apps")
-    page.get_by_role("link", name="Sign in again with City Hospital").click()
+    again = page.get_by_role("link", name="Sign in again with City Hospital")
+    expect(again).to_be_visible()
+    assert problems(page) == []
+    assert fits(page)
+    again.click()
     expect(page.locator("#asked")).to_contain_text("login_prompt")  # Although it remembers the person.
     page.get_by_label("Name").fill("s-grey")
     page.get_by_role("button", name="Sign in").click()

@@ -142,6 +142,17 @@ def test_declining_takes_a_reason_and_its_owner_reads_it(client: Client) -> None
     assert AuditRecord.objects.latest("pk").rule == "client.change_declined"
 
 
+def test_a_change_that_the_rules_of_today_refuse_is_still_read_and_declined(client: Client) -> None:
+    request = waiting(client, redirect_uris=["https://new.example.org/callback"])
+    ChangeRequest.objects.update(wanted=request.wanted | {"redirect_uris": ["http://new.example.org/callback"]})
+    request.refresh_from_db()
+    assert [(one.member, one.widens) for one in differences_of(request)] == [("redirect_uris", True)]
+    with pytest.raises(InvalidClientMetadata):
+        decide_change(request.pk, approve=True, by=OPERATOR, context=new_context())
+    decide_change(request.pk, approve=False, by=OPERATOR, context=new_context(), reason="Use https.")
+    assert ChangeRequest.objects.get().state == ChangeRequest.State.DECLINED
+
+
 @pytest.mark.parametrize("by", [owner(1), BY_PROTOCOL])
 def test_nobody_decides_about_a_change_of_their_own(client: Client, by: Actor) -> None:
     request = waiting(client, scope=WIDE)

@@ -274,14 +274,26 @@ def told_in(answer: HttpResponse, redirect_uri: str, state: str | None, error: s
     return receipt
 
 
-def page_refusal(answer: HttpResponse, status: int) -> Receipt:
-    """Return the receipt of a refusal that ended on a page of ours; nothing may be redirected or kept by a cache."""
+def records_away(answer: HttpResponse) -> Receipt:
+    """Return the receipt of a page for records that do not answer: the user may try again, or go back to the app."""
+    text = answer.content.decode()
+    assert "nothing was shared" in text
+    assert "Try again" in text
+    assert "Go back to the app" in text
+    return page_refusal(answer, 503, ends_at=" ")
+
+
+def page_refusal(answer: HttpResponse, status: int, *, ends_at: str = ";") -> Receipt:
+    """Return the receipt of a refusal that ended on a page of ours; nothing may be redirected or kept by a cache.
+
+    ends_at: what follows where its forms may end; ";" for at no app.
+    """
     page = answer.content.decode()
     assert answer.status_code == status, (answer.status_code, page)
     assert "Location" not in answer.headers
     assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
     assert answer.headers["Cache-Control"] == "no-store"
-    assert "form-action 'self';" in answer.headers["Content-Security-Policy"]
+    assert f"form-action 'self'{ends_at}" in answer.headers["Content-Security-Policy"]
     assert f"<code>{answer.headers['X-Trace-Id']}</code>" in page
     receipt = Receipt.objects.get(trace_id=answer.headers["X-Trace-Id"])
     assert (receipt.status, receipt.error) == (status, "page")

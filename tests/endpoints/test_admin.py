@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from django.contrib import admin
+from django.contrib.auth.models import Permission
 from django.urls import reverse
 from django.utils import timezone
 
@@ -19,6 +20,7 @@ from smartauth.receipts.models import Receipt
 from smartauth.receipts.recording import record
 from tests.endpoints.conftest import Service
 
+RELATED = ("fhir_users", "relations", "upstream_identities")
 PASSWORD = "correct horse battery staple"
 
 
@@ -150,3 +152,34 @@ def test_pages_are_framed_by_nobody_and_load_nothing_foreign(browser: Any) -> No
         assert answer.headers["Referrer-Policy"] == "no-referrer"
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
         assert b"https://" not in answer.content.replace(b"https://docs.djangoproject.com", b"")
+
+
+def test_tables_that_stay_empty_are_not_offered(browser: Any) -> None:
+    page = browser.get("/admin/").content.decode()
+    assert "Users" in page
+    for table in ("Email addresses", "Id tokens", "ID tokens"):
+        assert table not in page
+    for path in ("account/emailaddress/", "account/emailaddress/add/", "smartauth/idtoken/"):
+        assert browser.get(f"/admin/{path}").status_code == 404
+
+
+def test_staff_change_their_own_password_where_everybody_does(browser: Any) -> None:
+    assert browser.get("/admin/password_change/").headers["Location"] == "/account/password/"
+
+
+def test_roles_are_ticked_and_single_rights_only_taken_back(browser: Any) -> None:
+    ana = User.objects.create_user("ana", password=PASSWORD)
+    url = reverse("admin:people_user_change", args=[ana.pk])
+    page = browser.get(url).content.decode()
+    assert "Security officer" in page
+    assert 'type="checkbox" name="groups"' in page
+    assert "user_permissions" not in page
+    look, rotate = (Permission.objects.get(codename=f"{verb}_signingkey") for verb in ("view", "change"))
+    ana.user_permissions.add(look)
+    assert browser.get(url).content.decode().count('name="user_permissions"') == 1
+    inlines = {f"{one}-{what}_FORMS": "0" for one in RELATED for what in ("TOTAL", "INITIAL")}
+    form = {"username": "ana", "is_active": "on", "user_permissions": [rotate.pk], **inlines}
+    assert browser.post(url, form).status_code == 200
+    assert [*ana.user_permissions.all()] == [look]
+    assert browser.post(url, form | {"user_permissions": []}).status_code == 302
+    assert not ana.user_permissions.exists()

@@ -192,6 +192,11 @@ def test_every_page_is_framed_by_nobody_and_loads_nothing_from_elsewhere(
         assert page.headers["X-Frame-Options"] == "DENY", name
         assert page.headers["X-Content-Type-Options"] == "nosniff", name
         assert page.headers["Referrer-Policy"] == "no-referrer", name
+        # Only what an app opens in a window beside itself is not cut off from it: such a window tells of the answer.
+        is_opened_by_apps = page.request["PATH_INFO"].startswith(("/auth/", "/account/", "/launcher/"))
+        assert page.headers["Cross-Origin-Opener-Policy"] == ("unsafe-none" if is_opened_by_apps else "same-origin"), (
+            name
+        )
         assert "no-store" in page.headers["Cache-Control"], name
         assert UUID(page.headers["X-Trace-Id"]), name
         assert ELSEWHERE.search(page.content.decode()) is None, name

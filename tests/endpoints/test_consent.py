@@ -39,6 +39,7 @@ from tests.endpoints.app_launch import (
     open_consent,
     page_number,
     page_refusal,
+    records_away,
     sign_in,
     ticks,
     told_in,
@@ -101,18 +102,33 @@ def test_a_patient_is_told_who_asks_for_what(browser: Browser, growth_chart: App
         "App Growth Chart Checked by Hillside Clinic",
         "Who pays, whether data is passed on, how to have it deleted Not answered",
         "Answers go to cardio.example.org",
-        "Record Ana Lindqvist Born 1984-05-12 Female No. MRN-1001",
+        "Record Ana Lindqvist Born 12 May 1984 Female No. MRN-1001",
         "Signed in Ana Lindqvist Not you?",
-        "In your record, the app may see",
+        "In your record, the app may see Optional",
         "also for kinds of information that are added later",
         "Stay connected",
         f"until it has not been used for {config().refresh_token_lifetime.days} days",
+        "What goes along if you allow anything Required",
         "That it is you",
         "learns which entry in the records is yours",
         "Allow Deny",
     ):
         assert fact in text, fact
     assert "<title>Allow Growth Chart?</title>" in page.content.decode()
+
+
+@pytest.mark.requirement("CONSENT-07")
+def test_saying_no_is_as_easy_as_saying_yes(browser: Browser, growth_chart: App, ana: User) -> None:
+    _, page = ask(browser, growth_chart, ana)
+    buttons = re.findall(r'<button name="decision" value="(allow|deny)" class="([^"]*)">', page.content.decode())
+    assert buttons == [("allow", "equal"), ("deny", "equal")]
+
+
+@pytest.mark.requirement("CONSENT-03")
+def test_only_what_stands_for_everything_is_told_as_everything(browser: Browser, growth_chart: App, ana: User) -> None:
+    _, page = ask(browser, growth_chart, ana, scope="patient/Goal.rs user/*.rs")
+    mine, everybodys = page.content.decode().split("</fieldset>")[:2]
+    assert ("The app asks for everything" in mine, "The app asks for everything" in everybodys) == (False, True)
 
 
 def test_what_the_makers_say_is_told_in_their_words(browser: Browser, growth_chart: App, ana: User) -> None:
@@ -144,7 +160,7 @@ def test_a_clinician_is_told_whose_record_it_is(browser: Browser, growth_chart: 
     text = text_of(page)
     for fact in (
         "Allow Growth Chart to use the health record of Ben Okafor?",
-        "Record Ben Okafor Born 1979-11-03",
+        "Record Ben Okafor Born 3 November 1979",
         "Choose somebody else",
         "Signed in Alma Grey",
         "In this record, the app may see",
@@ -321,7 +337,7 @@ SUBSETS: list[tuple[str, list[str], str]] = [
 ]
 
 
-@pytest.mark.requirement("SCOPE-18", "SCOPE-06", "CONSENT-01", "CONSENT-04")
+@pytest.mark.requirement("SCOPE-18", "SCOPE-06", "CONSENT-01", "CONSENT-04", "CONSENT-12")
 @pytest.mark.parametrize(("asked", "untick", "granted"), SUBSETS, ids=lambda value: str(value)[:60])
 def test_what_is_taken_back_is_not_granted(
     browser: Browser, growth_chart: App, ana: User, asked: str, untick: list[str], granted: str
@@ -329,7 +345,8 @@ def test_what_is_taken_back_is_not_granted(
     launch(browser, growth_chart, ana, scope=asked, untick=untick)
     assert Authorization.objects.get().scope == granted
     assert AuthorizationCode.objects.get().scope == granted
-    assert consented().details == {"asked": asked, "granted": granted, "dropped": ""}
+    told = {"asked": asked, "granted": granted, "dropped": "", "declined": " ".join(untick)}
+    assert consented().details == told
 
 
 @pytest.mark.requirement("REFRESH-03")
@@ -412,7 +429,8 @@ def test_deny_is_told_to_the_app_and_grants_nothing(
     audited = consented()
     assert (audited.rule, audited.authorization, audited.user_id) == ("consent.denied", None, ana.pk)
     assert (audited.client_id, audited.tenant, audited.patient) == ("growth-chart", "sandbox", "ana")
-    assert audited.details == {"asked": SCOPE, "granted": "", "dropped": ""}
+    assert audited.details == {"asked": SCOPE, "granted": "", "dropped": "", "declined": SCOPE}
+    assert audited.remote_address == "127.0.0.1"
     assert_no_grant()
 
 
@@ -451,6 +469,20 @@ def test_a_link_decides_nothing(browser: Browser, growth_chart: App, ana: User) 
     assert page_refusal(browser.post(path, query_params=query), 409).rule == "consent.outdated"
     assert pending().answered_at is None
     assert_no_grant()
+
+
+@pytest.mark.requirement("CONSENT-10")
+@pytest.mark.parametrize("decision", ["allow", "deny"])
+def test_a_form_of_another_site_decides_nothing(browser: Browser, growth_chart: App, ana: User, decision: str) -> None:
+    path, page = ask(browser, growth_chart, ana)
+    careful = Browser(enforce_csrf_checks=True)
+    careful.cookies = browser.cookies
+    form = answer_form(page, decision)
+    assert careful.post(path, form).status_code == 403
+    assert pending().answered_at is None
+    assert_no_grant()
+    token = page.content.decode().partition('name="csrfmiddlewaretoken" value="')[2].partition('"')[0]
+    assert callback(careful.post(path, form | {"csrfmiddlewaretoken": token}), growth_chart.redirect_uri)
 
 
 @pytest.mark.requirement("CONSENT-10")
@@ -688,7 +720,7 @@ def test_without_the_records_nothing_is_shown_or_granted_and_denying_works(
     good = Upstream.objects.get().base_url
     Upstream.objects.update(base_url=f"http://127.0.0.1:{free_port()}/r4")
     for answer in (browser.get(path), decide(browser, path, page)):
-        receipt = page_refusal(answer, 503)
+        receipt = records_away(answer)
         assert (receipt.rule, receipt.endpoint) == ("records.unavailable", "consent")
         assert receipt.officer
         assert "Okafor" not in answer.content.decode()

@@ -76,6 +76,7 @@ def test_the_openid_document_says_what_openid_needs(client: Any, tenant: TenantI
         "userinfo_endpoint": "http://127.0.0.1:8000/auth/sandbox/userinfo",
         "end_session_endpoint": "http://127.0.0.1:8000/auth/sandbox/logout",
         "response_modes_supported": ["query"],
+        "ui_locales_supported": ["en", "es"],
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["RS256", "ES256"],
         "request_parameter_supported": False,

@@ -41,7 +41,12 @@ SWITCHES: list[tuple[str, dict[str, frozenset[str]], Any, Any]] = [
     ("dpop_algorithms", {"dpop_signing_alg_values_supported": DISCOVERY}, ("ES256", "RS256"), ("ES256",)),
     ("dpop_algorithms", {"dpop_signing_alg_values_supported": DISCOVERY}, ("ES256",), ()),
     ("registration", {"registration_endpoint": DISCOVERY, "register": frozenset({"security"})}, False, True),
-    ("app_state", {"associated_endpoints": frozenset({"smart", "root"})}, False, True),
+    (
+        "app_state",
+        {"associated_endpoints": frozenset({"smart", "root"}), "scopes_supported": DISCOVERY},
+        False,
+        True,
+    ),
     (
         "callback_iss",
         {"authorization_response_iss_parameter_supported": OPENID},
@@ -278,11 +283,14 @@ def test_app_state_is_told_of_at_its_own_base_while_it_is_on(
     told = documents(client)["smart"]
     base = "http://127.0.0.1:8000/fhir/sandbox/app-state"
     assert told["associated_endpoints"] == [{"url": base, "capabilities": ["smart-app-state"]}]
+    state_scopes = {"patient/Basic.cuds", "user/Basic.cuds"}
+    assert state_scopes <= set(told["scopes_supported"])
     # The FHIR base itself does not have it.
     assert "smart-app-state" not in told["capabilities"]
     assert client.get("/fhir/sandbox/app-state/metadata").status_code == 200
     configure(app_state=False)
     assert client.get("/fhir/sandbox/app-state/metadata").status_code == 404
+    assert state_scopes.isdisjoint(documents(client)["smart"]["scopes_supported"])
 
 
 @pytest.mark.requirement("DISC-19", "BRAND-01")

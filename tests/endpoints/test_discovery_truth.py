@@ -19,6 +19,7 @@ from clients.metadata import InvalidClientMetadata
 from clients.tenants import TenantInfo
 from smartauth.people.models import User
 from smartauth.policy import advertising
+from tests.conftest import Configure
 from tests.endpoints.app_launch import FHIR_BASE, App, authorize_params, callback, make_app
 from tests.endpoints.brands import FULL, publish
 from tests.endpoints.conftest import Post, Service
@@ -164,6 +165,16 @@ def _response_type(name: str) -> Callable[[Here], bool]:
     def works(here: Here) -> bool:
         answer = Browser().get("/auth/sandbox/authorize", authorize_params(here.growth_chart, response_type=name))
         return answer.headers["Location"].startswith("/auth/consent/")
+
+    return works
+
+
+def _speaks(language: str) -> Callable[[Here], bool]:
+    def works(here: Here) -> bool:
+        browser = Browser(headers={"Accept-Language": "es" if language == "en" else "en"})
+        asked = browser.get("/auth/sandbox/authorize", authorize_params(here.growth_chart, ui_locales=language))
+        sign_in = browser.get(browser.get(asked.headers["Location"]).headers["Location"])
+        return f'<html lang="{language}">' in sign_in.content.decode()
 
     return works
 
@@ -385,6 +396,7 @@ PROOFS: dict[tuple[str, str], Callable[[Here], bool]] = {
     ("response_types_supported", "token"): _response_type("token"),
     ("response_types_supported", "code id_token"): _response_type("code id_token"),
     ("response_modes_supported", "query"): _answers_in_the_query,
+    **{("ui_locales_supported", code): _speaks(code) for code in ("en", "es", "fr")},
     ("code_challenge_methods_supported", "S256"): _pkce("S256"),
     ("code_challenge_methods_supported", "plain"): _pkce("plain"),
     ("token" + METHODS, "client_secret_basic"): _redeems("cardio"),
@@ -460,7 +472,10 @@ def test_it_works_if_it_is_advertised_and_only_then(here: Here, member: str, val
 
 @pytest.mark.requirement("DISC-12", "T-68")
 @pytest.mark.parametrize("level", ["patient", "user"])
-def test_every_scope_of_a_level_is_granted_to_whoever_is_registered_for_it(here: Here, level: str) -> None:
+def test_every_scope_of_a_level_is_granted_to_whoever_is_registered_for_it(
+    here: Here, configure: Configure, level: str
+) -> None:
+    configure(app_state=True)  # It brings scopes of its own.
     listed = Browser().get(DOCUMENTS["smart"]).json()["scopes_supported"]
     context = [one for one in listed if "/" not in one or one.startswith("launch")]
     assert set(context) | {one for one in listed if one.startswith(("patient/", "user/", "system/"))} == set(listed)

@@ -37,9 +37,11 @@ from tests.endpoints.conftest import Post, Service
 from tests.endpoints.ehr import Begin, begin_answer, begin_launch, chart, clinic, ehr, visits
 from tests.endpoints.test_introspect import INTROSPECT, auditor
 from tests.endpoints.test_token_authorization_code import (
+    TOKEN,
     Ask,
     _rsa_key,
     ask,
+    basic,
     body_of,
     browser,
     redemption,
@@ -47,6 +49,7 @@ from tests.endpoints.test_token_authorization_code import (
     verified,
 )
 from tests.factories import make_tenant
+from tests.proofs import Holder
 from tests.proxy.conftest import Behind, Caller
 
 __all__ = [
@@ -132,6 +135,43 @@ def test_it_stays_the_same_in_refreshed_tokens_at_introspection_and_inside_token
         answers.append(body_of(post(INTROSPECT, {"token": tokens["access_token"], **auditor.credentials()})))
         answers.append(verified(tokens["access_token"], "ES256").claims)
     assert [context_in(one) for one in answers] == [CONTEXT] * 6
+
+
+@pytest.mark.requirement("CONSENT-06")
+@pytest.mark.usefixtures("visits")
+def test_the_page_says_all_of_what_goes_along(browser: Browser, chart: App, dr_grey: User, begin_launch: Begin) -> None:
+    pages = [
+        open_consent(browser, begin(browser, chart, scope=ASKED, launch=begin_launch(**said)), dr_grey).content.decode()
+        for said in (CONTEXT, {}, {"patient": ..., "intent": "x"})
+    ]
+    for text in ("Whose record it is, and which visit", "<dt>Visit</dt>", "What it was opened for"):
+        assert [text in page for page in pages] == [True, False, text.startswith("What")]
+    assert ["Whose record it is" in page for page in pages] == [True, True, False]
+    assert "Choose another visit" not in pages[0]
+
+
+@pytest.mark.requirement("CTX-21", "INTRO-03")
+@pytest.mark.usefixtures("visits")
+def test_a_token_that_is_bound_or_has_fewer_scopes_tells_all_of_it(
+    browser: Browser, post: Post, clinic: App, dr_grey: User, auditor: Service, begin_launch: Begin
+) -> None:
+    Client.objects.filter(client_id="clinic").update(dpop_bound_access_tokens=True)
+    holder = Holder()
+
+    def tokens(params: dict[str, str]) -> dict[str, Any]:
+        credentials = basic(clinic.client_id, clinic.secret or "")
+        found: dict[str, Any] = body_of(post(TOKEN, params, Authorization=credentials, DPoP=holder.proof()))
+        return found
+
+    launched = launch(browser, clinic, dr_grey, scope=ASKED, launch=begin_launch(client_id="clinic", **CONTEXT))
+    first = tokens(redemption(launched))
+    narrow = "openid user/Patient.rs"
+    again = tokens({"grant_type": "refresh_token", "refresh_token": first["refresh_token"], "scope": narrow})
+    assert [one["scope"] for one in (first, again)] == [ASKED, narrow]
+    for one in (first, again):
+        told = body_of(post(INTROSPECT, {"token": one["access_token"], **auditor.credentials()}))
+        assert (one["token_type"], told["cnf"]) == ("DPoP", {"jkt": holder.jkt})
+        assert context_in(one) == context_in(told) == CONTEXT
 
 
 @pytest.mark.requirement("CTX-18")

@@ -16,7 +16,7 @@ from clients.models import Client
 from clients.tenants import TenantInfo
 from smartauth.audit.models import AuditRecord
 from smartauth.digests import digest
-from smartauth.models import Launch
+from smartauth.models import AccessToken, Launch
 from smartauth.people.models import FhirUser, User
 from smartauth.receipts.models import Receipt
 from smartauth.styling import smart_style_url
@@ -104,9 +104,9 @@ def test_what_an_ehr_leaves_out_is_told_on_the_safe_side(begin_answer: BeginAnsw
     assert Launch.objects.get().context == {"need_patient_banner": True, "smart_style_url": smart_style_url()}
 
 
-@pytest.mark.parametrize("name", ["dr-grey", "Practitioner/dr-grey"])
+@pytest.mark.parametrize("name", ["dr-grey", "Practitioner/dr-grey", f"{FHIR_BASE}/Practitioner/dr-grey"])
 @pytest.mark.parametrize("iss", [FHIR_BASE, f"{FHIR_BASE}/"])
-def test_a_user_has_two_names_and_the_base_may_have_its_last_slash(
+def test_a_user_has_three_names_and_the_base_may_have_its_last_slash(
     begin_answer: BeginAnswer, dr_grey: User, name: str, iss: str
 ) -> None:
     answer = begin_answer(user=name, iss=iss)
@@ -151,7 +151,8 @@ def test_a_user_of_an_app_with_the_right_is_no_ehr(post: Post, tenant: TenantInf
     params = {"grant_type": "authorization_code", "code": launched.code, "code_verifier": launched.verifier}
     params |= {"redirect_uri": app.redirect_uri}
     tokens = post("/auth/sandbox/token", params, Authorization=basic(app.client_id, str(app.secret))).json()
-    assert "__launch" in tokens["scope"]
+    assert tokens["scope"] == "openid"  # It is of no use to a person, so nobody is asked about it.
+    AccessToken.objects.filter(application__client_id="busy").update(scope="openid __launch")
     headers = {"Authorization": f"Bearer {tokens['access_token']}"}
     answer = Browser().post(LAUNCH, launch_body(), content_type="application/json", headers=headers)
     assert rule_of(answer, 403, "insufficient_scope") == "launch.no_right"
@@ -179,6 +180,8 @@ BAD = [
     ({"user": "nobody"},                                            "launch.user"),
     ({"user": "Practitioner/nobody"},                               "launch.user"),
     ({"user": "Patient/dr-grey"},                                   "launch.user"),
+    ({"user": "https://elsewhere.example/r4/Practitioner/dr-grey"}, "launch.user"),
+    ({"user": f"{FHIR_BASE}/dr-grey"},                              "launch.user"),
     ({"client_id": "nobody"},                                       "launch.client"),
     ({"client_id": "ehr"},                                          "launch.client_scope"),
     ({"launch_url": "https://evil.example/launch"},                 "launch.url"),
@@ -211,6 +214,17 @@ BAD = [
 @pytest.mark.parametrize(("changes", "rule"), BAD, ids=lambda part: str(part)[:60])
 def test_what_is_wrong_is_refused_by_name(begin_answer: BeginAnswer, changes: dict[str, Any], rule: str) -> None:
     assert rule_of(begin_answer(**changes), 400) == rule
+
+
+def test_the_member_that_is_wrong_is_named_to_the_ehr_if_it_is_one_of_ours(begin_answer: BeginAnswer) -> None:
+    wrong = {"encounter": "a b", "fhirContext": {}, "iss": ..., "task": {}}
+    for member, value in wrong.items():
+        told = begin_answer(**{member: value}).json()
+        assert told["error_description"] == (
+            f"The member {member} of the launch request is missing, not valid or not known here"
+        )
+    told = begin_answer(**{"é<b>": 1}).json()
+    assert told["error_description"].startswith("A member of the launch request is ")
 
 
 def _not_active(tenant: TenantInfo) -> None:

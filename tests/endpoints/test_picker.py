@@ -4,6 +4,7 @@ SMART 2.2 scopes-and-launch-context, "Requesting context with launch/patient"; R
 """
 
 import re
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from html import unescape
@@ -16,6 +17,7 @@ from django.utils import timezone
 
 from clients.models import Client, Tenant
 from clients.tenants import TenantInfo
+from fhirproxy.breakers import FAILURES
 from fhirproxy.models import Upstream
 from smartauth.audit.models import AuditRecord
 from smartauth.models import Authorization, PendingAuthorization
@@ -36,6 +38,7 @@ from tests.endpoints.app_launch import (
     open_consent,
     page_number,
     page_refusal,
+    records_away,
     sign_in,
     told_in,
 )
@@ -196,7 +199,7 @@ def test_a_patient_who_acts_for_others_is_asked(browser: Browser, growth_chart: 
     assert offered(page) == ["ana", "ben"]
     assert said(page) == "2 people."
     assert "<em><bdi>Growth Chart</bdi></em>" in text
-    for fact in ("Ana Lindqvist", "Born 1984-05-12", "Female", "No. MRN-1001", "Ben Okafor", "Born 1979-11-03"):
+    for fact in ("Ana Lindqvist", ">12 May 1984<", "Female", "No. MRN-1001", "Ben Okafor", ">3 November 1979<"):
         assert fact in text
     assert SEARCH not in text  # Two people are seen at a glance.
     assert_chosen(choose(browser, path, "ben"), path, "ben")
@@ -271,8 +274,9 @@ SEARCHES: list[tuple[dict[str, str], list[str]]] = [
     ({"name": "okafor", "unknown": "x", "_id": "ana", "page": "2"}, ["ben"]),
     ({"name": "nobody"}, []),
     ({"name": "okafor", "identifier": "MRN-1001"}, []),
-    ({"birthdate": "yesterday"}, []),
-    ({"birthdate": "ge1900"}, []),
+    ({"birthdate": "1984/5/12"}, ["ana"]),
+    ({"birthdate": "1984 05"}, ["ana", "ANA"]),
+    ({"birthdate": "19840512"}, ["ana"]),
     ({"identifier": "MRN-1001,MRN-1002"}, []),
     ({"name": "okafor&_id=ana"}, []),
     ({"name": "\x00"}, []),
@@ -290,6 +294,35 @@ def test_a_search_finds_by_what_was_typed(browser: Browser, growth_chart: App, d
         else:
             assert said(page).startswith(NO_MATCH), search
     assert pending().patient == ""
+
+
+@pytest.mark.parametrize("typed", ["yesterday", "ge1900", "12/05/1984", "12 May 1984", "1984-13", "1984-02-30", "'x'"])
+def test_a_birth_date_that_cannot_be_read_is_said_at_its_field_and_nobody_is_asked(
+    browser: Browser, growth_chart: App, dr_grey: User, small: Behind, typed: str
+) -> None:
+    path, _ = open_picker(browser, growth_chart, dr_grey)
+    small.fail(kind="status", status=500)  # It would be seen if anybody was.
+    page = find(browser, path, name="okafor", birthdate=typed)
+    text = page.content.decode()
+    assert (offered(page), said(page)) == (
+        [],
+        "Nobody was searched for yet: correct the birth date, or leave it out.",
+    )
+    assert 'aria-describedby="birthdate-form" aria-invalid="true"' in text
+    assert 'class="problem" id="birthdate-form"' in text
+    assert "<title>The birth date cannot be read – Whose record?</title>" in text
+    assert 'value="okafor"' in text
+
+
+def test_a_page_says_first_how_many_were_found(browser: Browser, growth_chart: App, dr_grey: User) -> None:
+    path, page = open_picker(browser, growth_chart, dr_grey)
+    assert "<title>Whose record?</title>" in page.content.decode()
+    assert "autofocus" in page.content.decode()
+    text = find(browser, path, name="okafor").content.decode()
+    assert "<title>1 person found – Whose record?</title>" in text
+    assert "<h2>Who was found</h2>" in text
+    assert '<ul class="people" aria-label="People you can choose">' in text
+    assert "autofocus" not in text  # It would lead past what was found.
 
 
 @pytest.mark.requirement("SEC-10")
@@ -569,13 +602,66 @@ def test_without_the_records_nobody_is_chosen(
     before = PendingAuthorization.objects.values().get()
     answers = [browser.get(f"{path}/patient"), find(browser, path, name="a"), choose(browser, path, "ben")]
     for answer in answers:
-        receipt = page_refusal(answer, 503)
+        receipt = records_away(answer)
         assert (receipt.rule, receipt.endpoint, receipt.tenant) == ("records.unavailable", "picker", "sandbox")
         assert receipt.officer
         assert "127.0.0.1" not in answer.content.decode()
-        assert "Nothing was shared" in answer.content.decode()
     assert PendingAuthorization.objects.values().get() == before
     assert_no_grant()
+
+
+HIDDEN = re.compile(r'<input type="hidden" name="([^"]*)" value="([^"]*)">')
+
+
+def sent_again(page: HttpResponse) -> list[tuple[str, str]]:
+    """Return what the button "Try again" sends."""
+    form = re.search(r'<form id="again" method="post">(.*?)</form>', page.content.decode(), re.DOTALL)
+    assert form, page.content.decode()
+    found = [(unescape(name), unescape(value)) for name, value in HIDDEN.findall(form[1])]
+    return [one for one in found if one[0] != "csrfmiddlewaretoken"]
+
+
+def test_what_was_typed_is_tried_again_as_it_was(
+    browser: Browser, growth_chart: App, dr_grey: User, small: Behind
+) -> None:
+    path, _ = open_picker(browser, growth_chart, dr_grey)
+    fail(small)
+    page = find(browser, path, name='okafor <b>"', birthdate="1979-11")
+    assert "<b>" not in page.content.decode()
+    assert sent_again(page) == [("name", 'okafor <b>"'), ("birthdate", "1979-11"), ("identifier", "")]
+    again = sent_again(find(browser, path, name="okafor"))
+    assert sent_again(choose(browser, path, "ben")) == [("patient", "ben")]
+    text = browser.get(f"{path}/patient").content.decode()
+    assert f'<a class="button" href="{path}/patient">Try again</a>' in text
+    small.fail(kind="none")
+    assert offered(find(browser, path, **dict(again))) == ["ben"]
+
+
+def test_slow_records_are_waited_for_no_longer_than_people_wait(
+    browser: Browser, growth_chart: App, dr_grey: User, small: Behind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, _ = open_picker(browser, growth_chart, dr_grey)
+    small.fail(kind="delay", seconds=3)
+    began = time.monotonic()
+    with monkeypatch.context() as hurried:
+        hurried.setattr("fhirproxy.records.PATIENCE", 0.2)
+        assert sent_again(find(browser, path, name="okafor"))[0] == ("name", "okafor")
+        for _turn in range(FAILURES):
+            records_away(choose(browser, path, "ben"))
+    assert time.monotonic() - began < (FAILURES + 1) * 3
+    small.fail(kind="none")
+    # That people would not wait is no reason to leave the server alone.
+    assert_chosen(choose(browser, path, "ben"), path, "ben")
+
+
+def test_from_records_that_do_not_answer_one_goes_back_to_the_app(
+    browser: Browser, growth_chart: App, parent: User, small: Behind
+) -> None:
+    path, _ = open_picker(browser, growth_chart, parent)
+    fail(small)
+    page = find(browser, path, name="a")
+    answer = browser.post(path, {"page": page_number(page), "decision": "deny"})
+    assert told_in(answer, growth_chart.redirect_uri, pending().state, "access_denied").rule == "consent.denied"
 
 
 def test_when_the_records_are_back_the_choice_goes_on(
@@ -583,7 +669,7 @@ def test_when_the_records_are_back_the_choice_goes_on(
 ) -> None:
     path, _ = open_picker(browser, growth_chart, parent)
     fail(small)
-    page_refusal(choose(browser, path, "ben"), 503)
+    records_away(choose(browser, path, "ben"))
     small.fail(kind="none")
     assert_chosen(choose(browser, path, "ben"), path, "ben")
     assert browser.get(path).status_code == 200
@@ -617,6 +703,27 @@ def test_a_patient_without_a_name_can_be_chosen(browser: Browser, growth_chart: 
     assert "Name not recorded" in page.content.decode()
     assert_chosen(choose(browser, path, "nameless"), path, "nameless")
     assert browser.get(path).status_code == 200
+
+
+def test_a_card_says_by_what_else_somebody_may_be_found_and_what_to_beware_of(
+    browser: Browser, growth_chart: App, dr_grey: User, load: Load
+) -> None:
+    names = [{"use": "official", "family": "Zeta"}, {"use": "maiden", "family": "Younger <i>"}]
+    load("Patient", "zeta", name=names, deceasedDateTime="2024-03-01T10:00:00Z")
+    load("Patient", "zeta-old", name=[{"family": "Zeta"}], active=False, link=[{"type": "replaced-by"}])
+    load("Patient", "zeta-mistake", name=[{"family": "Zeta"}], active=False, deceasedBoolean=True)
+    path, _ = open_picker(browser, growth_chart, dr_grey)
+    page = find(browser, path, name="zeta")
+    assert offered(page) == ["zeta", "zeta-mistake", "zeta-old"]  # What is in use comes first.
+    cards = re.split(r"<li>", page.content.decode())[1:]
+    assert "Also: <bdi>Younger &lt;i&gt;</bdi>" in cards[0]
+    assert 'Died <time datetime="2024-03-01">1 March 2024</time>' in cards[0]
+    assert "Birth date not recorded" in cards[0]
+    assert "Has died" in cards[1]
+    assert "Record not in use" in cards[1]
+    assert "Replaced by another record" in cards[2]
+    assert "Has died" not in cards[2]
+    assert offered(find(browser, path, name="younger")) == ["zeta"]
 
 
 def test_the_page_is_neither_kept_nor_framed_and_ends_at_the_app(

@@ -32,6 +32,7 @@ from tests.endpoints.app_launch import (
     told_in,
 )
 from tests.endpoints.ehr import Begin, begin_answer, begin_launch, clinic, ehr, visits
+from tests.factories import make_tenant
 
 __all__ = ["begin_answer", "begin_launch", "clinic", "ehr", "visits"]
 
@@ -129,6 +130,7 @@ def test_another_patient_is_asked_about(browser: Browser, growth_chart: App, par
         assert is_asked(browser.get(path)) is asked
 
 
+@pytest.mark.requirement("CONSENT-09")
 def test_another_user_is_asked(browser: Browser, growth_chart: App, tenant: TenantInfo, ana: User) -> None:
     remember(browser, growth_chart, ana)
     other = make_person(tenant, "sister", acts_for=["ana"])
@@ -137,9 +139,19 @@ def test_another_user_is_asked(browser: Browser, growth_chart: App, tenant: Tena
     assert is_asked(again(browser, growth_chart))
 
 
+@pytest.mark.requirement("CONSENT-09")
 def test_another_app_is_asked_about(browser: Browser, growth_chart: App, cardio: App, ana: User) -> None:
     remember(browser, growth_chart, ana)
     assert is_asked(again(browser, cardio))
+
+
+@pytest.mark.requirement("CONSENT-09")
+def test_another_hospital_asks(browser: Browser, growth_chart: App, ana: User) -> None:
+    first = remember(browser, growth_chart, ana)
+    Authorization.objects.filter(pk=first.pk).update(tenant=make_tenant("north").pk)
+    assert is_asked(again(browser, growth_chart))
+    Authorization.objects.filter(pk=first.pk).update(tenant=Tenant.objects.get(slug="sandbox"))
+    assert not is_asked(again(browser, growth_chart))
 
 
 @pytest.mark.requirement("CONSENT-09")
@@ -341,6 +353,17 @@ def test_otherwise_the_clinician_is_asked(
 @pytest.mark.requirement("LAUNCH-08")
 def test_a_wish_to_ask_is_heeded(browser: Browser, trusted: App, dr_grey: User, begin_launch: Begin) -> None:
     assert is_asked(come(browser, trusted, dr_grey, begin_launch(client_id="clinic"), prompt="consent"))
+
+
+@pytest.mark.requirement("LAUNCH-07")
+def test_a_silent_launch_of_somebody_else_is_denied_and_stays_good(
+    browser: Browser, trusted: App, dr_grey: User, ana: User, begin_launch: Begin
+) -> None:
+    handle = begin_launch(client_id="clinic")
+    sign_in(browser, ana)
+    answer = again(browser, trusted, scope=LAUNCHED, launch=handle, prompt="none", state="state-1")
+    assert told_in(answer, trusted.redirect_uri, "state-1", "access_denied").rule == "launch.other_user"
+    assert not is_asked(come(Browser(), trusted, dr_grey, handle))
 
 
 @pytest.mark.requirement("LAUNCH-08")

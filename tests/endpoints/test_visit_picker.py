@@ -28,6 +28,7 @@ from tests.endpoints.app_launch import (
     open_consent,
     page_number,
     page_refusal,
+    records_away,
     sign_in,
     told_in,
 )
@@ -207,10 +208,38 @@ def test_of_many_the_newest_are_listed_and_a_date_finds_the_others(
     page = browser.post(f"{path}/visit", {"day": "2001-05"})
     assert offered(page) == ["v01"]
     assert said(page) == "1 visit, the newest first."
+    assert offered(browser.post(f"{path}/visit", {"day": "2001/5"})) == ["v01"]
+    page = browser.post(f"{path}/visit", {"day": "2001-06"})
+    assert said(page) == "There is no visit on that date."
     page = browser.post(f"{path}/visit", {"day": "12 May"})
-    assert offered(page) == []
-    assert said(page).startswith("There is no visit on that date. A date looks like")
-    assert 'value="12 May"' in page.content.decode()
+    text = page.content.decode()
+    assert (offered(page), said(page)) == ([], "Nothing was searched for yet.")
+    assert 'value="12 May"' in text
+    assert 'aria-describedby="day-form" aria-invalid="true"' in text
+    assert "<title>The date cannot be read – Which visit?</title>" in text
+
+
+def test_what_goes_on_comes_first_and_what_never_was_is_left_out(
+    browser: Browser, growth_chart: App, ana: User, load: Load
+) -> None:
+    def visit(name: str, status: str, day: str, **members: Any) -> None:
+        period = {"start": day} | ({} if status == "in-progress" else {"end": day})
+        load("Encounter", name, status=status, subject={"reference": "Patient/ana"}, period=period, **members)
+
+    for at in range(21):
+        visit(f"v{at:02}", "finished", f"{2000 + at}-05-12")
+    visit("stay", "in-progress", "1999-05-12", **{"class": {"code": "IMP", "display": "inpatient encounter"}})
+    visit("next", "planned", "2030-05-12", type=[{"text": "Check-up"}], **{"class": {"code": "AMB"}})
+    visit("off", "cancelled", "2031-05-12")
+    visit("mistake", "entered-in-error", "2031-05-12")
+    _, page = open_picker(browser, growth_chart, ana)
+    assert offered(page)[:3] == ["stay", "next", "v20"]
+    assert not {"off", "mistake"} & set(offered(page))
+    cards = page.content.decode().split("<li>")[1:]
+    for fact in ("Hospital stay", "Going on now", 'since <time datetime="1999-05-12">12 May 1999</time>'):
+        assert fact in cards[0]
+    for fact in ("Check-up", "Planned", "2030-05-12", "Outpatient visit"):
+        assert fact in cards[1]
 
 
 def test_a_card_says_what_the_record_says_and_as_text(
@@ -228,7 +257,7 @@ def test_a_card_says_what_the_record_says_and_as_text(
     path, page = open_picker(browser, growth_chart, ana)
     choose(browser, path, "odd")
     for text in (page.content.decode(), browser.get(path).content.decode()):
-        assert "2025-05-12 to 2025-05-14" in text
+        assert '>12 May 2025</time> to <time datetime="2025-05-14">14 May 2025<' in text
         assert "Ward &lt;7&gt;" in text
         for markup in ("<script>", "<b>", "<7>"):
             assert markup not in text
@@ -244,7 +273,7 @@ def test_without_the_records_nothing_is_chosen(browser: Browser, growth_chart: A
     path, _ = open_picker(browser, growth_chart, ana)
     small.fail(kind="status", status=503)
     for answer in (browser.get(f"{path}/visit"), choose(browser, path, "visit-of-ana")):
-        assert page_refusal(answer, 503).rule == "records.unavailable"
+        assert records_away(answer).rule == "records.unavailable"
     small.fail(kind="none")
     assert pending().encounter is None
     assert_no_grant()

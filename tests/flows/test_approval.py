@@ -24,6 +24,7 @@ from smartauth.models import Authorization
 from tests.flows.test_concurrency import ask_for_token, assertion
 from tests.world import Partner, World, key_set, new_key, tenant_of
 
+pytestmark = pytest.mark.clocked
 PROMISED = 1.0  # seconds until every worker knows
 WATCHED = 1.6  # seconds for which both are asked again and again
 EVERY = 0.02  # seconds between two requests; each on a connection of its own, so that both workers are asked

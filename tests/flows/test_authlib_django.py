@@ -52,6 +52,7 @@ class Visitor:
         return request
 
 
+@pytest.mark.clocked
 @pytest.mark.requirement("OIDC-02", "OIDC-04", "OIDC-05", "OIDC-12", "OIDC-13", "OIDC-15", "OIDC-16", "OIDC-17")
 @pytest.mark.requirement("TOK-04", "TOK-14", "SYM-01", "SYM-04", "ASYM-19", "REVOKE-01", "REVOKE-02", "REVOKE-08")
 @pytest.mark.requirement("INTRO-04", "INTRO-07", "T-42", "T-44")

@@ -69,6 +69,7 @@ def test_authlib_gets_a_token_reads_introspects_and_revokes(
         assert host.visits == (1 if published == "by URL" else 0)
 
 
+@pytest.mark.clocked
 @pytest.mark.requirement("AT-04", "REVOKE-08", "T-61", "PROXY-03", "BULK-15")
 def test_a_revocation_is_seen_by_every_worker_within_a_second(world: World, make_partner: MakePartner) -> None:
     partner = make_partner("revoker")
@@ -159,6 +160,7 @@ def test_nothing_but_what_was_granted_is_readable(world: World, make_partner: Ma
     assert session.get(f"{base}/Patient/ana").status_code == 200
 
 
+@pytest.mark.clocked
 def test_a_tenant_made_while_the_server_runs_works_and_ends_with_one_statement(world: World, tmp_path: Path) -> None:
     bearer = tmp_path / "bearer"
     bearer.write_text(world.upstream.bearer)

@@ -110,6 +110,7 @@ LINE = b'{"resourceType":"Goal","id":"g","description":{"text":"%s"}}\n' % (b"x"
 COUNT = 40_000
 
 
+@pytest.mark.clocked
 def test_a_large_file_is_streamed_and_one_that_breaks_never_looks_complete(
     world: World, make_partner: MakePartner, large: Scripted
 ) -> None:

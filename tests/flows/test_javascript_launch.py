@@ -41,6 +41,7 @@ def assert_ended(client: JavascriptClient, **request: str) -> None:
         assert (seen.kind, seen.status, seen.code) == ("WWWAuthenticateChallengeError", 401, "invalid_token")
 
 
+@pytest.mark.clocked
 @pytest.mark.requirement("OIDC-03", "OIDC-04", "OIDC-05", "OIDC-06", "OIDC-13", "OIDC-15", "T-41", "T-42", "T-44")
 @pytest.mark.requirement("TOK-04", "TOK-12", "TOK-14", "TOK-16", "SYM-01", "SYM-04", "ASYM-19")
 @pytest.mark.requirement(
@@ -102,6 +103,7 @@ def test_a_launch_from_discovery_to_revocation(
     assert (refused.value.kind, refused.value.code) == ("ResponseBodyError", "invalid_grant")
 
 
+@pytest.mark.clocked
 @pytest.mark.requirement("REVOKE-05", "REVOKE-08")
 def test_an_access_token_is_revoked_alone(
     world: World, make_app: MakeApp, make_person: MakePerson, library: Library
@@ -116,6 +118,7 @@ def test_an_access_token_is_revoked_alone(
     assert client.read("Patient/ana")["status"] == 200
 
 
+@pytest.mark.clocked
 @pytest.mark.requirement("TOK-10", "AUTHZ-20", "T-33")
 def test_a_code_that_comes_again_ends_what_it_gave(
     world: World, make_app: MakeApp, make_person: MakePerson, library: Library

@@ -14,6 +14,7 @@ MARK_TIME = 1.0  # seconds within which a change is seen by every worker
 SCOPE = "system/Patient.rs system/Observation.rs"
 
 
+@pytest.mark.clocked
 @pytest.mark.requirement("BACK-01", "BACK-04", "BACK-05", "BACK-06", "ASYM-19")
 @pytest.mark.requirement("INTRO-01", "INTRO-02", "REVOKE-01", "REVOKE-04", "REVOKE-08", "AT-08", "T-64")
 @pytest.mark.parametrize("alg", ["RS384", "ES384"])

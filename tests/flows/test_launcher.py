@@ -5,9 +5,6 @@ SMART 2.2 app-launch, "Launch App: EHR Launch"; backend-services.
 """
 
 import re
-from collections.abc import Iterator
-from html import unescape
-from typing import Any
 from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
 import pytest
@@ -20,13 +17,12 @@ from smartauth.models import Launch
 from smartauth.sandbox.launcher import runs
 from smartauth.sandbox.models import Run
 from tests.endpoints.app_launch import Pkce
+from tests.flows.visitor import FORM, Visitor, latest, opened_in, visitor
 from tests.hospital import PASSWORD, hospital
 from tests.person import Person
 from tests.world import World, register
 
-__all__ = ["hospital"]
-
-FORM = {"kind": "provider-ehr", "client": "growth-chart", "user": "dr-grey", "patient": "ana", "minutes": "10"}
+__all__ = ["hospital", "visitor"]
 
 # An app that lives elsewhere: it opens in a window of its own.
 CHART = {
@@ -39,57 +35,24 @@ CHART = {
 }
 
 
-class Visitor:
-    """Somebody at the launcher's form."""
-
-    def __init__(self, world: World) -> None:
-        self.base_url = world.base_url
-        self.browser = requests.Session()
-        self.browser.trust_env = False
-
-    def press(self, path: str, **fields: str) -> requests.Response:
-        """Load the form, and post it with these fields."""
-        page = self.browser.get(f"{self.base_url}{path}", timeout=20)
-        token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page.text)
-        assert token, page.text
-        action = {"csrfmiddlewaretoken": token[1], **fields}
-        target = re.findall(r'<form method="post" action="([^"]+)"', page.text)[-1]
-        return self.browser.post(f"{self.base_url}{target}", action, timeout=30)
-
-    def launch(self, **changes: str) -> requests.Response:
-        return self.press("/launcher/", **(FORM | {"do": "launch"} | changes))
-
-    def seen(self, run: Run) -> list[dict[str, Any]]:
-        steps: list[dict[str, Any]] = self.browser.get(
-            f"{self.base_url}/launcher/run/{run.pk}/steps", timeout=20
-        ).json()["steps"]
-        return steps
-
-
-@pytest.fixture
-def visitor(hospital: World) -> Iterator[Visitor]:
-    somebody = Visitor(hospital)
-    yield somebody
-    somebody.browser.close()
-
-
-def latest() -> Run:
-    return Run.objects.latest("begun_at")
-
-
 @pytest.mark.requirement("LAUNCH-01", "LAUNCH-10")
 def test_the_ehr_begins_a_launch_by_the_api_and_the_app_learns_what_it_said(visitor: Visitor, hospital: World) -> None:
     if not Client.objects.filter(client_id=CHART["client_id"]).exists():
         register(hospital, CHART)
+    form = visitor.press("/launcher/", **FORM, do="find-context", find_context="DiagnosticReport")
+    found = re.search(r'name="pick" value="context (DiagnosticReport/[^"]+)"', form.text)
+    assert found, form.text
     said = {"encounter": "latest", "intent": "review", "need_patient_banner": "yes"}
+    said |= {
+        "fhir_context": f'[{{"reference": "{found[1]}"}}]',
+        "smart_style_url": "https://ehr.example.org/style.json",
+    }
     page = visitor.launch(client=CHART["client_id"], **said)
     run = latest()
     assert (page.status_code, urlsplit(page.url).path) == (200, f"/launcher/run/{run.pk}")
-    link = re.search(r'href="([^"]+launch=[^"]+)" target="_blank" rel="noopener noreferrer"', page.text)
-    assert link
-    opened = urlsplit(unescape(link[1]))
-    handle = parse_qs(opened.query)["launch"][0]
-    assert unescape(link[1]).startswith(f"{CHART['launch_urls'][0]}&iss=")
+    opened = opened_in(page)
+    handle = parse_qs(urlsplit(opened).query)["launch"][0]
+    assert opened.startswith(f"{CHART['launch_urls'][0]}&iss=")
     stored = Launch.objects.latest("created_at")
     assert (stored.begun_by, stored.patient, stored.context["intent"]) == ("ehr", "ana", "review")
     assert stored.encounter == runs.choices_of(run).encounter != "latest"
@@ -124,6 +87,8 @@ def test_the_ehr_begins_a_launch_by_the_api_and_the_app_learns_what_it_said(visi
     body = requests.post(hospital.token_url, form, timeout=20).json()
     assert (body["patient"], body["encounter"], body["intent"]) == ("ana", stored.encounter, "review")
     assert body["need_patient_banner"] is True
+    assert body["smart_style_url"] == said["smart_style_url"]
+    assert body["fhirContext"] == [{"reference": found[1]}]
     told_last = visitor.seen(run)[-1]
     assert (told_last["what"], told_last["status"]) == ("POST token authorization_code", 200)
     assert ("POST sign-in", 302) in [(step["what"], step["status"]) for step in visitor.seen(run)]

@@ -1,4 +1,5 @@
-"""Faults and habits, each by what it does to the app: in every kind of launch that has something to spoil.
+"""Faults and habits inside: which rule refuses, what is recorded, what is left alone. What the app meets of each in
+every kind of launch is tried in tests/flows/test_launcher_faults.py.
 
 RFC 6749 §4.1.2.1 and §5.2; RFC 6750 §3.1; SMART 2.2 app-launch.
 """
@@ -6,7 +7,7 @@ RFC 6749 §4.1.2.1 and §5.2; RFC 6750 §3.1; SMART 2.2 app-launch.
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import pytest
 from django.db import connection
@@ -16,15 +17,24 @@ from django.test.utils import CaptureQueriesContext
 from smartauth.receipts.models import Receipt
 from smartauth.sandbox.launcher import spoiling
 from smartauth.sandbox.launcher.faults import FAULTS
-from smartauth.sandbox.launcher.kinds import BACKEND, KINDS, PORTAL, PROVIDER, STANDALONE
-from tests.endpoints.app_launch import AUTHORIZE, authorize_params, callback, launch, told_in
+from smartauth.sandbox.launcher.kinds import BACKEND, KINDS, STANDALONE
+from tests.endpoints.app_launch import (
+    AUTHORIZE,
+    Launch,
+    Pkce,
+    authorize_params,
+    callback,
+    decide,
+    launch,
+    open_consent,
+    told_in,
+)
 from tests.endpoints.test_token_authorization_code import redemption
 from tests.launcher.conftest import Flow, MakeFlow, Watch
-from tests.proxy.conftest import Behind, Caller
+from tests.proxy.conftest import Behind
 
 pytestmark = pytest.mark.usefixtures("small")
 
-with_people = pytest.mark.parametrize("kind", [PROVIDER, PORTAL, STANDALONE])
 SCOPES = "openid offline_access patient/*.rs patient/Patient.rs patient/Goal.read patient/Observation.read"
 
 
@@ -38,21 +48,20 @@ def read_patient(flow: Flow, tokens: dict[str, Any]) -> Any:
 
 def test_every_fault_strikes_in_every_kind_that_it_claims_and_no_other_is_left_out() -> None:
     assert {kind for fault in FAULTS.values() for kind in fault.kinds} == set(KINDS)
-    assert {fault.id for fault in FAULTS.values() if BACKEND not in fault.kinds} == {"expired-code", "missing-context"}
+    without = {fault.id for fault in FAULTS.values() if BACKEND not in fault.kinds}
+    assert without == {"altered-state", "expired-code", "missing-context"}
 
 
-@with_people
-def test_without_a_fault_everything_is_answered(make_flow: MakeFlow, kind: str) -> None:
-    flow = make_flow(kind)
+def test_without_a_fault_everything_is_answered(make_flow: MakeFlow) -> None:
+    flow = make_flow()
     tokens = flow.tokens()
     assert tokens["patient"] == "ana"
     assert read_patient(flow, tokens).status_code == 200
     assert not any(step["fault"] or step["rule"] for step in flow.seen())
 
 
-@with_people
-def test_a_wrong_aud_is_refused_at_authorize(make_flow: MakeFlow, kind: str) -> None:
-    flow = make_flow(kind, fault="wrong-aud")
+def test_a_wrong_aud_is_refused_at_authorize(make_flow: MakeFlow) -> None:
+    flow = make_flow(fault="wrong-aud")
     asked = authorize_params(flow.app, state="state-1", **flow.asked)
     answer = flow.browser.get(AUTHORIZE, asked)
     receipt = told_in(answer, flow.app.redirect_uri, "state-1", "invalid_request")
@@ -71,17 +80,15 @@ def test_a_wrong_aud_is_refused_in_a_form_and_where_it_is_pushed_too(make_flow: 
     assert (pushed.status_code, rule_of(pushed)) == (400, "aud.unknown")
 
 
-@with_people
-def test_an_expired_code_is_refused_at_the_token_endpoint(make_flow: MakeFlow, kind: str) -> None:
-    flow = make_flow(kind, fault="expired-code")
+def test_an_expired_code_is_refused_at_the_token_endpoint(make_flow: MakeFlow) -> None:
+    flow = make_flow(fault="expired-code")
     answer = flow.ask(flow.app, redemption(flow.code()))
     assert (answer.status_code, answer.json()["error"], rule_of(answer)) == (400, "invalid_grant", "code.expired")
     assert flow.seen()[-1]["fault"] == "Expired code"
 
 
-@with_people
-def test_an_invalid_token_is_refused_at_the_fhir_api(make_flow: MakeFlow, small: Behind, kind: str) -> None:
-    flow = make_flow(kind, fault="invalid-token")
+def test_an_invalid_token_is_refused_at_the_fhir_api(make_flow: MakeFlow, small: Behind) -> None:
+    flow = make_flow(fault="invalid-token")
     tokens = flow.tokens()
     before = len(small.received())
     answer = read_patient(flow, tokens)
@@ -90,9 +97,8 @@ def test_an_invalid_token_is_refused_at_the_fhir_api(make_flow: MakeFlow, small:
     assert len(small.received()) == before
 
 
-@with_people
-def test_an_expired_token_is_refused_until_it_is_refreshed(make_flow: MakeFlow, kind: str) -> None:
-    flow = make_flow(kind, fault="expired-token")
+def test_an_expired_token_is_refused_until_it_is_refreshed(make_flow: MakeFlow) -> None:
+    flow = make_flow(fault="expired-token")
     tokens = flow.tokens()
     assert tokens["expires_in"] == 1800  # The app cannot know.
     answer = read_patient(flow, tokens)
@@ -102,9 +108,8 @@ def test_an_expired_token_is_refused_until_it_is_refreshed(make_flow: MakeFlow, 
     assert (flow.verdicts()["refresh"], flow.verdicts()["refused"]) == ("good", "good")
 
 
-@with_people
-def test_missing_context_is_missing_in_every_token_response(make_flow: MakeFlow, kind: str) -> None:
-    flow = make_flow(kind, fault="missing-context")
+def test_missing_context_is_missing_in_every_token_response(make_flow: MakeFlow) -> None:
+    flow = make_flow(fault="missing-context")
     tokens = flow.tokens()
     assert not {"patient", "encounter", "fhirContext"} & tokens.keys()
     assert "need_patient_banner" in tokens
@@ -112,9 +117,8 @@ def test_missing_context_is_missing_in_every_token_response(make_flow: MakeFlow,
     assert read_patient(flow, tokens).status_code == 200  # Only the app was not told.
 
 
-@with_people
-def test_a_failing_fhir_server_is_503_with_an_outcome(make_flow: MakeFlow, kind: str) -> None:
-    flow = make_flow(kind, fault="fhir-fails")
+def test_a_failing_fhir_server_is_503_with_an_outcome(make_flow: MakeFlow) -> None:
+    flow = make_flow(fault="fhir-fails")
     answer = read_patient(flow, flow.tokens())
     assert (answer.status_code, answer.headers["Retry-After"], rule_of(answer)) == (503, "5", "fault.fhir_fails")
     outcome = answer.json()
@@ -142,6 +146,20 @@ def test_a_page_of_another_origin_can_read_the_failure(make_flow: MakeFlow) -> N
     assert answer.headers["Access-Control-Allow-Origin"] == "https://cardio.example.org"
 
 
+def test_an_answer_with_another_state_is_recorded_and_an_app_that_takes_it_is_told(make_flow: MakeFlow) -> None:
+    flow = make_flow(fault="altered-state")
+    pkce = Pkce()
+    asked = authorize_params(flow.app, code_challenge=pkce.challenge, **flow.asked)
+    path = urlsplit(flow.browser.get(AUTHORIZE, asked).headers["Location"]).path
+    told = callback(decide(flow.browser, path, open_consent(flow.browser, path, flow.user)), flow.app.redirect_uri)
+    assert (told["state"] != asked["state"], flow.verdicts()["state"]) == (True, "good")
+    [step] = [step for step in flow.seen() if step["fault"]]
+    assert (step["part"], step["fault"], step["outcome"]) == ("Consent", "Altered state", "a code for the app")
+    code = Launch(told["code"], told["state"], pkce.verifier, flow.app.client_id, flow.app.redirect_uri)
+    assert flow.ask(flow.app, redemption(code)).status_code == 200
+    assert flow.verdicts()["state"] == "bad"
+
+
 def test_what_is_refused_anyway_is_refused_for_its_own_reason(make_flow: MakeFlow) -> None:
     flow = make_flow(fault="fhir-fails")
     answer = flow.call("/Immunization?patient=ana", flow.tokens()["access_token"])
@@ -150,19 +168,8 @@ def test_what_is_refused_anyway_is_refused_for_its_own_reason(make_flow: MakeFlo
     assert flow.verdicts()["refused"] == "look"
 
 
-@with_people
-def test_a_slow_fhir_server_answers_late(make_flow: MakeFlow, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spoiling, "DELAY", 0.25)
-    flow = make_flow(kind, fault="fhir-is-slow")
-    assert read_patient(flow, flow.tokens()).status_code == 200
-    last = flow.seen()[-1]
-    assert last["took"] >= 250
-    assert last["fault"] == "FHIR server is slow"
-
-
-def test_only_some_requests_wait_at_once(make_flow: MakeFlow, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spoiling, "DELAY", 60.0)
-    flow = make_flow(fault="fhir-is-slow")
+def test_only_some_requests_wait_at_once(make_flow: MakeFlow) -> None:
+    flow = make_flow(fault="fhir-is-slow", delay="60")
     tokens = flow.tokens()
     for _ in range(spoiling.MOST_WAITING):
         assert spoiling._waiting.acquire(blocking=False)
@@ -177,26 +184,6 @@ def test_only_some_requests_wait_at_once(make_flow: MakeFlow, monkeypatch: pytes
 # ---- backend services
 
 
-@pytest.mark.parametrize(
-    ("fault", "status", "rule"),
-    [
-        ("invalid-token", 401, "token.unknown"),
-        ("expired-token", 401, "token.expired"),
-        ("fhir-fails", 503, "fault.fhir_fails"),
-        ("", 200, ""),
-    ],
-)
-def test_a_service_meets_its_faults_at_the_fhir_api(
-    begin_run: Watch, service_token: Callable[..., Any], call: Caller, fault: str, status: int, rule: str
-) -> None:
-    begin_run(BACKEND, "bulk-loader", fault=fault)
-    token = service_token()
-    assert token.status_code == 200
-    answer = call("/Patient?_count=1", token.json()["access_token"])
-    assert answer.status_code == status
-    assert (rule_of(answer) if rule else "") == rule
-
-
 def test_a_service_with_a_wrong_aud_is_refused_at_the_token_endpoint(
     begin_run: Watch, service_token: Callable[..., Any]
 ) -> None:
@@ -206,15 +193,6 @@ def test_a_service_with_a_wrong_aud_is_refused_at_the_token_endpoint(
     assert answer.headers["Cache-Control"] == "no-store"
     receipt = Receipt.objects.get(trace_id=answer.headers["X-Trace-Id"])
     assert (receipt.rule, receipt.client_id, receipt.seen) == ("assertion.aud", "bulk-loader", spoiling.OTHER_SERVER)
-
-
-def test_a_slow_fhir_server_is_slow_for_a_service(
-    begin_run: Watch, service_token: Callable[..., Any], call: Caller, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(spoiling, "DELAY", 0.25)
-    run = begin_run(BACKEND, "bulk-loader", fault="fhir-is-slow")
-    assert call("/Patient?_count=1", service_token().json()["access_token"]).status_code == 200
-    assert run.steps.get(part="fhir").took >= 250
 
 
 # ---- habits

@@ -3,6 +3,7 @@
 SMART 2.2 app-launch, "Launch App: EHR Launch"; RFC 9700 §4.16.
 """
 
+import json
 import re
 from html import unescape
 from typing import Any
@@ -12,8 +13,11 @@ import pytest
 from django.test import Client as Browser
 from django.utils import timezone
 
+from clients.models import Client
 from smartauth.sandbox.launcher import clinic, framing
 from smartauth.sandbox.launcher.browsers import COOKIE
+from smartauth.sandbox.launcher.faults import FAULTS
+from smartauth.sandbox.launcher.habits import HABITS
 from smartauth.sandbox.launcher.kinds import BACKEND, STANDALONE
 from smartauth.sandbox.models import Run
 from tests.endpoints.app_launch import AUTHORIZE, App, authorize_params, decide, open_consent
@@ -22,6 +26,7 @@ from tests.proxy.conftest import Behind
 
 pytestmark = pytest.mark.usefixtures("small")
 
+MISFITS = r'value="([^"]+)" data-misfits="([^"]+)"'
 IN_FRAME = {"Sec-Fetch-Dest": "iframe"}
 IN_WINDOW = {"Sec-Fetch-Dest": "document"}
 EVIL = '"><script>alert(1)</script>'
@@ -39,17 +44,17 @@ def value_of(page: str, field: str) -> str:
 
 @pytest.mark.parametrize("path", ["/launcher", "/launcher/"])
 def test_the_form_offers_apps_and_people_of_the_hospital(chart: App, dr_grey: object, path: str) -> None:
-    page = text_of(Browser().get(path))
+    markup = Browser().get(path).content.decode()
+    page = unescape(markup)
     assert "Chart (chart)" in page
     assert "dr-grey (Practitioner/dr-grey)" in page
-    assert '<option value="ana">Ana Lindqvist, 1984-05-12</option>' in page
-
-
-def test_without_the_fhir_server_nobody_is_suggested(chart: App, dr_grey: object, small: Behind) -> None:
-    small.fail(kind="status", status=500)
-    answer = Browser().get("/launcher/")
-    assert answer.status_code == 200
-    assert "Ana Lindqvist" not in text_of(answer)
+    # What does not go with a kind of launch says so in the list, and why.
+    misfits = {value: json.loads(unescape(found)) for value, found in re.findall(MISFITS, markup)}
+    assert misfits["dr-grey"].keys() == {"patient-portal"}
+    assert misfits["chart"] == {"backend": "it is no backend service"}
+    assert {name for name, found in misfits.items() if "backend" in found and name in {*FAULTS, *HABITS}} == {
+        *("altered-state", "expired-code", "missing-context", "no-refresh"),
+    }
 
 
 def test_a_link_fills_the_form_and_begins_nothing(chart: App, dr_grey: object) -> None:
@@ -221,6 +226,47 @@ def test_a_refusal_with_a_page_of_ours_leads_out_of_the_frame_too(make_flow: Mak
 def test_nobody_else_is_led_anywhere(make_flow: MakeFlow) -> None:
     flow = make_flow(place="window")
     assert authorize(flow, **IN_FRAME).status_code == 303
+
+
+@pytest.mark.parametrize(("shows_who", "asks"), [(True, False), (False, True)])
+def test_a_sign_out_from_the_frame_leads_through_the_whole_window_and_back(
+    make_flow: MakeFlow, shows_who: bool, asks: bool
+) -> None:
+    flow = make_flow(place="frame")
+    after = "https://cardio.example.org/goodbye"
+    Client.objects.filter(client_id="chart").update(post_logout_redirect_uris=after)
+    tokens = flow.tokens()
+    Run.objects.update(choices=flow.run.choices)  # The walk of these tests knows no frames.
+    asked = {"client_id": "chart", "post_logout_redirect_uri": after, "state": "s1"}
+    asked |= {"id_token_hint": tokens["id_token"]} if shows_who else {}
+    page = flow.browser.get("/auth/sandbox/logout", asked, headers=IN_FRAME)
+    assert (page.status_code, page.headers["X-Frame-Options"]) == (200, "SAMEORIGIN")
+    link = re.search(r'target="_top" href="(/auth/logout/confirm[^"]+)" data-go', page.content.decode())
+    assert link
+    answer = flow.browser.get(unescape(link[1]), headers=IN_WINDOW)
+    if asks:
+        assert (answer.status_code, answer.headers["X-Frame-Options"]) == (200, "DENY")
+        answer = flow.browser.post(unescape(link[1]), headers=IN_WINDOW)
+    back = answer.headers["Location"]
+    assert back.startswith(f"/launcher/run/{flow.run.pk}?back=")
+    framed = re.search(r'<iframe [^>]*src="([^"]+)"', flow.browser.get(back).content.decode())
+    assert framed
+    assert unescape(framed[1]) == f"{after}?state=s1"
+    assert [step["what"] for step in flow.seen() if step["part"] == "Sign-out"][:2] == ["GET logout", "GET logout"]
+
+
+def test_any_other_page_of_ours_shows_a_way_out_of_the_frame_instead_of_nothing(make_flow: MakeFlow) -> None:
+    flow = make_flow(place="frame")
+    page = flow.browser.get("/account/login/", headers=IN_FRAME)
+    assert page.headers["X-Frame-Options"] == "SAMEORIGIN"
+    assert 'target="_top" href="/account/login/"' in page.content.decode()
+    assert "csrfmiddlewaretoken" not in page.content.decode()
+    # A redirect goes on in the frame, as the one by which Cardio Clinic begins.
+    start = "/launcher/start?iss=http://127.0.0.1:8000/fhir/sandbox/r4"
+    assert flow.browser.get(start, headers=IN_FRAME).status_code == 302
+    # For nobody else the page is another.
+    assert Browser().get("/account/login/", headers=IN_FRAME).headers["X-Frame-Options"] == "DENY"
+    assert flow.browser.get("/account/login/", headers=IN_WINDOW).headers["X-Frame-Options"] == "DENY"
 
 
 @pytest.mark.parametrize("sealed", ["", "x", "https://evil.example/?code=1", "é"])

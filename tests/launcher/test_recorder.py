@@ -38,6 +38,7 @@ def test_every_request_of_a_launch_is_seen_in_order(make_flow: MakeFlow) -> None
         ("GET userinfo", 200, "answered"),
     ]
     assert flow.verdicts() == {
+        "discovery": "open",
         "pkce": "good",
         "state": "good",
         "nonce": "look",
@@ -99,6 +100,7 @@ def test_a_service_is_seen_by_its_name(begin_run: Watch, service_token: Any, cal
         ("GET Observation?_count", 403),
     ]
     assert {mark["id"]: mark["verdict"] for mark in told["report"]} == {
+        "discovery": "open",
         "unused": "good",
         "refused": "look",
         "expired": "good",

@@ -43,6 +43,7 @@ def no_read(rule: str, status: int = 401, fault: str = "") -> Seen:
 
 
 EXPIRED = no_read("token.expired")
+ALTERED = Seen("consent", 303, fault="altered-state")
 REFRESH = token(grant="refresh_token")
 ASKED_IN_VAIN = [token("patient/Patient.rs patient/Goal.rs openid"), read()]
 
@@ -58,6 +59,13 @@ CASES = [
     ("state",    [asks(state_length=16)],                                         "look",  "122 random bits"),
     ("state",    [asks(state_length=0)],                                          "bad",   "without state"),
     ("state",    [],                                                              "open",  ""),
+    ("state",    [asks(), ALTERED],                                               "good",  "was not used"),
+    ("state",    [asks(state_length=16), ALTERED],                                "look",  "was not used"),
+    ("state",    [asks(), ALTERED, token()],                                      "bad",   "exchanged its code"),
+    ("state",    [asks(), token(), asks(), ALTERED],                              "good",  "was not used"),
+    ("discovery", [],                                                             "open",  "No look was seen"),
+    ("discovery", [Seen("discovery", 200)],                                       "good",  "asked where they are"),
+    ("discovery", [Seen("discovery", 404)],                                       "open",  "No look was seen"),
     ("nonce",    [asks()],                                                        "good",  ""),
     ("nonce",    [asks(nonce=False)],                                             "look",  "ID token"),
     ("nonce",    [asks(nonce=False, scopes="launch patient/*.rs")],               "open",  "openid"),
@@ -103,6 +111,14 @@ CASES = [
 def test_what_an_app_did_is_judged(line: str, seen: list[Seen], verdict: str, says: str) -> None:
     [mark] = [mark for mark in report_card(seen, kind=PROVIDER) if mark.id == line]
     assert (mark.verdict, says in mark.says) == (verdict, True), mark
+    assert bool(mark.fix) == (verdict in ("look", "bad"))
+
+
+def test_every_line_is_judged_in_more_than_one_way() -> None:
+    lines = {mark.id for mark in report_card([], kind=PROVIDER)}
+    assert {line for line in lines if len({case[2] for case in CASES if case[0] == line} - {"open"}) < 2} == {
+        "discovery"
+    }
 
 
 def test_an_app_that_begins_itself_has_no_launch_to_hand_on() -> None:
@@ -126,4 +142,9 @@ def test_a_pushed_request_counts_once() -> None:
 
 def test_a_service_is_judged_by_what_it_does() -> None:
     marks = report_card([token("system/Patient.rs", grant="client_credentials"), read()], kind=BACKEND)
-    assert {mark.id: mark.verdict for mark in marks} == {"unused": "good", "refused": "good", "expired": "good"}
+    assert {mark.id: mark.verdict for mark in marks} == {
+        "discovery": "open",
+        "unused": "good",
+        "refused": "good",
+        "expired": "good",
+    }

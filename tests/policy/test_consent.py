@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smartauth.policy.advertising import CATEGORIES, US_CORE_TYPES
-from smartauth.policy.consent import choose, is_sensitive, parts, permissions
+from smartauth.policy.consent import choose, declined, is_sensitive, parts, permissions
 from smartauth.policy.granting import parse_registered
 from smartauth.policy.scopes import NamedScope, ResourceScope, Scope, parse_scope
 
@@ -73,6 +73,27 @@ def test_a_wildcard_is_offered_type_by_type(wildcard: str) -> None:
     divided = {"Observation", "Condition"}
     assert {scope.resource for scope in scopes if scope.filters} == divided
     assert len(scopes) == len(US_CORE_TYPES) - len(divided) + len(OBSERVATION) + len(CONDITION)
+
+
+# As certification lists them, so that none gets lost in ours.
+CERTIFIED = (
+    "AllergyIntolerance CarePlan CareTeam Condition Coverage Device DiagnosticReport DocumentReference Encounter Goal"
+    " Immunization Location Medication MedicationDispense MedicationRequest Observation Organization Patient"
+    " Practitioner PractitionerRole Procedure Provenance QuestionnaireResponse RelatedPerson ServiceRequest Specimen"
+)
+DIVIDED = {
+    "Condition": {"encounter-diagnosis", "problem-list-item", "health-concern"},
+    "Observation": {"procedure", "laboratory", "social-history", "sdoh", "survey", "vital-signs"},
+}
+
+
+@pytest.mark.requirement("CONSENT-01", "CONSENT-02")
+def test_every_type_of_us_core_and_every_category_that_certification_names_is_offered() -> None:
+    scopes = [one.scope for one in permissions(parse_registered("patient/*.rs"))]
+    assert {scope.resource for scope in scopes} >= set(CERTIFIED.split())
+    for kind, codes in DIVIDED.items():
+        values = [value for scope in scopes if scope.resource == kind for _, value in scope.filters]
+        assert {value.rpartition("|")[2] for value in values} == codes
 
 
 WILDCARDS = [
@@ -147,7 +168,7 @@ CHOSEN = [
 ]  # fmt: skip
 
 
-@pytest.mark.requirement("CONSENT-02")
+@pytest.mark.requirement("CONSENT-02", "T-56")
 @pytest.mark.parametrize(("asked", "ticked", "expected"), CHOSEN)
 def test_some_ticks_grant_those_parts_and_never_the_whole(asked: str, ticked: list[str], expected: str) -> None:
     assert set(ticked) <= set(offered(asked))
@@ -273,8 +294,8 @@ def test_what_was_declined_is_not_granted_unless_something_ticked_includes_it(
     ticks = [one.scope for one in permissions(asked)]
     ticked = [one for one in ticks if str(one) in form]
     for scope in resource_scopes(choose(asked, form)):
-        for declined in set(ticks) - set(ticked):
-            shared = scope.intersect(declined)
+        for refused in set(ticks) - set(ticked):
+            shared = scope.intersect(refused)
             assert shared is None or any(one.covers(shared) for one in ticked)
 
 
@@ -324,6 +345,29 @@ def test_one_tick_more_never_grants_less(answer: tuple[tuple[Scope, ...], frozen
 def test_declining_to_stay_connected_leaves_access_while_signed_in(ticked: set[str], granted: list[str]) -> None:
     asked = parse_registered("openid offline_access online_access")
     assert [str(scope) for scope in choose(asked, ticked)] == granted
+
+
+DECLINED = [
+    # asked                               ticked                         declined
+    ("openid patient/Goal.rs",            ["patient/Goal.rs"],           ""),
+    ("openid patient/Goal.rs",            [],                            "patient/Goal.rs"),
+    ("patient/Goal.rs offline_access",    ["patient/Goal.rs"],           "offline_access"),
+    ("patient/Observation.rs",            ALL_OBSERVATIONS,              ""),
+    ("patient/Observation.rs",            ALL_OBSERVATIONS[1:],          ALL_OBSERVATIONS[0]),
+    ("patient/Observation.rs",            [],                            "patient/Observation.rs"),
+    ("online_access offline_access",      ["offline_access"],            ""),
+    ("online_access offline_access",      [],                            "offline_access"),
+    ("patient/Goal.cr patient/Goal.rs",   ["patient/Goal.rs"],           "patient/Goal.cr"),
+]  # fmt: skip
+
+
+@pytest.mark.requirement("CONSENT-12")
+@pytest.mark.parametrize(("asked", "ticked", "expected"), DECLINED)
+def test_what_was_declined_is_told_as_whole_scopes_or_the_parts_that_are_missing(
+    asked: str, ticked: list[str], expected: str
+) -> None:
+    wanted = parse_registered(asked)
+    assert " ".join(map(str, declined(wanted, choose(wanted, frozenset(ticked))))) == expected
 
 
 SOCIAL = "http://terminology.hl7.org/CodeSystem/observation-category|social-history"

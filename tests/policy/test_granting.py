@@ -392,3 +392,10 @@ def test_a_right_of_the_operators_is_only_for_clients_that_can_prove_who_they_ar
     assert screen_app_scopes(asked, permitted, may_refresh=True).scope == asked
     public = screen_app_scopes(asked, permitted, may_refresh=True, is_public=True)
     assert (public.scope, [one.scope for one in public.dropped]) == ("openid", ["__introspect"])
+
+
+def test_the_right_to_begin_launches_is_for_no_user_to_allow() -> None:
+    permitted = parse_registered("openid __launch")
+    screened = screen_app_scopes("openid __launch", permitted, may_refresh=True)
+    assert (screened.scope, [one.rule for one in screened.dropped]) == ("openid", ["scope.no_use_here"])
+    assert grant_service_scopes("__launch", permitted).scope == "__launch"

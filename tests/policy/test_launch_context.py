@@ -24,6 +24,10 @@ GOOD: list[Any] = [
     [{"canonical": f"{QUESTIONNAIRE}|2.1", "type": "Questionnaire", "role": "https://x.example/form"}],
     [{"identifier": MRN, "type": "DocumentReference"}],
     [{"identifier": {"value": "0815"}, "type": "DocumentReference"}],
+    [{"identifier": MRN | {"use": "official", "type": {"text": "MRN"}, "period": {}}, "type": "DocumentReference"}],
+    # One thing may be named in several ways.
+    [{"reference": "ImagingStudy/img-88", "identifier": MRN}],
+    [{"reference": "Questionnaire/intake", "canonical": QUESTIONNAIRE, "type": "Questionnaire"}],
     # The main ones are told elsewhere; others of their kind have a role.
     [{"reference": "Patient/mother", "role": "https://x.example/mother"}],
     [{"reference": "Encounter/earlier", "role": "https://x.example/earlier"}],
@@ -39,6 +43,10 @@ BAD: list[Any] = [
     [{"type": "List"}],
     [{"reference": "List/a", "note": "x"}],
     [{"reference": "List/a", "canonical": QUESTIONNAIRE, "type": "Questionnaire"}],
+    [{"reference": "List/a", "canonical": "intake"}],
+    [{"reference": "List/a", "identifier": {}}],
+    [{"reference": None, "identifier": MRN, "type": "List"}],
+    [{"reference": "Patient/ana", "identifier": MRN}],
     # References are relative, and to something.
     [{"reference": ""}],
     [{"reference": "List"}],
@@ -63,7 +71,8 @@ BAD: list[Any] = [
     [{"identifier": {"system": MRN["system"]}, "type": "List"}],
     [{"identifier": {"value": ""}, "type": "List"}],
     [{"identifier": {"value": "1", "system": "mrn"}, "type": "List"}],
-    [{"identifier": {"value": "1", "period": {}}, "type": "List"}],
+    [{"identifier": {"value": "1", "note": "x"}, "type": "List"}],
+    [{"identifier": {"value": "1", "assigner": {"display": "x" * 2_000}}, "type": "List"}],
     [{"identifier": "0815", "type": "List"}],
     # A role is a URI or the one that may be left out.
     [{"reference": "List/a", "role": ""}],
@@ -81,7 +90,7 @@ BAD: list[Any] = [
 
 @pytest.mark.requirement("CTX-12", "CTX-13", "CTX-14", "CTX-15")
 @pytest.mark.parametrize("entries", GOOD, ids=lambda part: str(part)[:60])
-def test_it_has_objects_that_say_one_thing_each(entries: Any) -> None:
+def test_it_has_objects_that_each_name_one_thing(entries: Any) -> None:
     assert fhir_context_problem(entries) == ""
 
 

@@ -4,11 +4,15 @@ SMART 2.2 app-state.
 """
 
 import json
+from datetime import timedelta
+from io import StringIO
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 from django.db import IntegrityError, transaction
 from django.http import HttpResponse
+from django.utils import timezone
 
 from clients.models import Client, Tenant
 from clients.tenants import TenantInfo
@@ -691,3 +695,19 @@ def test_trust_is_given_and_taken_in_the_administration_and_recorded(
     assert call.browser.post(f"{page}{row.pk}/delete/", {"post": "yes"}).status_code == 302
     told = AuditRecord.objects.order_by("pk").values_list("rule", "client_id", "tenant")
     assert list(told) == [(f"app_state_trust.{act}", "growth-chart", "sandbox") for act in ("added", "deleted")]
+
+
+@pytest.mark.requirement("STATE-07", "STATE-11")
+def test_what_was_deleted_is_purged_after_a_week_and_nothing_else(minted: Mint, call: StateCaller) -> None:
+    token = minted(SCOPE, **ANA)
+    kept, deleted = created(call, token), created(call, token)
+    assert call.ask("DELETE", f"/Basic/{deleted['id']}", token, HTTP_IF_MATCH='W/"1"').status_code == 204
+    assert app_states.purge(timezone.now() + timedelta(days=6)) == 0
+    out = StringIO()
+    AppState.objects.filter(pk=deleted["id"]).update(deleted_at=timezone.now() - timedelta(days=8))
+    call_command("purge", stdout=out)
+    assert "1 deleted app states" in out.getvalue().splitlines()
+    assert [str(row.pk) for row in AppState.objects.all()] == [kept["id"]]
+    assert app_states.purge(timezone.now() + timedelta(days=4_000)) == 0
+    again = call.ask("PUT", f"/Basic/{deleted['id']}", token, state(id=deleted["id"]), HTTP_IF_MATCH='W/"1"')
+    assert (again.status_code, rule_of(again)) == (412, "app_state.precondition")

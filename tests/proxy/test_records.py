@@ -213,7 +213,9 @@ ENCOUNTERS: list[tuple[dict[str, Any], dict[str, str]]] = [
     ({}, {"kind": "", "reason": "", "start": "", "end": "", "place": ""}),
     ({"type": [{"text": "Check-up"}], "class": {"display": "ambulatory"}}, {"kind": "Check-up"}),
     ({"type": [{"coding": [{"code": "x"}, {"display": "Follow  up\n visit"}]}]}, {"kind": "Follow up visit"}),
-    ({"class": {"display": "ambulatory"}}, {"kind": "ambulatory"}),
+    ({"class": {"display": "ambulatory"}}, {"kind": "ambulatory", "setting": ""}),
+    ({"class": {"code": "AMB", "display": "ambulatory"}}, {"kind": "", "setting": "AMB"}),
+    ({"class": {"code": "XX", "display": "other"}}, {"kind": "other", "setting": ""}),
     ({"reasonCode": [{"coding": [{"display": "Cough"}]}]}, {"reason": "Cough"}),
     ({"reasonCode": [{"coding": [{"display": "Cough"}]}, {"text": "Dry cough"}]}, {"reason": "Dry cough"}),
     ({"period": {"start": "2025-03-04T09:00:00Z", "end": "2025-03-04T10:00:00Z"}}, {"start": "2025-03-04"}),
@@ -584,6 +586,7 @@ NAMES: list[tuple[Any, str]] = [
     ([OLD, {"text": "Plain"}], "Plain"),
     ([OLD, {"use": "nickname", "text": "Nick"}], "Nick"),
     ([{"use": "maiden", "text": "Maiden"}], "Maiden"),
+    ([OFFICIAL | {"period": {"end": "2020-01-01"}}, {"use": "usual", "text": "Usual"}], "Usual"),
     ([OFFICIAL, {"use": "official", "text": "Second"}], "Official"),
     ([{"use": "official"}, {"use": "official", "text": " "}, OLD], "Old"),
     ([{"use": "official", "family": "Moreau", "given": ["Ana", "Maria"]}], "Ana Maria Moreau"),
@@ -637,6 +640,29 @@ def test_identifiers(load: Load, identifiers: Any, shown: str) -> None:
     record = one(CLINICIAN, "numbered")
     assert record is not None
     assert record.identifier == shown
+
+
+STANDINGS: list[tuple[dict[str, Any], tuple[bool, str, str]]] = [
+    # what the record says, whether and when they died, how the record stands
+    ({}, (False, "", "")),
+    ({"active": True, "deceasedBoolean": False}, (False, "", "")),
+    ({"deceasedBoolean": True}, (True, "", "")),
+    ({"deceasedDateTime": "2024-03-01T10:00:00+01:00"}, (True, "2024-03-01", "")),
+    ({"deceasedDateTime": "2024"}, (True, "2024", "")),
+    ({"deceasedDateTime": "long ago"}, (True, "", "")),
+    ({"deceasedBoolean": "true", "active": "false", "link": {"type": 5}}, (False, "", "")),
+    ({"active": False}, (False, "", "inactive")),
+    ({"active": False, "link": [{"type": "seealso"}, {"type": "replaced-by"}]}, (False, "", "replaced")),
+    ({"link": [{"type": "replaces"}]}, (False, "", "")),
+]
+
+
+@pytest.mark.parametrize(("members", "told"), STANDINGS, ids=str)
+def test_who_has_died_and_what_is_not_in_use_is_told(load: Load, members: dict[str, Any], told: Any) -> None:
+    load("Patient", "odd", **members)
+    record = one(CLINICIAN, "odd")
+    assert record is not None
+    assert (record.has_died, record.death_date, record.standing) == told
 
 
 @pytest.mark.parametrize("value", [None, 5, 1984.5, True, "<b>", ["1984"], {"a": 1}, "1984-05-12T00:00:00Z", "Female"])

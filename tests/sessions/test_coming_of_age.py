@@ -108,6 +108,17 @@ def let_come_of_age() -> None:
         cursor.execute("ALTER TABLE people_proxyrelation ENABLE TRIGGER USER")
 
 
+def test_my_apps_says_at_once_that_it_is_over(browser: Browser, start: Start, parent: User, tenant: TenantInfo) -> None:
+    relate(parent, tenant, kind="parent", patient_born=birthday(10))
+    start(user=parent, patient="ben")
+    over = "You may no longer act for this person, so it has no access"
+    before = browser.get("/account/apps").content.decode()
+    let_come_of_age()
+    after = browser.get("/account/apps").content.decode()
+    assert ("Ben Okafor" in before, over in before, "Stays connected" in before) == (True, False, True)
+    assert ("Ben Okafor" in after, over in after, "Stays connected" in after) == (False, True, False)
+
+
 @pytest.mark.requirement("REVOKE-11")
 def test_what_a_parent_had_granted_ends_on_the_birthday_and_for_good(
     start: Start, refresh: Refresh, call: Caller, parent: User, tenant: TenantInfo
@@ -206,4 +217,4 @@ def test_the_administration_asks_for_the_birth_date_and_shows_the_day(parent: Us
     assert not ProxyRelation.objects.exists()
     assert admin.post(url, form | {"relations-0-patient_born": "2015-05-12"}).status_code == 302
     page = admin.get(url).content.decode()
-    assert "May 12, 2033" in page
+    assert "12 May 2033" in page

@@ -102,6 +102,17 @@ def test_without_a_place_to_go_the_page_says_that_it_is_done(browser: Browser, s
     assert not is_signed_in(browser)
 
 
+@pytest.mark.requirement("OIDC-16")
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_the_app_says_in_which_language_to_ask(browser: Browser, start: Start, method: str) -> None:
+    start()
+    sent = begin(browser, method=method, client_id="growth-chart", ui_locales="fr es-MX en")
+    browser.cookies.update(sent.cookies)
+    page = browser.get(sent.headers["Location"]).content.decode()
+    assert '<html lang="es">' in page
+    assert "pide que cierre sesión aquí" in page
+
+
 @pytest.mark.requirement("OIDC-17")
 def test_an_id_token_that_has_expired_is_a_hint(browser: Browser, start: Start, ana: User) -> None:
     start()

@@ -72,7 +72,7 @@ class TestTheList:
             f"{authorization.expires_at:%-d %B %Y}",
             "Stays connected without you",
             "another 100 days",
-            "Last connected on",
+            "Last used on",
             "It knows the number that stands for you here.",
         ):
             assert words in page, words
@@ -232,6 +232,15 @@ class TestStopping:
         start()
         assert page_refusal(stop(browser, "nobody"), 400).rule == "my-apps.unknown"
         assert page_refusal(stop(browser, tenant="sandbox\x00"), 400).rule == "my-apps.unknown"
+
+    def test_an_app_that_only_others_let_in_looks_like_none(
+        self, browser: Browser, start: Start, cardio: App, growth_chart: App, dr_grey: User
+    ) -> None:
+        start()
+        launch(Browser(), cardio, dr_grey, scope="openid")
+        answer = stop(browser, cardio.client_id)
+        assert page_refusal(answer, 400).rule == "my-apps.unknown"
+        assert "Cardio" not in answer.content.decode()
 
     @pytest.mark.requirement("REVOKE-07")
     def test_another_site_cannot_stop_an_app(self, start: Start, ana: User) -> None:

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from smartauth.audit import recording
 from smartauth.audit.models import AuditRecord
-from smartauth.models import Authorization
+from smartauth.models import AccessToken, Authorization
 from smartauth.people.models import ProxyRelation, User
 from smartauth.people.readings import MOST, Opened, readings
 from smartauth.policy.advertising import CATEGORIES
@@ -99,6 +99,43 @@ def test_what_went_out_of_another_record_is_not_told(start: Start, call: Caller,
     assert call("/Patient/ben", token).status_code == 200
     assert call("/Goal?patient=ana", token).status_code == 200
     assert opened(parent) == {"Goals": 1}
+
+
+def test_a_clinician_s_app_without_a_record_is_told_of_by_kind(
+    browser: Browser, start: Start, call: Caller, dr_grey: User
+) -> None:
+    token = start(user=dr_grey, scope="openid fhirUser user/*.rs")["access_token"]
+    assert "Nothing in the last 90 days" in said(browser)
+    for patient in ("ana", "ben"):
+        assert call(f"/Goal?patient={patient}", token).status_code == 200
+    page = said(browser)
+    assert "Goals, 2 times" in page
+    assert "Ben Okafor" not in page
+
+
+def test_without_a_record_in_context_a_patient_hears_of_what_is_theirs_only(
+    browser: Browser, start: Start, call: Caller, parent: User
+) -> None:
+    token = start(user=parent, scope="openid fhirUser user/*.rs")["access_token"]
+    for path in ("/Goal?patient=ana", "/Condition?patient=ben"):
+        assert call(path, token).status_code == 200
+    assert "Goals, once" in said(browser)
+    assert "Health problems, once" in said(browser)
+    ProxyRelation.objects.all().delete()
+    Authorization.objects.update(revoked_at=None, revoked_by="")
+    assert "Goals, once" in said(browser)
+    assert "Health problems" not in said(browser).partition("It opened")[2]
+
+
+def test_an_app_was_last_used_when_it_last_opened_something(
+    browser: Browser, start: Start, call: Caller, ana: User
+) -> None:
+    token = start()["access_token"]
+    long_ago = timezone.now() - timedelta(days=3)
+    AccessToken.objects.update(created=long_ago)
+    assert f"Last used on {long_ago:%-d %B %Y}" in said(browser)
+    assert call("/Goal?patient=ana", token).status_code == 200
+    assert f"Last used on {timezone.now():%-d %B %Y}" in said(browser)
 
 
 @pytest.mark.parametrize("how", ["at once", "by time"])

@@ -75,8 +75,11 @@ def test_a_password_that_cannot_be_changed_says_why(
     assert ana.check_password(PASSWORD)
 
 
-def test_without_a_domain_name_no_passkey_is_offered(browser: Browser, ana: User) -> None:
+def test_without_a_domain_name_no_passkey_is_offered_and_the_page_says_why(browser: Browser, ana: User) -> None:
     assert "passkey" not in browser.get("/account/login/").content.decode()
     sign_in(browser, ana)
-    assert "Add a passkey" not in browser.get("/account/second-factor/").content.decode()
+    page = browser.get("/account/second-factor/", SERVER_PORT="8123").content.decode()
+    assert "Add a passkey" not in page
+    assert "browsers make passkeys only for names" in page
+    assert "SMARTAUTH_BASE_URL=http://localhost:8123 make run PORT=8123" in page
     assert browser.get("/account/second-factor/webauthn/add/").status_code == 404

@@ -1,11 +1,11 @@
-"""Delete expired tokens and exports, spent assertion ids and old receipts. Run it from a timer; at any time."""
+"""Delete expired tokens and exports, spent assertion ids, old receipts and deleted state. Run it from a timer."""
 
 from typing import Any
 
 from django.core.management.base import BaseCommand
 from django.utils import timezone
 
-from fhirproxy import bulk_expiry
+from fhirproxy import app_states, bulk_expiry
 from smartauth.retention import purge
 
 
@@ -18,6 +18,7 @@ class Command(BaseCommand):
         now = timezone.now()
         for name, count in purge(now).items():
             self.stdout.write(f"{count} {name}")
+        self.stdout.write(f"{app_states.purge(now)} deleted app states")
         exports = bulk_expiry.purge(now)
         self.stdout.write(f"{exports.deleted} bulk exports")
         if exports.kept:

@@ -5,14 +5,20 @@ from urllib.parse import urlencode
 
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.translation import gettext
 
-from smartauth.conf import config
+from smartauth.conf import UpstreamIdp, config
 from smartauth.models import PendingAuthorization
 from smartauth.people.upstream.attempts import was_asked_silently
 from smartauth.people.upstream.proofs import Proof, is_from_upstream
 
 ASK_FIRST = frozenset({"login", "select_account"})
 SHORTEST = 60  # seconds; a younger proof than this is always a new one, whatever the difference of the clocks
+
+
+def provider_name(idp: UpstreamIdp) -> str:
+    """Return what people call the provider, in their language where nobody gave it a name."""
+    return idp.name or gettext("your organisation")
 
 
 def begin_url(then: str, **asked: str) -> str:

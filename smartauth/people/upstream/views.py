@@ -21,6 +21,7 @@ from smartauth.context import RequestContext, context_of
 from smartauth.errors import OAuthError, Refusal
 from smartauth.forms import query_fields, single_valued
 from smartauth.people.models import User
+from smartauth.people.upstream.asking import provider_name
 from smartauth.people.upstream.attempts import Attempt, Prompt, begin, take
 from smartauth.people.upstream.fetching import ProviderRefused, ProviderUnavailable, post_form
 from smartauth.people.upstream.identities import DeactivatedPerson, UnknownPerson, require_user
@@ -207,7 +208,7 @@ def _explained(idp: UpstreamIdp, error: ProviderRefused) -> PageRefused:
     """Return the page for a person who cannot be let in."""
     if isinstance(error, ProviderUnavailable):
         return _unavailable(idp, error)
-    provider = {"provider": idp.name}
+    provider = {"provider": provider_name(idp)}
     if isinstance(error, UnknownPerson):
         advice = (
             _("You are signed in at %(provider)s, but nobody made an account for you here."),
@@ -239,7 +240,7 @@ def _unavailable(idp: UpstreamIdp, error: ProviderUnavailable) -> PageRefused:
         _("Wait a little and try again, or use a password if you have one."),
     )
     title = _("Signing in is not possible there at the moment")
-    return _page(error.refusal, title, *advice, values={"provider": idp.name}, status=503)
+    return _page(error.refusal, title, *advice, values={"provider": provider_name(idp)}, status=503)
 
 
 def _page(

@@ -14,14 +14,17 @@ from django.http.request import UnreadablePostError
 
 from smartauth.forms import FORM, LARGEST_FORM
 
-BROWSER_PARTS = ("authorize", "sign-in", "picker", "consent", "callback")
+BROWSER_PARTS = ("authorize", "sign-in", "picker", "consent", "callback", "logout")
 PATHS = (
+    (re.compile(r"/fhir/[^/]+/r4/(?:metadata|\.well-known/smart-configuration)/?"), "discovery"),
+    (re.compile(r"/\.well-known/[a-z-]+(?:\.json)?(?:/fhir/[^/]+/r4)?"), "discovery"),
     (re.compile(r"/fhir/[^/]+/r4(?:/.*)?"), "fhir"),
     (re.compile(r"/auth/(?:[^/]+/)?(?P<name>authorize|par|token|userinfo|introspect|revoke)"), ""),
     (re.compile(r"/auth/consent/(?P<pk>[0-9a-f-]{36})"), "consent"),
     (re.compile(r"/auth/consent/(?P<pk>[0-9a-f-]{36})/patient"), "picker"),
     (re.compile(r"/auth/refused/(?P<pk>[0-9a-f-]{36})"), "callback"),
     (re.compile(r"/account/(?:login|reauthenticate)/"), "sign-in"),
+    (re.compile(r"/auth/(?:[^/]+/)?logout(?:/confirm)?"), "logout"),
 )
 WAITING = re.compile(r"/auth/(?:consent|refused)/(?P<pk>[0-9a-f-]{36})")
 OURS = "pending "  # before the id of a request that waits, so that it is nothing else's digest
@@ -53,7 +56,7 @@ def read(request: HttpRequest) -> Arrived | None:
     match, part = found
     part = part or match["name"]
     query = dict(parse_qsl(request.META.get("QUERY_STRING", "")))
-    params = query if part == "fhir" else query | form_of(request)
+    params = query if part in ("fhir", "discovery") else query | form_of(request)
     return Arrived(part, params, tuple(_shown(part, params, request, match)), _claimed(params, request))
 
 
@@ -84,7 +87,9 @@ def _shown(part: str, params: Mapping[str, str], request: HttpRequest, match: re
             return [params.get("code", ""), params.get("refresh_token", "")]
         case "introspect" | "revoke":
             return [params.get("token", "")]
-        case "fhir" | "userinfo":
+        case "logout":
+            return [params.get("id_token_hint", ""), params.get("request", "")]
+        case "fhir" | "userinfo" | "discovery":
             return [request.META.get("HTTP_AUTHORIZATION", "").partition(" ")[2].strip()]
         case "sign-in":
             return [waiting_at(params.get("next", ""))]

@@ -8,15 +8,13 @@ from clients.models import Activation, Client
 from clients.tenants import TenantInfo, find_tenant
 from smartauth.context import RequestContext
 from smartauth.people.models import FhirUser, ProxyRelation
-from smartauth.people.rights import CLINICIANS, find_user_at, person_at
+from smartauth.people.rights import find_user_at, person_at
 from smartauth.policy.access import UNRESTRICTED
-from smartauth.records import PatientRecord, PatientSearch, Person, RecordsUnavailable, records
+from smartauth.records import EncounterRecord, PatientRecord, Person, records
 from smartauth.sandbox.launcher.choices import Known
 from smartauth.sandbox.launcher.ehr import EHR
 from smartauth.sandbox.launcher.kinds import Launchable
 from smartauth.sandbox.seed import TENANT
-
-MOST_PATIENTS = 50  # suggested on the form; any other id can be typed
 
 
 def known(now: datetime) -> Known:
@@ -44,26 +42,20 @@ def known(now: datetime) -> Known:
     )
 
 
-def patients(known: Known, context: RequestContext, now: datetime) -> tuple[PatientRecord, ...]:
-    """Return some patients to suggest: those that the first clinician sees. Nobody while the records do not answer."""
-    clinician = next((name for name, who in known.users.items() if who.startswith(CLINICIANS)), "")
-    person = _person(clinician, now)
-    if person is None:
-        return ()
-    try:
-        found = records().find_patients(person, PatientSearch(), limit=MOST_PATIENTS, context=context, now=now)
-    except RecordsUnavailable:
-        return ()
-    return found.patients
-
-
 def patient(user: str, patient_id: str, context: RequestContext, now: datetime) -> PatientRecord | None:
     """Return a patient as `user` sees them, None for one that is absent or outside. Raises RecordsUnavailable."""
-    person = _person(user, now)
-    return records().find_patient(person, patient_id, context=context, now=now) if person else None
+    found = person(user, now)
+    return records().find_patient(found, patient_id, context=context, now=now) if found else None
 
 
-def _person(user: str, now: datetime) -> Person | None:
+def visit(user: str, patient_id: str, visit_id: str, context: RequestContext, now: datetime) -> EncounterRecord | None:
+    """Return a visit of a patient as `user` sees it, None for one absent or outside. Raises RecordsUnavailable."""
+    found = person(user, now)
+    return records().find_encounter(found, patient_id, visit_id, context=context, now=now) if found else None
+
+
+def person(user: str, now: datetime) -> Person | None:
+    """Return a user as the records know them here, or None for nobody."""
     tenant: TenantInfo | None = find_tenant(TENANT)
     found = find_user_at(user, tenant, now=now) if tenant and user else None
     if tenant is None or found is None:

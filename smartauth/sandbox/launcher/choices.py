@@ -14,14 +14,17 @@ from clients.uri_rules import web_url_problem
 from smartauth.errors import InvalidScope
 from smartauth.policy.launch import FHIR_ID, fhir_context_problem
 from smartauth.policy.scopes import parse_scope
-from smartauth.sandbox.launcher.faults import FAULTS, why_not
+from smartauth.sandbox.launcher import faults, habits
+from smartauth.sandbox.launcher.faults import FAULTS
 from smartauth.sandbox.launcher.habits import HABITS
 from smartauth.sandbox.launcher.kinds import KINDS, PORTAL, PROVIDER, Launchable
 
 LONGEST = 2_000  # characters of one field
 LONGEST_INTENT = 255
 MOST_MINUTES = 60
+MOST_DELAY = 60  # seconds
 LATEST = "latest"  # instead of the id of an encounter
+PORTAL_IS_FOR_PATIENTS = "a portal is for patients and those who act for them, and this user is neither"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +43,18 @@ class Choices:
     scope: str = ""
     habit: str = ""
     fault: str = ""
+    delay: str = "4"  # seconds by which a slow FHIR server is slower
     minutes: str = "10"
     place: str = ""  # "frame", "window", or "" for what suits the app
 
     def as_query(self) -> str:
         """Return what differs from an untouched form, for a link."""
+        return urlencode(self.as_pairs())
+
+    def as_pairs(self) -> list[tuple[str, str]]:
+        """Return what differs from an untouched form: names and values."""
         untouched = asdict(Choices())
-        return urlencode({name: value for name, value in asdict(self).items() if value != untouched[name]})
+        return [(name, value) for name, value in asdict(self).items() if value != untouched[name]]
 
     @property
     def entries(self) -> list[Any]:
@@ -61,6 +69,15 @@ class Known:
 
     clients: Mapping[str, Launchable]
     users: Mapping[str, str]
+
+    def is_clinician(self, user: str) -> bool:
+        """Return True for somebody who works here, and so has no business in a portal."""
+        return self.users.get(user, "").startswith("Practitioner")
+
+    def own_record(self, user: str) -> str:
+        """Return the id of the patient the user is, "" for anybody else, as parents who act for a child."""
+        kind, _, own = self.users.get(user, "").partition("/")
+        return own if kind == "Patient" else ""
 
 
 NAMES = tuple(one.name for one in fields(Choices))
@@ -110,9 +127,7 @@ def _client(value: str, found: Choices, known: Known) -> str:
 def _user(value: str, found: Choices, known: Known) -> str:
     if value not in known.users:
         return "nobody of this name is somebody at this hospital"
-    if found.kind == PORTAL and not known.users[value].startswith("Patient/"):
-        return "a portal is for patients, and this user is none"
-    return ""
+    return PORTAL_IS_FOR_PATIENTS if found.kind == PORTAL and known.is_clinician(value) else ""
 
 
 def _patient(value: str, found: Choices, known: Known) -> str:
@@ -148,7 +163,8 @@ def _fhir_context(value: str, found: Choices, known: Known) -> str:
     return "it has a character that cannot be stored" if "\\u0000" in value else fhir_context_problem(entries)
 
 
-def _scope(value: str, found: Choices, known: Known) -> str:
+def scope_problem(value: str) -> str:
+    """Say which scope of a text cannot be read and why, or return ""."""
     for scope in value.split():
         try:
             parse_scope(scope)
@@ -158,18 +174,28 @@ def _scope(value: str, found: Choices, known: Known) -> str:
 
 
 def _habit(value: str, found: Choices, known: Known) -> str:
-    return "" if value in HABITS else f"there is no such habit; choose one of {', '.join(HABITS)}"
+    if value not in HABITS:
+        return f"there is no such habit; choose one of {', '.join(HABITS)}"
+    return habits.why_not(value, found.kind)
 
 
 def _fault(value: str, found: Choices, known: Known) -> str:
     if value not in FAULTS:
         return f"there is no such fault; choose one of {', '.join(FAULTS)}"
-    return why_not(value, found.kind) if found.kind in KINDS else ""
+    return faults.why_not(value, found.kind) if found.kind in KINDS else ""
 
 
 def _minutes(value: str, found: Choices, known: Known) -> str:
-    is_number = value.isascii() and value.isdigit() and len(value) < 4 and 1 <= int(value) <= MOST_MINUTES
-    return "" if is_number else f"it is not a whole number from 1 to {MOST_MINUTES}"
+    return _number(value, MOST_MINUTES)
+
+
+def _delay(value: str, found: Choices, known: Known) -> str:
+    return _number(value, MOST_DELAY)
+
+
+def _number(value: str, most: int) -> str:
+    is_number = value.isascii() and value.isdigit() and len(value) < 4 and 1 <= int(value) <= most
+    return "" if is_number else f"it is not a whole number from 1 to {most}"
 
 
 def _place(value: str, found: Choices, known: Known) -> str:
@@ -186,9 +212,10 @@ CHECKS = {
     "need_patient_banner": _banner,
     "smart_style_url": _style,
     "fhir_context": _fhir_context,
-    "scope": _scope,
+    "scope": lambda value, found, known: scope_problem(value),
     "habit": _habit,
     "fault": _fault,
+    "delay": _delay,
     "minutes": _minutes,
     "place": _place,
 }

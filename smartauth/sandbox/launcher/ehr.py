@@ -51,7 +51,10 @@ def settle(found: Choices, known: Known, now: datetime) -> Choices:
     Raises NotBegun, NotReached.
     """
     if found.kind == PORTAL and not found.patient:
-        found = replace(found, patient=known.users[found.user].removeprefix("Patient/"))
+        own = known.own_record(found.user)
+        if not own:
+            raise NotBegun("patient", "this user has no record of their own; choose whose it is about")
+        found = replace(found, patient=own)
     if found.encounter == LATEST:
         found = replace(found, encounter=_latest_encounter(found.patient, now))
     return found
@@ -85,10 +88,15 @@ def body_of(found: Choices) -> dict[str, Any]:
     return {name: value for name, value in members.items() if value not in ("", [])}
 
 
+def reader_token(scope: str, now: datetime) -> str:
+    """Return an access token with which the EHR reads for itself. Raises NotBegun, NotReached."""
+    token: str = _token(READER, scope, now).body["access_token"]
+    return token
+
+
 def _latest_encounter(patient: str, now: datetime) -> str:
-    token = _token(READER, "system/Encounter.rs", now)
     url = f"{endpoints.fhir_base(TENANT)}/Encounter?patient={patient}&_sort=-date&_count=1"
-    answer = outgoing.get(url, bearer=token.body["access_token"])
+    answer = outgoing.get(url, bearer=reader_token("system/Encounter.rs", now))
     entries = answer.body.get("entry") or []
     if answer.status != 200 or not entries:
         raise NotBegun("encounter", "this patient has no encounter that could be the latest; leave the field empty")

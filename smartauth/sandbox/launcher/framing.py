@@ -16,14 +16,25 @@ from clients.registered import RegisteredClient
 from smartauth.browser import page_policy_text
 from smartauth.conf import config
 from smartauth.policy.redirects import form_action_source
-from smartauth.sandbox.launcher import noting
+from smartauth.sandbox.launcher import noting, runs
 from smartauth.sandbox.launcher.arriving import Arrived
+from smartauth.sandbox.launcher.browsers import browser_of
 from smartauth.sandbox.models import Run
 from smartauth.sealing import Unsealable, decrypt, encrypt
 
 PURPOSE = "launcher return"
 RETURN = "back"  # the parameter with the sealed URL of the app
 GOOD_FOR = 120  # seconds; a code lives for one minute
+DECIDES = "You decide in the whole window, so that you can see where you are. Then you come back here."
+OUT_OF_FRAME = {
+    "other": {"title": "This page needs the whole window", "says": "It is none that can be shown in a frame."},
+    "refused": {
+        "title": "The request was refused",
+        "says": "The reason stands on a page of its own, and beside this frame.",
+    },
+    "authorize": {"title": "Sign in", "says": f"You sign in there. {DECIDES}"},
+    "logout": {"title": "Sign out", "says": DECIDES},
+}
 
 
 def suits_frame(url: str) -> bool:
@@ -46,7 +57,7 @@ def lead(request: HttpRequest, response: HttpResponseBase, arrived: Arrived, run
     location = response.get("Location", "")
     is_answer = bool(location) and noting.leads_to_app(location, run.client_id)
     if is_in_frame:
-        return response if is_answer else _break_out(request, location)
+        return response if is_answer else _break_out(request, location, arrived.part if location else "refused")
     if not is_answer:
         return response
     response["Location"] = f"{reverse('launcher_run', args=[run.pk])}?{urlencode({RETURN: _seal(location)})}"
@@ -65,7 +76,11 @@ def answer_url(run: Run, sealed: str) -> str:
 
 def frame_policy(client: RegisteredClient, opened: str) -> str:
     """Return the policy of the EHR's page: it frames this one app, at its registered addresses, and us."""
-    sources = {form_action_source(url) for url in (opened, *client.redirect_uris) if url.startswith("http")}
+    sources = {
+        form_action_source(url)
+        for url in (opened, *client.redirect_uris, *client.post_logout_redirect_uris)
+        if url.startswith("http")
+    }
     return f"{page_policy_text()}; frame-src 'self' {' '.join(sorted(sources))}".rstrip()
 
 
@@ -76,6 +91,16 @@ def framed_by_us(response: HttpResponse) -> HttpResponse:
     return response
 
 
+def rescue(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+    """Return a way out of the frame instead of a page of ours that browsers would not show there: it would be blank."""
+    is_shown = response.get("X-Frame-Options") != "DENY" or "Location" in response  # A redirect shows nothing itself.
+    if request.headers.get("Sec-Fetch-Dest") != "iframe" or is_shown:
+        return response
+    if runs.framed_of(browser_of(request), timezone.now()) is None:
+        return response
+    return _break_out(request, "", "other")
+
+
 def _leave(response: HttpResponseBase, run: Run) -> HttpResponseBase:
     """Take note that the app was opened in a window of its own after all: what it keeps is there, not in the frame."""
     run.choices["place"] = "window"
@@ -83,10 +108,11 @@ def _leave(response: HttpResponseBase, run: Run) -> HttpResponseBase:
     return response
 
 
-def _break_out(request: HttpRequest, location: str) -> HttpResponse:
-    target = location or request.get_full_path()
-    page = render_to_string("launcher/out_of_frame.html", {"target": target, "is_refused": not location})
-    response = HttpResponse(page)
+def _break_out(request: HttpRequest, location: str, why: str) -> HttpResponse:
+    """Return a page that leads the whole window to `location`, or with "" to what was asked for in the frame."""
+    words = OUT_OF_FRAME.get(why, OUT_OF_FRAME["authorize"])
+    facts = {"target": location or request.get_full_path(), "goes": bool(location), **words}
+    response = HttpResponse(render_to_string("launcher/out_of_frame.html", facts))
     response["Cache-Control"] = "no-store"
     response["Referrer-Policy"] = "no-referrer"
     response["X-Content-Type-Options"] = "nosniff"

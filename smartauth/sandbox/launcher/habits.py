@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from smartauth.errors import InvalidScope
 from smartauth.policy.scopes import ResourceScope, parse_resource_scope
+from smartauth.sandbox.launcher.kinds import BACKEND
 
 REFRESH = frozenset({"offline_access", "online_access"})
 V1_SUFFIXES = frozenset({"read", "write", "*"})
@@ -41,20 +42,30 @@ def _narrowed(scopes: Iterable[str]) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Habit:
-    """How some EHR behaves. `scopes` turns what an app asks for into what counts; `token_lifetime` is in seconds."""
+    """How some EHR behaves. `scopes` turns what an app asks for into what counts; `token_lifetime` is in seconds.
+
+    `no_service`: why no backend service can meet it, "" where one can.
+    """
 
     id: str
     title: str
     says: str
     scopes: Callable[[Iterable[str]], list[str]] = _all
     token_lifetime: int | None = None
+    no_service: str = ""
 
 
 HABITS = {
     habit.id: habit
     for habit in (
         Habit("short-tokens", "Short tokens", "Access tokens live for one minute.", token_lifetime=60),
-        Habit("no-refresh", "No refresh", "Nobody gets a refresh token, whatever was asked.", _without_refresh),
+        Habit(
+            "no-refresh",
+            "No refresh",
+            "Nobody gets a refresh token, whatever was asked.",
+            _without_refresh,
+            no_service="it never gets a refresh token",
+        ),
         Habit("exact-scopes", "Exact scopes only", "Wildcards are not known: patient/*.rs gives nothing.", _exact),
         Habit("v1-scopes", "SMART v1 scopes only", "Scopes like patient/Observation.rs are not known.", _v1),
         Habit(
@@ -65,6 +76,12 @@ HABITS = {
         ),
     )
 }
+
+
+def why_not(habit: str, kind: str) -> str:
+    """Say why a launch of that kind cannot meet the habit, or return ""."""
+    found = HABITS[habit]
+    return f"a backend service cannot meet it: {found.no_service}" if kind == BACKEND and found.no_service else ""
 
 
 def scopes_under(habit: str, scope: str) -> str:

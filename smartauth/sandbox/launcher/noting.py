@@ -16,11 +16,13 @@ from django.http.response import HttpResponse, HttpResponseBase
 from clients.registered import find_client
 from smartauth import endpoints
 from smartauth.policy import r4
+from smartauth.policy.redirects import is_registered
 from smartauth.sandbox.launcher.arriving import Arrived, waiting_at
 
 NAME = re.compile(r"[A-Za-z_][\w.:-]{0,39}")
 MOST_NAMES = 8
 KEPT_SEGMENTS = re.compile(r"\$[a-z-]{1,30}|_history|_search|_page|metadata|\.well-known|smart-configuration")
+DOCUMENT = re.compile(r"metadata|(?:\.well-known/)?[a-z-]+(?:\.json)?(?=/?$|/fhir/)")
 LETTERS = {"GET": "r", "HEAD": "r", "PUT": "u", "PATCH": "u", "DELETE": "d", "POST": "c"}
 WORDS = {
     200: "answered",
@@ -42,6 +44,8 @@ def what(request: HttpRequest, arrived: Arrived) -> str:
     match arrived.part:
         case "fhir":
             return f"{method} {_fhir_path(request.path_info)}{_names(request)}"[:255]
+        case "discovery":
+            return f"{method} {DOCUMENT.search(request.path_info)[0]}"  # type: ignore[index]
         case "token" | "par":
             kind = arrived.params.get("grant_type", "")
             return f"{method} {arrived.part} {kind if NAME.fullmatch(kind) else ''}".rstrip()
@@ -77,26 +81,44 @@ def answers_of(response: HttpResponseBase, arrived: Arrived) -> tuple[str, ...]:
     """Return what later requests of the same launch will show."""
     location = response.get("Location", "")
     if location:
-        code = dict(parse_qsl(urlsplit(location).query)).get("code", "")
+        code = _query(location).get("code", "")
         is_ours = urlsplit(location).path.startswith("/auth/")
-        return tuple(filter(None, (waiting_at(location), "" if is_ours else code)))
+        waits = (waiting_at(location), _query(location).get("request", "") if arrived.part == "logout" else "")
+        return tuple(filter(None, (*waits, "" if is_ours else code)))
     if arrived.part == "token" and response.status_code == 200:
-        return (_member(response, "access_token"), _member(response, "refresh_token"))
+        return tuple(_member(response, name) for name in ("access_token", "refresh_token", "id_token"))
     if arrived.part == "par" and response.status_code == 201:
         return (_member(response, "request_uri"),)
     return ()
 
 
 def leads_to_app(location: str, client_id: str) -> bool:
-    """Return True when a redirect goes to the app: to one of its registered URIs, with an answer."""
+    """Return True when a redirect goes to the app: to a registered URI of its, with an answer or after a sign-out."""
     client = find_client(client_id)
-    answers = {"code", "error"} & set(dict(parse_qsl(urlsplit(location).query)))
-    return bool(answers) and client is not None and location.startswith(client.redirect_uris)
+    if client is None or not location:
+        return False
+    is_answer = bool({"code", "error"} & _query(location).keys())
+    if not is_answer:
+        return location.startswith(client.post_logout_redirect_uris)
+    is_native, bare = client.application_type == "native", location.partition("?")[0]  # of which the port may vary
+    return location.startswith(client.redirect_uris) or is_registered(bare, client.redirect_uris, native=is_native)
+
+
+def is_code_for_app(response: HttpResponseBase, client_id: str) -> bool:
+    """Return True for the redirect that brings an app its code."""
+    location = response.get("Location", "")
+    return "code" in _query(location) and leads_to_app(location, client_id)
+
+
+def _query(url: str) -> dict[str, str]:
+    return dict(parse_qsl(urlsplit(url).query))
 
 
 def _redirected(location: str, arrived: Arrived) -> tuple[str, bool]:
-    query = dict(parse_qsl(urlsplit(location).query))
+    query = _query(location)
     path = urlsplit(location).path
+    if arrived.part == "logout":
+        return ("to be confirmed" if path.startswith("/auth/") else "signed out, and back to the app"), False
     if path.startswith("/account/"):
         return ("asked to prove it again" if "reauthenticate" in path else "asked to sign in"), False
     if path.endswith("/patient") and path.startswith("/auth/consent/"):

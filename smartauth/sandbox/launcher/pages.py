@@ -7,7 +7,7 @@ from typing import Any
 
 from smartauth import endpoints
 from smartauth.context import RequestContext
-from smartauth.records import PatientRecord, RecordsUnavailable
+from smartauth.records import EncounterRecord, PatientRecord, RecordsUnavailable
 from smartauth.sandbox.launcher import cast, outgoing, runs, services
 from smartauth.sandbox.launcher.choices import Choices
 from smartauth.sandbox.launcher.faults import FAULTS
@@ -29,6 +29,7 @@ LABELS = {
     "scope": "Scopes",
     "habit": "Habit",
     "fault": "Fault",
+    "delay": "Seconds",
     "minutes": "Minutes",
     "place": "Where it opens",
 }
@@ -67,13 +68,16 @@ def shown(run: Run, opened: str, context: RequestContext, now: datetime) -> dict
 
 def _banner(found: Choices, context: RequestContext, now: datetime) -> dict[str, Any]:
     patient: PatientRecord | None = None
+    visit: EncounterRecord | None = None
     try:
         if found.patient:
             patient = cast.patient(found.user, found.patient, context, now)
+        if patient and found.encounter:
+            visit = cast.visit(found.user, found.patient, found.encounter, context, now)
         unavailable = False
     except RecordsUnavailable:
         unavailable = True
-    return {"patient": patient, "is_unavailable": unavailable}
+    return {"patient": patient, "visit": visit, "is_unavailable": unavailable}
 
 
 def _service(run: Run, found: Choices, now: datetime) -> dict[str, Any]:

@@ -61,7 +61,7 @@ def told(run: Run) -> dict[str, Any]:
     return {
         "steps": [_told(step, since=run.begun_at) for step in steps],
         "is_full": len(steps) >= MOST_STEPS,
-        "report": [{"id": m.id, "title": m.title, "verdict": m.verdict, "says": m.says} for m in marks],
+        "report": [{"id": m.id, "title": m.title, "verdict": m.verdict, "says": m.says, "fix": m.fix} for m in marks],
     }
 
 

@@ -10,7 +10,7 @@ from typing import Literal
 
 from smartauth.errors import InvalidScope
 from smartauth.policy.scopes import ResourceScope, parse_scope
-from smartauth.sandbox.launcher.faults import EXPIRED_TOKEN
+from smartauth.sandbox.launcher.faults import ALTERED_STATE, EXPIRED_TOKEN
 from smartauth.sandbox.launcher.kinds import BACKEND, KINDS
 from smartauth.sandbox.launcher.seen import Seen
 
@@ -30,6 +30,24 @@ class Mark:
     verdict: Verdict
     says: str
 
+    @property
+    def fix(self) -> str:
+        """Return how to mend it, "" where nothing is wrong."""
+        return FIXES.get(self.id, "") if self.verdict in ("look", "bad") else ""
+
+
+FIXES = {
+    "pkce": "Make a new verifier for each request and send its SHA-256 in base64url, with code_challenge_method=S256.",
+    "state": "Make it of 16 random bytes or more, keep it in the browser's session, and drop answers with any other.",
+    "nonce": "Send a random nonce with openid, and compare it with the one in the ID token.",
+    "aud": "Send the FHIR base URL as aud: the iss of the launch, or the URL the app was told.",
+    "launch": "From an EHR send launch as it came and ask for the scope launch; on your own ask for launch/patient.",
+    "code": "Exchange each code once and at once, with the redirect_uri and the verifier of its own request.",
+    "unused": "Ask for what the app reads and no more, and later for more if it needs it.",
+    "refused": "See above for the reason of each: most say how to mend it.",
+    "refresh": "Before a token ends, or when one is refused with 401, send grant_type=refresh_token once.",
+    "expired": "When one request is refused with 401, hold the others back until there is a new token.",
+}
 
 Judge = Callable[[Sequence[Seen], str, str], Mark]
 
@@ -61,17 +79,30 @@ def _pkce(seen: Sequence[Seen], kind: str, fault: str) -> Mark:
     return mark("good", "Every request had a challenge.")
 
 
+def _discovery(seen: Sequence[Seen], kind: str, fault: str) -> Mark:
+    mark = _marker("discovery", "Endpoints are looked up")
+    if any(one.part == "discovery" and not one.is_refused for one in seen):
+        return mark("good", "The app asked where they are.")
+    return mark("open", "No look was seen: the app may have it from before, or ask from where nobody can tell.")
+
+
 def _state(seen: Sequence[Seen], kind: str, fault: str) -> Mark:
-    mark = _marker("state", "A state that cannot be guessed")
+    mark = _marker("state", "A state that is checked and cannot be guessed")
     asked = _requests(seen)
     if not asked:
         return mark("open", "No authorization request yet.")
     shortest = min(one.facts.get("state_length", 0) for one in asked)
     if not shortest:
         return mark("bad", "A request came without state.")
+    altered = next((at for at, one in enumerate(seen) if one.fault == ALTERED_STATE), None)
+    if altered is not None and any(_is_exchange(one) for one in seen[altered:]):
+        return mark("bad", "The answer came with another state, and the app exchanged its code all the same.")
+    checked = "" if altered is None else " The answer with another state was not used."
     if shortest < SHORTEST_STATE:
-        return mark("look", f"{shortest} characters cannot hold the 122 random bits that SMART asks for.")
-    return mark("good", f"{shortest} characters.")
+        return mark("look", f"{shortest} characters cannot hold the 122 random bits that SMART asks for.{checked}")
+    return mark(
+        "good", f"{shortest} characters.{checked or ' Whether it is checked shows with the fault Altered state.'}"
+    )
 
 
 def _nonce(seen: Sequence[Seen], kind: str, fault: str) -> Mark:
@@ -112,7 +143,7 @@ def _launch(seen: Sequence[Seen], kind: str, fault: str) -> Mark:
 
 def _code(seen: Sequence[Seen], kind: str, fault: str) -> Mark:
     mark = _marker("code", "The code is exchanged once, in time")
-    exchanged = [one for one in seen if one.part == "token" and one.facts.get("grant_type") == "authorization_code"]
+    exchanged = [one for one in seen if _is_exchange(one)]
     if not exchanged:
         return mark("open", "No code was exchanged yet.")
     theirs = [one for one in exchanged if one.is_refused and not one.fault]
@@ -184,6 +215,10 @@ def _expired(seen: Sequence[Seen], kind: str, fault: str) -> Mark:
 AT_ONCE = 6  # requests a browser makes to one host at the same time
 
 
+def _is_exchange(one: Seen) -> bool:
+    return one.part == "token" and one.facts.get("grant_type") == "authorization_code"
+
+
 def _scopes(one: Seen) -> list[str]:
     return str(one.facts.get("scopes", "")).split()
 
@@ -211,7 +246,7 @@ def _marker(id: str, title: str) -> Callable[[Verdict, str], Mark]:  # noqa: A00
 
 
 OF_APPS: tuple[Judge, ...] = (
-    *(_pkce, _state, _nonce, _aud, _launch, _code),
+    *(_discovery, _pkce, _state, _nonce, _aud, _launch, _code),
     *(_unused, _refused, _refresh, _expired),
 )
-OF_SERVICES: tuple[Judge, ...] = (_unused, _refused, _expired)
+OF_SERVICES: tuple[Judge, ...] = (_discovery, _unused, _refused, _expired)

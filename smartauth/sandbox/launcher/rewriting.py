@@ -1,8 +1,8 @@
-"""Changing the parameters of a request before its view reads them, as if it had come so."""
+"""Changing the parameters of a request before its view reads them, as if it had come so, and those of an answer."""
 
 from collections.abc import Mapping
 from io import BytesIO
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, quote, urlencode
 
 from django.http import HttpRequest
 
@@ -25,6 +25,15 @@ def change(request: HttpRequest, changes: Mapping[str, str]) -> bool:
         request._body, request._stream = body, BytesIO(body)  # type: ignore[attr-defined]
         request.META["CONTENT_LENGTH"] = str(len(body))
     return (new_query, new_form) != (query, form)
+
+
+def with_other_values(url: str, changes: Mapping[str, str]) -> str:
+    """Return a URL with other values for the parameters it has; it is the same where it has none of them."""
+    before, mark, query = url.partition("?")
+    pairs = parse_qsl(query, keep_blank_values=True)
+    if not changes.keys() & dict(pairs).keys():
+        return url
+    return f"{before}{mark}{urlencode([(name, changes.get(name, value)) for name, value in pairs], quote_via=quote)}"
 
 
 def _changed(text: str, changes: Mapping[str, str]) -> str:

@@ -99,6 +99,29 @@ def watched(client_id: str, *, browser: str, now: datetime) -> Run | None:
     return runs.order_by("-begun_at").first()
 
 
+def watched_of_client(client_ids: Iterable[str], *, browser: str, now: datetime) -> Run | None:
+    """Return the latest launch watched of one of these clients. browser: who began it, "" for anybody."""
+    runs: QuerySet[Run] = Run.objects.filter(client_id__in=list(client_ids), watched_until__gt=now)
+    return (runs.filter(browser=digest(browser)) if browser else runs).order_by("-begun_at").first()
+
+
+def watched_clients(now: datetime) -> list[str]:
+    """Return the clients whose launches are watched, in any order."""
+    return list(Run.objects.filter(watched_until__gt=now).values_list("client_id", flat=True).distinct())
+
+
+def watched_alone(now: datetime) -> Run | None:
+    """Return the latest launch, where one browser alone began whatever is watched and new; else None."""
+    new = Run.objects.filter(watched_until__gt=now, begun_at__gt=now - EHR_PATIENCE)
+    return new.order_by("-begun_at").first() if new.values("browser").distinct().count() == 1 else None
+
+
+def framed_of(browser: str, now: datetime) -> Run | None:
+    """Return the latest launch that a browser shows in a frame, or None."""
+    runs: QuerySet[Run] = Run.objects.filter(browser=digest(browser), watched_until__gt=now, choices__place="frame")
+    return runs.order_by("-begun_at").first() if browser else None
+
+
 def anything_watched() -> bool:
     """Return False while no launch is watched, at the price of one look at a file: all other requests pay it, too."""
     try:

@@ -7,6 +7,7 @@ from typing import Any
 # The parts a launch has, in the order in which they come when all goes well, each with what people call it.
 PARTS = {
     "ehr": "EHR",
+    "discovery": "Discovery",
     "par": "Pushed request",
     "authorize": "Authorize",
     "sign-in": "Sign-in",
@@ -18,6 +19,7 @@ PARTS = {
     "introspect": "Introspection",
     "fhir": "FHIR",
     "revoke": "Revocation",
+    "logout": "Sign-out",
 }
 
 

@@ -17,19 +17,18 @@ from fhirproxy.messages import FHIR_JSON
 from fhirproxy.policy.outcomes import operation_outcome
 from smartauth import endpoints
 from smartauth.context import context_of
-from smartauth.digests import digest
+from smartauth.digests import digest, new_secret
 from smartauth.errors import InvalidClient, Refusal
 from smartauth.models import AccessToken, AuthorizationCode
 from smartauth.receipts.recording import record
 from smartauth.responses import error_response, private
-from smartauth.sandbox.launcher import faults, rewriting
+from smartauth.sandbox.launcher import faults, noting, rewriting, runs
 from smartauth.sandbox.launcher.arriving import Arrived
 from smartauth.sandbox.launcher.habits import HABITS, scopes_under
 from smartauth.sandbox.models import Run
 
 OTHER_SERVER = "https://another-ehr.example.org/fhir"
 NOBODYS_TOKEN = "Bearer nobody-was-ever-given-this-token"
-DELAY = 4.0  # seconds
 MOST_WAITING = 3  # threads; the others of a worker have to answer meanwhile
 CHOSEN = "It was chosen in the launcher; choose no fault there."
 CONTEXT = ("patient", "encounter", "fhirContext")
@@ -65,7 +64,7 @@ def before(request: HttpRequest, arrived: Arrived, run: Run) -> Spoilt:
             request.META["HTTP_AUTHORIZATION"] = NOBODYS_TOKEN
             spoilt.fault = run.fault
         case faults.FHIR_IS_SLOW, "fhir":
-            spoilt.fault = run.fault if _wait() else ""
+            spoilt.fault = run.fault if _wait(float(runs.choices_of(run).delay)) else ""
     return spoilt
 
 
@@ -78,6 +77,8 @@ def after(request: HttpRequest, response: HttpResponseBase, arrived: Arrived, ru
         _fail(request, response)
     elif run.fault == faults.EXPIRED_TOKEN and arrived.part == "fhir" and response.status_code == 401:
         spoilt.fault = run.fault  # This is what it was made for.
+    elif run.fault == faults.ALTERED_STATE and arrived.is_by_browser:
+        _alter_state(response, run, spoilt)
 
 
 def _follow_habit(request: HttpRequest, arrived: Arrived, run: Run, spoilt: Spoilt) -> None:
@@ -106,11 +107,11 @@ def _age_code(code: str, now: datetime) -> bool:
     return good.update(expires=now - timedelta(minutes=5)) == 1
 
 
-def _wait() -> bool:
+def _wait(seconds: float) -> bool:
     if not _waiting.acquire(blocking=False):
         return False
     try:
-        time.sleep(DELAY)
+        time.sleep(seconds)
     finally:
         _waiting.release()
     return True
@@ -124,7 +125,7 @@ def _spoil_token(response: HttpResponse, arrived: Arrived, run: Run, spoilt: Spo
     if lifetime is not None and lifetime < members["expires_in"]:
         row.update(expires=now + timedelta(seconds=lifetime))
         members["expires_in"] = lifetime
-    if run.fault == faults.EXPIRED_TOKEN and arrived.params.get("grant_type") != "refresh_token":
+    if run.fault == faults.EXPIRED_TOKEN and _is_first(arrived, run):
         row.update(expires=now)
         spoilt.fault = run.fault
     if run.fault == faults.MISSING_CONTEXT and any(members.pop(name, None) is not None for name in CONTEXT):
@@ -132,6 +133,22 @@ def _spoil_token(response: HttpResponse, arrived: Arrived, run: Run, spoilt: Spo
             members.pop(name, None)
         spoilt.fault = run.fault
     response.content = msgspec.json.encode(members)
+
+
+def _alter_state(response: HttpResponseBase, run: Run, spoilt: Spoilt) -> None:
+    if not noting.is_code_for_app(response, run.client_id):
+        return
+    altered = rewriting.with_other_values(response["Location"], {"state": new_secret()})
+    spoilt.fault = run.fault if altered != response["Location"] else ""  # Who sent no state can check none.
+    response["Location"] = altered
+
+
+def _is_first(arrived: Arrived, run: Run) -> bool:
+    """Return False for a token that takes the place of an expired one: a service has no other way to get that."""
+    grant_type = arrived.params.get("grant_type")
+    if grant_type == "client_credentials":
+        return not run.steps.filter(part="token", fault=faults.EXPIRED_TOKEN).exists()
+    return grant_type != "refresh_token"
 
 
 def _fail(request: HttpRequest, response: HttpResponseBase) -> None:

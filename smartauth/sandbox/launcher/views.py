@@ -1,6 +1,5 @@
 """The launcher's pages: the form, a launch with its frame and its recorder, and a service that is run."""
 
-from collections.abc import Mapping
 from dataclasses import asdict, replace
 from datetime import datetime
 from uuid import UUID
@@ -16,19 +15,18 @@ from clients.registered import find_client
 from smartauth import endpoints
 from smartauth.conf import config
 from smartauth.context import context_of
-from smartauth.sandbox.launcher import cast, clinic, ehr, framing, outgoing, runs, services
+from smartauth.sandbox.launcher import cast, choosers, clinic, ehr, form, framing, outgoing, runs, services
 from smartauth.sandbox.launcher.browsers import browser_of, remember
 from smartauth.sandbox.launcher.choices import NAMES, Choices, Known, forget, missing, read
-from smartauth.sandbox.launcher.faults import FAULTS
-from smartauth.sandbox.launcher.habits import HABITS
+from smartauth.sandbox.launcher.choosers import Found
 from smartauth.sandbox.launcher.kinds import BACKEND, KINDS
 from smartauth.sandbox.launcher.outgoing import NotReached
-from smartauth.sandbox.launcher.pages import LABELS, Field, shown
+from smartauth.sandbox.launcher.pages import shown
 from smartauth.sandbox.launcher.recorder import keep, told
 from smartauth.sandbox.models import Run
 from smartauth.sandbox.seed import TENANT
-from smartauth.tenant_style import style_url_at
 
+FIND, CHOOSERS = "find-", ("user", "patient", "encounter", "context")
 FIRST = Choices(client="growth-chart", user="dr-grey", patient="ana")  # what an untouched form proposes
 
 
@@ -41,12 +39,15 @@ def launcher(request: HttpRequest) -> HttpResponse:
         return _form_from_link(request, known, now)
     given = {name: request.POST[name] for name in NAMES if name in request.POST}
     found, wrong = read(given, known)
-    if request.POST.get("do") == "link":
-        if wrong:
-            return _form(request, found, wrong, known, now)
+    wish = request.POST.get("do", "")
+    if "pick" in request.POST or wish.startswith(FIND):
+        return _choose(request, found, known, now)
+    if wish == "register":
+        return HttpResponseRedirect(f"{reverse('launcher_register')}?{forget(found, wrong).as_query()}")
+    if wish == "link" and not wrong:
         return HttpResponseRedirect(f"{reverse('launcher')}?{found.as_query()}")
     wrong = wrong or missing(found)
-    return _form(request, found, wrong, known, now) if wrong else _begin(request, found, known, now)
+    return form.show(request, found, known, now, wrong=wrong) if wrong else _begin(request, found, known, now)
 
 
 @require_GET
@@ -92,39 +93,28 @@ def run_service(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 def _form_from_link(request: HttpRequest, known: Known, now: datetime) -> HttpResponse:
     if not request.GET:
-        return _form(request, forget(*read(asdict(FIRST), known)), {}, known, now)
+        return form.show(request, forget(*read(asdict(FIRST), known)), known, now)
     given = {name: values[-1] for name, values in request.GET.lists()}
     found, wrong = read(given, known)
     ignored = {name: f"{given[name][:80]}: {problem}" if name else problem for name, problem in wrong.items()}
-    return _form(request, forget(found, wrong), {}, known, now, ignored=ignored)
+    return form.show(request, forget(found, wrong), known, now, ignored=ignored)
 
 
-def _form(
-    request: HttpRequest,
-    found: Choices,
-    wrong: Mapping[str, str],
-    known: Known,
-    now: datetime,
-    *,
-    ignored: Mapping[str, str] | None = None,
-) -> HttpResponse:
-    facts = {
-        "found": found,
-        "wrong": [Field(name, LABELS.get(name, ""), problem) for name, problem in wrong.items()],
-        "problems": dict(wrong),
-        "ignored": [Field(name, LABELS.get(name, ""), problem) for name, problem in (ignored or {}).items()],
-        "known": known,
-        "patients": cast.patients(known, context_of(request), now),
-        "kinds": KINDS.values(),
-        "faults": FAULTS.values(),
-        "habits": HABITS.values(),
-        "own_style": style_url_at(TENANT),
-        "begun": [(run, KINDS[run.kind], FAULTS.get(run.fault)) for run in runs.of_browser(browser_of(request))],
-        "base_url": config().base_url,
-        "link": f"{config().base_url}{reverse('launcher')}?{found.as_query()}" if request.GET else "",
-        "fhir_base": endpoints.fhir_base(TENANT),
-    }
-    return render(request, "launcher/form.html", facts, status=400 if wrong else 200)
+def _choose(request: HttpRequest, found: Choices, known: Known, now: datetime) -> HttpResponse:
+    """Show the form as it is with what a chooser finds, or with what was picked from it. Nothing is judged yet."""
+    if "pick" in request.POST:
+        try:
+            return form.show(request, choosers.pick(found, request.POST["pick"]), known, now)
+        except ValueError:
+            problem = "What stands in fhirContext is no JSON array, so nothing was added. Mend it first."
+            return form.show(request, found, known, now, list_of=Found("context", problem=problem))
+    chooser = request.POST["do"].removeprefix(FIND)
+    if chooser not in CHOOSERS:
+        return form.show(request, found, known, now)
+    asked = request.POST.get(f"find_{chooser}", "")
+    return form.show(
+        request, found, known, now, list_of=choosers.find(chooser, asked, found, known, context_of(request), now)
+    )
 
 
 def _begin(request: HttpRequest, found: Choices, known: Known, now: datetime) -> HttpResponse:
@@ -133,9 +123,9 @@ def _begin(request: HttpRequest, found: Choices, known: Known, now: datetime) ->
         if KINDS[found.kind].from_ehr:
             begun = ehr.begin(ehr.settle(found, known, now), now)
     except ehr.NotBegun as refused:
-        return _form(request, found, {refused.field: str(refused)}, known, now)
+        return form.show(request, found, known, now, wrong={refused.field: str(refused)})
     except NotReached as error:
-        return _form(request, found, {"": str(error)}, known, now)
+        return form.show(request, found, known, now, wrong={"": str(error)})
     response = HttpResponseRedirect("")
     browser = remember(request, response)
     if begun is None:

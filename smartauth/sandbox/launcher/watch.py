@@ -14,7 +14,7 @@ from django.http.response import HttpResponseBase
 from django.utils import timezone
 
 from smartauth.context import context_of
-from smartauth.sandbox.launcher import arriving, framing, noting, runs, spoiling
+from smartauth.sandbox.launcher import arriving, discovering, framing, noting, runs, spoiling
 from smartauth.sandbox.launcher.arriving import Arrived
 from smartauth.sandbox.launcher.browsers import browser_of
 from smartauth.sandbox.launcher.recorder import Entry, keep
@@ -34,7 +34,7 @@ def watch(get_response: GetResponse) -> GetResponse:
         arrived = arriving.read(request)
         run = _find(request, arrived) if arrived else None
         if arrived is None or run is None:
-            return get_response(request)
+            return framing.rescue(request, get_response(request))
         return _attend(request, get_response, arrived, run)
 
     return middleware
@@ -44,6 +44,8 @@ def _find(request: HttpRequest, arrived: Arrived) -> Run | None:
     """Return the launch a request belongs to."""
     try:
         run = runs.known_by(arrived.shown)
+        if run is None and arrived.part == "discovery":
+            return discovering.find_run(request, timezone.now())
         is_of_another = bool(arrived.params.get("launch"))  # begun by another EHR
         if run is not None or is_of_another or not arrived.client_id:
             return run
