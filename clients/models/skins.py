@@ -42,4 +42,4 @@ class Skin(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"skin of {self.tenant_id}"
+        return self.name

@@ -13,6 +13,7 @@ from django.core.management import call_command
 from django.http import HttpResponse
 from django.test import Client as Browser
 
+from clients.models import Skin
 from clients.tenants import TenantInfo
 from smartauth.audit.models import AuditRecord
 from smartauth.models import Authorization
@@ -142,6 +143,17 @@ def test_who_cancels_there_is_told_so_here(browser: Browser, visitor: Visitor, g
     receipt = page_refusal(answer, 403)
     assert (receipt.rule, receipt.seen) == ("upstream.error", "access_denied")
     assert_signed_in(browser, None)
+
+
+def test_what_went_wrong_there_is_told_in_the_look_of_the_hospital_the_app_asks_at(
+    browser: Browser, grey: User, growth_chart: App, tenant: TenantInfo
+) -> None:
+    Skin.objects.create(tenant_id=tenant.pk, name="St. Brigid Hospital")
+    on_the_way = f"{START}?{urlencode({'next': begin(browser, growth_chart)})}"
+    for path, has_its_look in ((on_the_way, True), (START, False)):
+        answer = browser.get(path_of(Visitor().go(away(browser, path), cancel=True)))
+        page_refusal(answer, 403)
+        assert ("<bdi>St. Brigid Hospital</bdi></span>" in answer.content.decode()) is has_its_look
 
 
 # Who is let in
