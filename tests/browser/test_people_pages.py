@@ -47,7 +47,7 @@ def test_everybody_can_use_the_pages_of_people(
         page.get_by_role("link", name="Español").press("Enter")
         page.wait_for_url(here)
     judge("patient picker")
-    expect(page.get_by_text("Es madre o padre" if locale == "es" else "You are a parent")).to_be_visible()
+    expect(page.get_by_text("Usted es su madre o padre" if locale == "es" else "You are a parent")).to_be_visible()
     page.locator("button[name=patient]").first.press("Enter")
     expect(page.locator("button[name=visit]").first).to_be_visible()
     judge("visit picker")
