@@ -37,7 +37,7 @@ def test_a_parent_chooses_and_allows_with_the_keyboard(
         here = page.url
         page.get_by_role("link", name="Español").press("Enter")
         page.wait_for_url(here)
-    expect(page.get_by_text("Es madre o padre" if locale == "es" else "You are a parent")).to_be_visible()
+    expect(page.get_by_text("Usted es su madre o padre" if locale == "es" else "You are a parent")).to_be_visible()
     page.locator("button[name=patient]").first.press("Enter")
     expect(page.locator("button[name=visit]").first).to_be_visible()
     page.locator("button[name=visit]").first.press("Enter")
