@@ -114,7 +114,7 @@ def too_many_page(request: HttpRequest, error: TooManyRequests) -> HttpResponse:
     return response
 
 
-def redirect_error(request: HttpRequest, return_to: ReturnTo, error: OAuthError) -> HttpResponse:
+def redirect_error(request: HttpRequest, return_to: ReturnTo, error: OAuthError) -> RedirectToClient:
     """Send an error back to the app, with its `state`, and write the receipt.  Source: RFC 6749 §4.1.2.1."""
     context = context_of(request)
     record(context, status=303, error=error.code, refusal=error.refusal)
@@ -131,7 +131,7 @@ def error_url(return_to: ReturnTo, error: str, description: str) -> str:
     return _url(return_to, {"error": error, "error_description": description})
 
 
-def redirect_code(return_to: ReturnTo, code: str) -> HttpResponse:
+def redirect_code(return_to: ReturnTo, code: str) -> RedirectToClient:
     """Send an authorization code back to the app.  Source: RFC 6749 §4.1.2."""
     return RedirectToClient(_url(return_to, {"code": code}))
 

@@ -1,7 +1,7 @@
 """The only reader and writer of codes and tokens: issue, take, find, rotate, revoke. Values are known by their SHA-256
 digests alone."""
 
-from smartauth.tokens.codes import TakenCode, Terms, issue_code, take_code
+from smartauth.tokens.codes import TakenCode, Terms, is_unused, issue_code, take_code
 from smartauth.tokens.consents import Consent
 from smartauth.tokens.earlier import find_earlier, revoke_earlier
 from smartauth.tokens.families import FoundRefreshToken, find_owner, find_refresh_token
@@ -38,6 +38,7 @@ __all__ = [
     "forget",
     "introspect",
     "is_live",
+    "is_unused",
     "issue_code",
     "issue_service_token",
     "issue_user_tokens",

@@ -102,6 +102,11 @@ def issue_code(
     return code, authorization.pk
 
 
+def is_unused(code: str) -> bool:
+    """Return True for a code that was issued and not presented yet."""
+    return AuthorizationCode.objects.filter(code=digest(code), spent_at__isnull=True).exists()
+
+
 def take_code(code: str, *, context: RequestContext, now: datetime) -> TakenCode:
     """Spend a code, whatever comes of it: the second use of one revokes everything the first one gave.
 

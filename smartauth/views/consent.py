@@ -26,10 +26,10 @@ from smartauth.policy.launch import types_in
 from smartauth.policy.scopes import NamedScope, Scope
 from smartauth.policy.unasked import as_text
 from smartauth.records import EncounterRecord, PatientRecord, PatientSearch, Person, records
-from smartauth.views import launched, unasked
+from smartauth.views import launched, pressed_twice, unasked
 from smartauth.views.consent_answers import Answer, read_answer
 from smartauth.views.consent_page import facts_for
-from smartauth.views.continuing import NOTHING_SHARED, START_AGAIN, Open, already_answered, continuing
+from smartauth.views.continuing import NOTHING_SHARED, START_AGAIN, AlreadyAnswered, Open, continuing
 from smartauth.views.refused import refuse
 
 
@@ -184,7 +184,7 @@ def _grant(request: HttpRequest, opened: Open, page: UUID, answer: Answer) -> Ht
             details["replaced"] = tokens.revoke_earlier(stored, but=authorization, now=opened.now, context=context)
         granted_event = _event(opened, answer.rule, granted=as_text(granted), authorization=authorization, **details)
         record_now(context, granted_event)
-    return redirect_code(opened.return_to, code)
+        return pressed_twice.keep(request, redirect_code(opened.return_to, code), code)
 
 
 def _details(terms: tokens.Terms) -> dict[str, Any]:
@@ -199,7 +199,9 @@ def _deny(request: HttpRequest, opened: Open, page: UUID, refusal: Refusal, desc
         # Whoever came in place of somebody else was asked nothing.
         refused = {} if refusal is launched.OTHER_USER else {"declined": as_text(opened.asked)}
         record_now(context_of(request), _event(opened, refusal.rule, **refused))
-    return redirect_error(request, opened.return_to, AccessDenied(refusal, description))
+        return pressed_twice.keep(
+            request, redirect_error(request, opened.return_to, AccessDenied(refusal, description))
+        )
 
 
 def _refuse(request: HttpRequest, opened: Open, error: OAuthError) -> HttpResponse:
@@ -213,7 +215,7 @@ def _refuse(request: HttpRequest, opened: Open, error: OAuthError) -> HttpRespon
 def _close(opened: Open, page: UUID) -> None:
     """Make this the one answer. Raises PageRefused when another came first, or the page was for somebody else."""
     if not pending.lock_unanswered(opened.pending, page=page):
-        raise already_answered() if pending.is_answered(opened.pending) else _outdated()
+        raise AlreadyAnswered() if pending.is_answered(opened.pending) else _outdated()
     pending.mark_answered(opened.pending, opened.now)
 
 

@@ -29,6 +29,7 @@ from smartauth.policy.granting import parse_registered
 from smartauth.policy.scopes import Scope
 from smartauth.receipts.recording import record
 from smartauth.records import Person, RecordsUnavailable
+from smartauth.views import pressed_twice
 
 COOKIE = "smartauth_browser"
 START_AGAIN = _("Go back to the app and start again.")
@@ -57,24 +58,43 @@ class Open:
         return "none" in self.pending.prompts
 
 
+class AlreadyAnswered(PageRefused):
+    """The request has its answer; what that shared is not for this page to say."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            Refusal("pending.answered", "the request has been answered already"),
+            title=_("You have already answered"),
+            advice=(_("This request was answered before, perhaps in another window."), START_AGAIN),
+            status=409,
+        )
+
+
 View = Callable[[HttpRequest, Open], HttpResponse]
 
 
 def continuing(view: View) -> Callable[[HttpRequest, UUID], HttpResponse]:
     """Call `view` with the request it is about, once somebody is signed in who can answer it.
 
-    Before that the browser is sent to sign in, or back to the app where it forbade us to ask (OIDC Core §3.1.2.6).
+    Before that the browser is sent to sign in, or back to the app where it forbade us to ask (OIDC Core §3.1.2.6). A
+    form that is sent a second time is answered as it was.
     """
 
     @functools.wraps(view)
     def wrapper(request: HttpRequest, pk: UUID) -> HttpResponse:
         now = timezone.now()
         cookie = request.COOKIES.get(COOKIE) or new_secret()
-        stored = _require_waiting(pk, digest(cookie), context_of(request), now)
+        try:
+            stored = _require_waiting(pk, digest(cookie), context_of(request), now)
+        except AlreadyAnswered:
+            if (again := pressed_twice.find(request)) is None:
+                raise
+            return again
         try:
             response = _continue(request, view, stored, now)
-        except PageRefused as refused:
-            response = error_page(request, refused)  # Here: the row is this browser's now, so the cookie goes with it.
+        except PageRefused as refused:  # Here: the row is this browser's now, so the cookie goes with it.
+            again = pressed_twice.find(request) if isinstance(refused, AlreadyAnswered) else None
+            response = again or error_page(request, refused)
         if not request.COOKIES.get(COOKIE):
             # For this browser session, and for nothing but these pages.
             response.set_cookie(
@@ -156,18 +176,8 @@ def _require_waiting(pk: UUID, browser: str, context: RequestContext, now: datet
             status=403,
         )
     if stored.answered_at is not None:
-        raise already_answered()
+        raise AlreadyAnswered()
     return stored
-
-
-def already_answered() -> PageRefused:
-    """Return the page for a request that has its answer: what that shared is not for this page to say."""
-    return PageRefused(
-        Refusal("pending.answered", "the request has been answered already"),
-        title=_("You have already answered"),
-        advice=(_("This request was answered before, perhaps in another window."), START_AGAIN),
-        status=409,
-    )
 
 
 def _require_active(stored: PendingAuthorization) -> tuple[RegisteredClient, TenantInfo]:

@@ -233,9 +233,16 @@ def test_two_tabs_give_one_answer(page: Page, world: World, cast: dict[str, User
     allow(other)
     other.wait_for_url(f"{world.base_url}/launcher/app/**")
     before = Authorization.objects.count()
-    allow(page)
+    page.get_by_role("button", name="Deny").click()
     expect(page.get_by_role("heading", name="You have already answered")).to_be_visible()
     assert Authorization.objects.count() == before
+
+
+def test_pressing_twice_brings_the_app_its_answer(page: Page, world: World, cast: dict[str, User]) -> None:
+    connect(page, world)
+    sign_in(page, "ana")
+    page.get_by_role("button", name="Allow").dblclick()
+    expect(page.get_by_role("heading", name="Ana Lindqvist")).to_be_visible()
 
 
 def test_going_back_after_the_answer_says_that_it_was_given(page: Page, world: World, cast: dict[str, User]) -> None:

@@ -120,8 +120,8 @@ def test_a_patient_is_told_who_asks_for_what(browser: Browser, growth_chart: App
 @pytest.mark.requirement("CONSENT-07")
 def test_saying_no_is_as_easy_as_saying_yes(browser: Browser, growth_chart: App, ana: User) -> None:
     _, page = ask(browser, growth_chart, ana)
-    buttons = re.findall(r'<button name="decision" value="(allow|deny)" class="([^"]*)">', page.content.decode())
-    assert buttons == [("allow", "equal"), ("deny", "equal")]
+    buttons = re.findall(r'<button name="decision" value="(allow|deny)"([^>]*)>', page.content.decode())
+    assert buttons == [("allow", ""), ("deny", "")]
 
 
 @pytest.mark.requirement("CONSENT-03")
@@ -486,14 +486,49 @@ def test_a_form_of_another_site_decides_nothing(browser: Browser, growth_chart: 
 
 
 @pytest.mark.requirement("CONSENT-10")
-def test_a_second_answer_gives_no_second_code(browser: Browser, growth_chart: App, ana: User) -> None:
+@pytest.mark.parametrize("decision", ["allow", "deny"])
+def test_a_form_that_is_sent_twice_gets_the_same_answer(
+    browser: Browser, growth_chart: App, ana: User, decision: str
+) -> None:
+    path, page = ask(browser, growth_chart, ana)
+    first, second = (decide(browser, path, page, decision) for _ in range(2))
+    assert first.status_code == second.status_code == 303
+    assert first["Location"] == second["Location"]
+    assert AuthorizationCode.objects.count() == Authorization.objects.count() == (decision == "allow")
+    assert AuditRecord.objects.filter(action="consent").count() == 1
+
+
+@pytest.mark.requirement("CONSENT-10")
+def test_a_second_answer_that_differs_changes_nothing(browser: Browser, growth_chart: App, ana: User) -> None:
     path, page = ask(browser, growth_chart, ana)
     first = callback(decide(browser, path, page), growth_chart.redirect_uri)
-    receipt = page_refusal(decide(browser, path, page), 409)
-    assert (receipt.rule, receipt.endpoint) == ("pending.answered", "consent")
+    fewer = answer_form(page, "allow") | {"scope": ticks(page)[:1]}
+    for answer in (decide(browser, path, page, "deny"), browser.post(path, fewer), browser.get(path)):
+        receipt = page_refusal(answer, 409)
+        assert (receipt.rule, receipt.endpoint) == ("pending.answered", "consent")
     assert AuthorizationCode.objects.get().code == digest(first["code"])
     assert Authorization.objects.get().revoked_at is None
     assert AuditRecord.objects.filter(action="consent").count() == 1
+
+
+@pytest.mark.requirement("CONSENT-10")
+def test_an_answer_is_not_given_again_once_its_code_was_used(browser: Browser, growth_chart: App, ana: User) -> None:
+    path, page = ask(browser, growth_chart, ana)
+    decide(browser, path, page)
+    AuthorizationCode.objects.update(spent_at=timezone.now())
+    assert page_refusal(decide(browser, path, page), 409).rule == "pending.answered"
+
+
+@pytest.mark.requirement("CONSENT-10")
+def test_an_answer_is_for_the_browser_that_sent_the_form(browser: Browser, growth_chart: App, ana: User) -> None:
+    path, page = ask(browser, growth_chart, ana)
+    form = answer_form(page, "allow")
+    decide(browser, path, page)
+    stranger = Browser()
+    sign_in(stranger, ana)
+    assert page_refusal(stranger.post(path, form), 403).rule == "pending.browser"
+    sign_in(browser, ana)  # A new session in the browser that has the request.
+    assert page_refusal(browser.post(path, form), 409).rule == "pending.answered"
 
 
 STATES = ["a+b c%20d&e=f#g", " leading and trailing ", "é 漢字 🙂", 'quote" <b> back\\slash', "x" * 2_048]

@@ -296,11 +296,12 @@ def test_one_consent_answered_in_two_windows_at_once_is_answered_once(
         before = codes.count()
         page = Page.read(ana._browser.get(authorize_url(world, app, LAUNCH_SCOPE, Pkce().challenge), timeout=30))
         answers = at_once(*(partial(decide, ana, page, decision) for decision in decisions))
-        assert sorted(answer.status_code for answer in answers) == [303, 409]
-        late = next(answer.text for answer in answers if answer.status_code == 409)
-        assert "You have already answered" in late
-        assert "Nothing was shared" not in late  # It may well have been.
-        told = next(answer.headers["Location"] for answer in answers if answer.status_code == 303)
+        late = [answer.text for answer in answers if answer.status_code == 409]
+        assert len(late) == len(set(decisions)) - 1  # A form that is pressed twice is answered twice the same.
+        for text in late:
+            assert "You have already answered" in text
+            assert "Nothing was shared" not in text  # It may well have been.
+        (told,) = {answer.headers["Location"] for answer in answers if answer.status_code == 303}
         parameters = parse_qs(urlsplit(told).query)
         assert parameters.keys() & {"code", "error"}
         assert codes.count() - before == ("code" in parameters)
