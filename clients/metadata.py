@@ -21,7 +21,7 @@ from clients.models import AuthMethod, Client
 from clients.private_keys import holds_private_key
 from clients.registered import CLIENT_ID
 from clients.serializers import ClientMetadataSerializer, first_problem
-from clients.uri_rules import origin_problem, redirect_uri_problem, web_url_problem
+from clients.uri_rules import launch_url_problem, origin_problem, redirect_uri_problem, web_url_problem
 from smartauth.conf import config
 from smartauth.errors import InvalidScope, OAuthError, Refusal
 from smartauth.policy import r4
@@ -281,7 +281,7 @@ def _check_urls(metadata: ClientMetadata) -> None:
                 error = InvalidRedirectUri if member == "redirect_uris" else InvalidClientMetadata
                 raise error(member, problem, seen=shown(uri))
     for url in metadata.launch_urls:
-        _refuse(web_url_problem(url, http_on_loopback=sandbox), "launch_urls", url)
+        _refuse(launch_url_problem(url, http_on_loopback=sandbox), "launch_urls", url)
     for member in PAGES:
         url = getattr(metadata, member)
         if url:

@@ -4,7 +4,7 @@ Source: RFC 6749 §3.1.2; RFC 7591 §5; RFC 8252 §7; SMART 2.2 app-launch, "Reg
 """
 
 import re
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 # RFC 3986 §2 without "*", which is no character of a fixed URL anybody uses and is one of a pattern.
 URI_TEXT = re.compile(r"[A-Za-z0-9._~:/?#\[\]@!$&'()+,;=%-]+")
@@ -40,6 +40,15 @@ def web_url_problem(uri: str, *, http_on_loopback: bool) -> str:
     if parts.scheme == "http" and not (http_on_loopback and host in LOOPBACK_HOSTS):
         return "it is http; https is required"
     return ""
+
+
+def launch_url_problem(uri: str, *, http_on_loopback: bool) -> str:
+    """Say why an EHR cannot open `uri`, or return "".  Source: SMART 2.2 app-launch, "Launch App: EHR Launch"."""
+    problem = web_url_problem(uri, http_on_loopback=http_on_loopback)
+    if problem:
+        return problem
+    set_by_ehr = {"iss", "launch"} & {name for name, _ in parse_qsl(urlsplit(uri).query, keep_blank_values=True)}
+    return f"its query has {' and '.join(sorted(set_by_ehr))}, which the EHR adds" if set_by_ehr else ""
 
 
 def origin_problem(origin: str, *, http_on_loopback: bool) -> str:

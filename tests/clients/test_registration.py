@@ -202,6 +202,8 @@ REFUSED = [
     ({"redirect_uris": ["https://a.example.org/cb", "http://a.example.org/cb"]}, "redirect_uris"),
     ({"post_logout_redirect_uris": ["https://a.example.org/#bye"]}, "post_logout_redirect_uris"),
     ({"launch_urls": ["http://a.example.org/launch"]}, "launch_urls"),
+    ({"launch_urls": ["https://a.example.org/launch?iss=https%3A%2F%2Felsewhere.example.org"]}, "launch_urls"),
+    ({"launch_urls": ["https://a.example.org/launch?launch="]}, "launch_urls"),
     ({"initiate_login_uri": "https://a.example.org/#l"}, "launch_urls"),
     ({"logo_uri": "javascript:alert(1)"}, "logo_uri"),
     ({"tos_uri": "http://a.example.org/tos"}, "tos_uri"),

@@ -145,11 +145,12 @@ def test_authlib_finds_nothing_wrong_with_the_documents(
         document.validate()
 
 
-@pytest.mark.requirement("CTX-09")
+@pytest.mark.requirement("CTX-09", "T-21")
 def test_the_style_is_public_and_named_after_its_content(client: Any, tenant: TenantInfo) -> None:
     path = styling.smart_style_url().removeprefix("http://127.0.0.1:8000")
     answer = client.get(path)
     assert (answer.status_code, answer.headers["Access-Control-Allow-Origin"]) == (200, "*")
+    assert answer.headers["Content-Type"] == "application/json"
     assert answer.json()["color_text"].startswith("#")
     assert client.get("/style/0123.json").status_code == 404
 

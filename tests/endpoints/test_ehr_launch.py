@@ -101,7 +101,7 @@ def context_in(body: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.requirement("CTX-01", "CTX-02", "CTX-05", "CTX-07", "CTX-08", "CTX-09", "CTX-11", "CTX-12", "CTX-20")
-@pytest.mark.requirement("LAUNCH-01", "T-16", "T-17", "T-20", "T-23")
+@pytest.mark.requirement("LAUNCH-01", "T-16", "T-17", "T-18", "T-19", "T-20", "T-23")
 @pytest.mark.usefixtures("visits")
 def test_what_the_ehr_said_is_told_to_the_app_and_nothing_is_asked(
     browser: Browser, ask: Ask, call: Caller, chart: App, dr_grey: User, begin_launch: Begin
