@@ -8,7 +8,9 @@ import re
 from collections.abc import Iterable
 from uuid import UUID
 
-from django.http import HttpRequest
+from django.core.exceptions import BadRequest, SuspiciousOperation
+from django.http import HttpRequest, QueryDict, UnreadablePostError
+from django.http.multipartparser import MultiPartParserError
 from django.utils import translation
 
 from clients.tenants import find_tenant
@@ -63,11 +65,19 @@ def _leads_to(request: HttpRequest) -> str:
     """Return where somebody goes from a page about their session, "" for nowhere in particular."""
     if noted := getattr(request, "leads_to", ""):
         return str(noted)
-    if asked := request.POST.get("next") or request.GET.get("next"):
+    if asked := _posted(request).get("next") or request.GET.get("next"):
         return asked
     # Between password and second factor allauth keeps it.
     begun = request.session.get("account_login") if hasattr(request, "session") else None
     return str(begun.get("redirect_url") or "") if isinstance(begun, dict) else ""
+
+
+def _posted(request: HttpRequest) -> QueryDict:
+    """Return the form that was sent, an empty one for a body that cannot be read: the page may be about just that."""
+    try:
+        return request.POST
+    except (BadRequest, SuspiciousOperation, MultiPartParserError, UnreadablePostError):
+        return QueryDict()
 
 
 def _tenant_ahead(path: str) -> str:

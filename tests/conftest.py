@@ -4,7 +4,7 @@ import fcntl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import IO, Any
 
 import pytest
 from django.db import connections
@@ -46,14 +46,25 @@ def django_db_modify_db_settings(
     if cluster is None:
         yield
         return
-    with _alone(), django_db_blocker.unblock():
-        postgres.start(cluster, durable=False)
-        migrated.make(cluster.url())
-    connections["default"].settings_dict["TEST"]["TEMPLATE"] = migrated.name()
-    yield
-    with _alone():
-        if postgres.is_idle(cluster):
-            postgres.stop(cluster)
+    with (test_settings.VAR / "cluster.users").open("w") as users:
+        with _alone(), django_db_blocker.unblock():
+            fcntl.flock(users, fcntl.LOCK_SH)
+            postgres.start(cluster, durable=False)
+            migrated.make(cluster.url())
+        connections["default"].settings_dict["TEST"]["TEMPLATE"] = migrated.name()
+        yield
+        with _alone():
+            if _is_last(users) and postgres.is_idle(cluster):
+                postgres.stop(cluster)
+
+
+def _is_last(users: IO[str]) -> bool:
+    """Return True when no other process has a share in the cluster, whether or not it is connected at the moment."""
+    try:
+        fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 @contextmanager

@@ -62,7 +62,7 @@ def test_an_ehr_shows_its_patient_around_the_app(page: Page, hospital: World) ->
     press_launch(page)
     sign_in(page, "dr-grey")  # In the whole window: the frame was left.
     banner = page.get_by_role("group", name="Patient")
-    for shown in ("Ana Lindqvist", "Born 1984-05-12", "Female", "No. MRN-1001", "User dr-grey"):
+    for shown in ("Ana Lindqvist", "Born 12 May 1984", "Female", "No. MRN-1001", "User dr-grey"):
         expect(banner).to_contain_text(shown)
     app = app_in(page)
     expect(app.get_by_role("heading", name="Ana Lindqvist, born May 12, 1984")).to_be_visible()

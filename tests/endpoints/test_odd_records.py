@@ -10,7 +10,7 @@ from django.test import Client as Browser
 
 from clients.tenants import TenantInfo
 from smartauth.people.models import User
-from tests.endpoints.app_launch import App, Load, begin, decide, page_refusal, sign_in
+from tests.endpoints.app_launch import App, Load, begin, decide, records_away, sign_in
 from tests.endpoints.test_consent import text_of
 
 pytestmark = pytest.mark.usefixtures("small")
@@ -61,7 +61,7 @@ def test_an_answer_that_is_no_text_ends_on_a_page(
     load("Patient", "odd", name=[{"text": "Kim\x00"}])
     path = begin(browser, growth_chart, scope="launch/patient patient/*.rs")
     sign_in(browser, dr_grey, then=path)
-    assert page_refusal(browser.get(f"{path}/patient"), 503).rule == "records.unavailable"
+    assert records_away(browser.get(f"{path}/patient")).rule == "records.unavailable"
 
 
 @pytest.mark.parametrize("shown", ["\u200d", "\u2066\u2069", "\u202e ", "\ufeff"])

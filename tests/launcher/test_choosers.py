@@ -67,7 +67,7 @@ def test_visits_are_listed_with_date_kind_and_place_the_newest_first(load: Load)
         load("Encounter", f"visit-{number}", **visit)
     answer = ask("find-encounter")
     assert picks(answer)[:2] == ["encounter visit-2", "encounter visit-1"]
-    for shown in ("ambulatory", "2026-01-20", "&lt;b&gt;Ward&lt;/b&gt; 7"):
+    for shown in ("Outpatient visit", "2026-01-20", "&lt;b&gt;Ward&lt;/b&gt; 7"):
         assert shown in answer.content.decode()
     assert picks(ask("find-encounter", find_encounter="2025-03")) == ["encounter visit-1"]
     assert picks(ask("find-encounter", find_encounter="yesterday")) == []

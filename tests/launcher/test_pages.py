@@ -145,7 +145,8 @@ def test_a_browser_finds_its_launches_again(begin_run: Watch, chart: App) -> Non
 def test_the_ehr_shows_the_patient_as_its_user_sees_them(make_flow: MakeFlow) -> None:
     flow = make_flow(patient="ana", user="dr-grey", encounter="visit-1")
     page = text_of(flow.browser.get(f"/launcher/run/{flow.run.pk}"))
-    for shown in ("Ana Lindqvist", "Born 1984-05-12", "Female", "No. MRN-1001", "Encounter visit-1", "User dr-grey"):
+    born = 'Born <time datetime="1984-05-12">12 May 1984</time>'
+    for shown in ("Ana Lindqvist", born, "Female", "No. MRN-1001", "Encounter visit-1", "User dr-grey"):
         assert shown in page
 
 
