@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Request, Response
+from playwright.sync_api import BrowserContext, ConsoleMessage, Dialog, Page, Request, Response
 
 from smartauth.browser import page_policy_text
 from tests.browser.accessibility import fits, problems
@@ -70,6 +70,12 @@ class Judge:
         page.on("response", on_response)
         page.on("request", on_request)
         page.on("console", on_console)
+
+        def on_dialog(dialog: Dialog) -> None:
+            self._noises[page].append(f"something was executed: {dialog.message}")
+            dialog.dismiss()
+
+        page.on("dialog", on_dialog)
         page.on("pageerror", lambda error: self._noises[page].append(f"its script fails: {error}"))
         return page
 

@@ -7,6 +7,7 @@
   if (headings.length !== 1) wrong.push(`it has ${headings.length} headings of the first level`);
   if (!document.title.trim()) wrong.push("it has no title");
   if (document.querySelectorAll("main").length !== 1) wrong.push("it has not one main part");
+  for (const one of document.querySelectorAll("[onload], [onerror]")) say("somebody's words became markup", one);
   const ids = [...document.querySelectorAll("[id]")].map((one) => one.id);
   for (const id of new Set(ids)) if (ids.filter((other) => other === id).length > 1) wrong.push(`two have the id ${id}`);
 

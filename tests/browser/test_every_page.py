@@ -22,7 +22,7 @@ from smartauth.people.models import FhirUser
 from tests import settings as test_settings
 from tests.browser.judge import Judge
 from tests.browser.test_app_launch import authorize_url
-from tests.browser.walks import accounts, administration, launching, moments, people, portal
+from tests.browser.walks import accounts, administration, launching, moments, people, portal, skinned
 from tests.hospital import hospital
 from tests.servers import database, free_port, running_server
 from tests.world import World, beside
@@ -41,6 +41,7 @@ WALKS: dict[str, tuple[Callable[..., None], str | None]] = {
     "a developer": (portal.walk, None),
     "whoever tries apps": (launching.walk, None),
     "the hospital": (administration.walk, None),
+    "whoever comes to a hospital with a look of its own": (skinned.walk, None),
 }
 
 # Templates that no walk comes by, each with the reason.
@@ -54,11 +55,13 @@ NO_PAGE = {
     r"auth/(<tenant:tenant>/)?(par|token|introspect|revoke|userinfo)|auth/(launch|register.*)": "answers to programs",
     r"launcher/run/<uuid:pk>/steps|developers/drafts/<int:pk>/(<slug:name>/check|export)": "answers to scripts, files",
     r"account/second-factor/recovery-codes/download/|admin/(jsi18n|autocomplete)/": "answers to scripts, files",
+    r"skin/.*|admin/clients/skin/preview\.css": "colours and pictures of pages",
     r"auth/authorize|auth/(<tenant:tenant>/)?logout|account/(language|upstream/callback)": "leads on, or to an error",
     r"admin|admin/(login|password_change|password_change/done|r/.*)/": "leads on",
     r"developers|launcher|launcher/(app|start|callback|app/launch)|account/apps/": "another address, or in a frame",
     r"account/apps/stop|launcher/run/<uuid:pk>/service|developers/tokens/<int:pk>/withdraw": "an act, which leads on",
-    r"developers/drafts/<int:pk>/(submit|discard)": "an act, which leads on",
+    r"developers/drafts/<int:pk>/(submit|discard)|admin/clients/skin/<int:pk>/our-look/": "an act, which leads on",
+    r"admin/clients/skin/preview/": "the same as for a skin that is stored",
     r"developers/apps/<str:client_id>/(revise|steps/.*|withdraw-change|secret|secret/end)": "an act, which leads on",
     # Of these a walk sees those that there are, for every table.
     r"admin/\w+/\w+/(add/|<path:object_id>/((history|delete|change)/)?)|admin/\(\?P<url>\.\*\)\$": "Django's own",

@@ -110,7 +110,7 @@ def test_a_clinician_opens_an_app_and_chooses_patient_and_visit(page: Page, hosp
     page.get_by_role("button", name="Search").click()
     page.get_by_role("button", name="Ana Lindqvist").click()
     expect(page.get_by_role("status")).to_have_text("20 visits, the newest first.")
-    page.get_by_role("button", name="2021-03-19").click()
+    page.get_by_role("button", name="19 March 2021").click()
     allow(page)
     seen = app.seen(page)
     assert (seen["patient"], seen["encounter"], seen["user"]) == ("ana", VISIT, "Practitioner/dr-grey")

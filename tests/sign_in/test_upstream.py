@@ -455,3 +455,17 @@ def test_a_second_factor_is_set_up_only_after_a_fresh_proof_there(
     there_and_back(browser, visitor, answer.headers["Location"])
     assert visitor.asked
     assert browser.get(activate).status_code == 200
+
+
+@pytest.mark.requirement("SEC-13")
+def test_staff_whom_the_provider_vouches_for_still_need_a_second_factor_here(
+    browser: Browser, visitor: Visitor, grey: User, hospital: Hospital, configure: Configure
+) -> None:
+    there_and_back(browser, visitor)
+    User.objects.filter(pk=grey.pk).update(is_staff=True, is_superuser=True)
+    assert browser.get("/admin/").status_code == 200  # In the sandbox.
+    configure(mode="production", upstream_idp=hospital.as_configured())
+    answer = browser.get("/admin/", secure=True)
+    assert (answer.status_code, answer.headers["Location"]) == (302, "/admin/login/?next=/admin/")
+    answer = browser.get(answer.headers["Location"], secure=True)
+    assert answer.headers["Location"].startswith("/account/second-factor/totp/activate/")

@@ -13,7 +13,7 @@ from clients.registration import register_client
 from smartauth.people.models import User
 from smartauth.receipts.models import Receipt
 from tests.browser.judge import Judge
-from tests.browser.walks.people import LONG, enter, make_user
+from tests.browser.walks.people import EVIL, LONG, enter, make_user
 from tests.world import World, tenant_of
 
 Go = Callable[[str, str], None]
@@ -23,7 +23,7 @@ def make_waiting(world: World, name: str) -> Client:
     """Register an app that waits, with everything there is to look at twice."""
     metadata = {
         "client_name": name,
-        "publisher": LONG,
+        "publisher": EVIL,
         "purpose": "Shows how children grow.",
         "client_uri": "https://www.example.com/",
         "token_endpoint_auth_method": "client_secret_basic",
@@ -40,7 +40,7 @@ def walk(page: Page, world: World, judge: Judge) -> None:
     """Review an app, stop it, explain why it is refused, and look at every table."""
     make_user("root", is_staff=True, is_superuser=True)
     make_user("officer", is_staff=True).groups.set(Group.objects.filter(name="Security officer"))
-    app = make_waiting(world, f"Gr0wth {LONG}")
+    app = make_waiting(world, f"Gr0wth {EVIL}")
 
     def go(path: str, name: str) -> None:
         page.goto(f"{world.base_url}{path}")
@@ -57,7 +57,7 @@ def walk(page: Page, world: World, judge: Judge) -> None:
     page.goto(f"{world.base_url}/admin/receipts/receipt/trace/")
     enter(page, "officer")
     judge(page, "admin, trace")
-    page.get_by_label("Trace id").fill(LONG)
+    page.get_by_label("Trace id").fill(EVIL)
     page.get_by_label("Trace id").press("Enter")
     judge(page, "admin, trace that is none")
     go(f"/admin/receipts/receipt/trace/?trace={trace}", "receipt")
@@ -84,7 +84,7 @@ def _review(page: Page, world: World, judge: Judge, go: Go, app: Client) -> None
     page.get_by_label("Decline").check()
     page.get_by_role("button", name="Continue").click()
     judge(page, "admin, review with something missing")
-    page.get_by_label("To the owner").fill(LONG)
+    page.get_by_label("To the owner").fill(EVIL)
     page.get_by_role("button", name="Continue").click()
     page.get_by_role("button", name="Decline").click()
     page.wait_for_url("**/admin/clients/client/review/")
@@ -101,7 +101,7 @@ def _review(page: Page, world: World, judge: Judge, go: Go, app: Client) -> None
     for label, text in {
         "Client id": "cardio",
         "Tenant": world.tenant,
-        "Request": f"GET Observation?code={LONG}",
+        "Request": f"GET Observation?code={EVIL}",
     }.items():
         page.get_by_label(label).fill(text)
     page.get_by_label("Request").press("Enter")

@@ -5,7 +5,7 @@ from playwright.sync_api import Page, expect
 
 from smartauth.sandbox.models import Run
 from tests.browser.judge import Judge
-from tests.browser.walks.people import LONG, enter
+from tests.browser.walks.people import EVIL, enter
 from tests.world import World
 
 
@@ -14,11 +14,12 @@ def walk(page: Page, world: World, judge: Judge) -> None:
     base = f"{world.base_url}/launcher"
     page.goto(f"{base}/")
     judge(page, "launcher")
-    page.goto(f"{base}/?client=growth-chart&user=dr-grey&nonsense={LONG}")
+    page.goto(f"{base}/?client=growth-chart&user=dr-grey&nonsense={EVIL}")
     judge(page, "launcher, a link")
-    page.get_by_label("Patient", exact=True).fill(LONG)
+    page.get_by_label("Patient", exact=True).fill(EVIL)
     page.get_by_role("button", name="Launch").click()
     judge(page, "launcher, refused")
+    _choose_and_register(page, world, judge)
     _in_the_frame(page, world, judge)
     page.goto(f"{base}/?kind=backend&client=bulk-loader&fault=expired-token")
     page.get_by_role("button", name="Launch").click()
@@ -30,6 +31,25 @@ def walk(page: Page, world: World, judge: Judge) -> None:
     judge(page, "launcher, standalone")
     _alone(page, world, judge)
     Run.objects.all().delete()  # Later tests would be spoilt with them.
+
+
+def _choose_and_register(page: Page, world: World, judge: Judge) -> None:
+    page.goto(f"{world.base_url}/launcher/?client=growth-chart&user=dr-grey&patient=ana")
+    page.get_by_role("button", name="Show the visits").click()
+    page.locator("#encounter-found [name=pick]").first.wait_for()
+    judge(page, "launcher, visits to choose from")
+    page.get_by_role("button", name="Register an app on this machine").click()
+    judge(page, "launcher, an app to register")
+    page.get_by_label("Name", exact=True).fill(EVIL)
+    page.get_by_label("Redirect URIs").fill("https://elsewhere.example.org/")
+    page.get_by_label("Scopes").fill("launch/patient patient/*.rs")
+    page.locator("main form").get_by_role("button").last.click()
+    page.get_by_role("heading", name="Nothing was registered").wait_for()
+    judge(page, "launcher, an app that is not registered")
+    page.get_by_label("Redirect URIs").fill("http://localhost:3999/callback")
+    page.locator("main form").get_by_role("button").last.click()
+    page.get_by_text("Put this into the app").wait_for()
+    judge(page, "launcher, an app that is registered")
 
 
 def _in_the_frame(page: Page, world: World, judge: Judge) -> None:

@@ -2,12 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from types import SimpleNamespace
 from urllib.parse import urlencode
+from uuid import uuid4
 
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.contrib.sessions.backends.db import SessionStore
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
 from django.test import RequestFactory
 from django.test.utils import override_settings
 from django.utils import translation
@@ -16,6 +19,7 @@ from playwright.sync_api import Page
 from smartauth import browser, pages
 from smartauth.context import new_context
 from tests.browser.judge import Judge
+from tests.browser.walks.people import EVIL
 from tests.world import World
 
 View = Callable[[HttpRequest], HttpResponse]
@@ -49,9 +53,17 @@ def walk(page: Page, world: World, judge: Judge, language: str) -> None:
         "500": (pages.server_error, "bare.html"),
         "503": (browser._unavailable, "bare.html"),
         "no accounts here": (pages.sign_up, "account/signup_closed.html"),
+        "records away": (_records_away, "consent/records_away.html"),
     }
     for name, (view, template) in moments.items():
         judge.show(page, _answer(view, language), template, f"{name} ({language})", language=language)
+
+
+def _records_away(request: HttpRequest) -> HttpResponse:
+    request.method = "POST"  # What was sent is sent again.
+    waiting = SimpleNamespace(pk=uuid4(), page=uuid4())
+    opened = SimpleNamespace(pending=waiting)
+    return render(request, "consent/records_away.html", {"opened": opened, "sent": [("name", EVIL)]}, status=503)
 
 
 def _answer(view: View, language: str) -> bytes:

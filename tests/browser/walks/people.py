@@ -16,6 +16,7 @@ from tests.hospital import PASSWORD
 from tests.world import World, register
 
 LONG = "Dolichocephalographicometrics" * 3  # what others type may have no blank
+EVIL = f"{LONG}<svg/onload=alert(1)>"  # and what it says may be meant for the browser
 EVERYTHING = "openid fhirUser offline_access launch/patient launch/encounter patient/*.rs"
 
 
@@ -53,10 +54,23 @@ def act_for_others(user: User, tenant: Tenant) -> None:
     ties: tuple[dict[str, Any], ...] = (
         {"patient": "ben", "kind": "parent", "patient_born": born},
         {"patient": "ivo", "kind": "caregiver", "ends_at": since + timedelta(days=300)},
+        {"patient": "evil", "kind": "caregiver"},
     )
     for tie in ties:
         values = {"starts_at": since, **tie}
         ProxyRelation.objects.get_or_create(user=user, tenant=tenant, patient=tie["patient"], defaults=values)
+
+
+def load_evil(world: World) -> None:
+    """File a patient and a visit whose every text is made to run in a browser."""
+    person = {"name": [{"text": EVIL}], "identifier": [{"value": EVIL}], "gender": EVIL, "birthDate": EVIL}
+    visit = {"subject": {"reference": "Patient/evil"}, "type": [{"text": EVIL}], "reasonCode": [{"text": EVIL}]}
+    visit |= {"status": "finished", "class": {"code": EVIL, "display": EVIL}, "period": {"start": EVIL}}
+    for kind, body in {"Patient": person, "Encounter": visit}.items():
+        resource = {"resourceType": kind, "id": "evil", **body}
+        headers = {"Authorization": f"Bearer {world.upstream.bearer}", "Content-Type": "application/fhir+json"}
+        answer = requests.put(f"{world.upstream.base_url}/{kind}/evil", json=resource, headers=headers, timeout=10)
+        assert answer.ok, answer.text
 
 
 def make_strangers(world: World) -> None:
@@ -67,7 +81,7 @@ def make_strangers(world: World) -> None:
         "redirect_uris": [f"{world.base_url}/launcher/app/"],
         "scope": EVERYTHING + " user/*.cruds",
     }
-    wordy = {"client_name": LONG, "publisher": LONG, "purpose": f"{LONG} " * 4, "intended_users": LONG}
+    wordy = {"client_name": EVIL, "publisher": EVIL, "purpose": f"{EVIL} " * 4, "intended_users": EVIL}
     links = {"client_uri": f"https://{'long-' * 10}name.example.org/", "policy_uri": "https://app.example.org/policy"}
     for name, more in {"stranger": {"client_name": "Stranger"}, "wordy": wordy | links}.items():
         if not Client.objects.filter(client_id=name).exists():
@@ -80,6 +94,7 @@ def walk(page: Page, world: World, judge: Judge, language: str) -> None:
     tenant = Tenant.objects.get(slug=world.tenant)
     ana = User.objects.get(username="ana")
     act_for_others(ana, tenant)
+    load_evil(world)
     make_strangers(world)
     make_user("mallory")
 
@@ -112,9 +127,9 @@ def walk(page: Page, world: World, judge: Judge, language: str) -> None:
     assert page.locator("button[value=allow]").evaluate(look) == page.locator("button[value=deny]").evaluate(look)
     page.locator("button[value=allow]").click()
     page.wait_for_url(f"{world.base_url}/launcher/app/**")
-    for client in ("wordy", "stranger"):
+    for client, patient in {"wordy": "evil", "stranger": "ben"}.items():
         ask(client_id=client)
-        page.locator("button[name=patient]").nth(1).click()
+        page.locator(f"button[name=patient][value={patient}]").click()
         page.locator("button[name=visit]").first.click()
         see(f"consent for {client}")
         page.locator("input[name=scope]").first.uncheck()
@@ -150,7 +165,7 @@ def _search(page: Page, world: World, judge: Judge, language: str) -> None:
     page.goto(authorize_url(world, scope=EVERYTHING))
     enter(page, "dr-grey")
     judge(page, f"clinician's picker ({language})", language=language)
-    for name, asked in {"many": "a", "nobody": LONG}.items():
+    for name, asked in {"many": "a", "nobody": EVIL[-90:]}.items():
         page.locator("#name").fill(asked)
         page.locator("#name").press("Enter")
         page.locator(f"#name[value='{asked}']").wait_for()

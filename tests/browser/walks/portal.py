@@ -4,7 +4,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.judge import Judge
 from tests.browser.test_portal import fill_identity, next_button, sign_in
-from tests.browser.walks.people import LONG
+from tests.browser.walks.people import EVIL, LONG
 from tests.world import World
 
 NAME = "developer"
@@ -56,8 +56,8 @@ def _register(page: Page, world: World, judge: Judge) -> str:
     expect(page.get_by_text("to mend on this page")).to_be_visible()
     judge(page, "portal, identity with findings")
     fill_identity(page)
-    page.get_by_label("Name of the app").fill(LONG)
-    page.get_by_label("Publisher").fill(LONG)
+    page.get_by_label("Name of the app").fill(EVIL)
+    page.get_by_label("Publisher").fill(EVIL)
     next_button(page).click()
     for folded in page.locator("details.folded summary").all():
         folded.click()
@@ -93,6 +93,6 @@ def _try_keys_and_tokens(page: Page, world: World, judge: Judge) -> None:
     judge(page, "portal, report on keys")
     page.goto(f"{world.base_url}/developers/tokens")
     judge(page, "portal, API tokens")
-    page.locator("main form [name=label]").fill(LONG)
+    page.locator("main form [name=label]").fill(EVIL)
     page.locator("main form [name=label]").press("Enter")
     judge(page, "portal, API token made")
