@@ -19,7 +19,7 @@ from playwright.sync_api import Download, Locator, Page, Request, Route, expect
 from clients.key_pairs import KeyPair
 from clients.models import Client, Draft
 from smartauth.people.models import User
-from tests.world import World, register
+from tests.world import HEARD, World, register
 
 PASSWORD = "correct horse battery staple"
 MOST_ACTIONS = 25
@@ -198,7 +198,7 @@ def test_the_first_read_is_a_click_away_and_a_refusal_says_why(
     assert not any(ec.private_pem.decode().splitlines()[1] in one for one in sent)
     expect(read_with(rsa.private_pem)).to_contain_text("of another kind than the registered one")
     Client.objects.filter(client_id="tried").update(status="suspended")
-    time.sleep(1.1)  # As long as a worker may take to hear of it.
+    time.sleep(HEARD)
     answer = read_with(ec.private_pem)
     expect(answer).to_contain_text("No token: 401 invalid_client")
     answer.get_by_role("link", name="Read why").click()
