@@ -1,9 +1,15 @@
 """What every HTTP connection we make has in common, whoever it goes to."""
 
+import ipaddress
+import socket
 import ssl
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pycurl
+
+IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 def make_curl(connect_timeout: int) -> pycurl.Curl:
@@ -26,3 +32,39 @@ def make_curl(connect_timeout: int) -> pycurl.Curl:
     if trust.capath and Path(trust.capath).is_dir():
         curl.setopt(pycurl.CAPATH, trust.capath)
     return curl
+
+
+@contextmanager
+def connecting_only_where(curl: pycurl.Curl, may_connect: Callable[[IPAddress], bool]) -> Iterator[list[str]]:
+    """Let a handle connect to the addresses `may_connect` accepts, and yield those that were refused.
+
+    They are judged where the socket is made: what was looked up is what is connected to, whatever DNS answers a second
+    time. The transfer is made within the block.
+    """
+    refused: list[str] = []
+    sockets: list[socket.socket] = []
+
+    def open_socket(purpose: int, target: tuple[int, int, int, tuple[str, int]]) -> socket.socket | int:
+        family, kind, protocol, (host, *_) = target
+        address = ip_address(host)
+        if address is None or not may_connect(address):
+            refused.append(host)
+            return int(pycurl.SOCKET_BAD)
+        # pycurl works on a duplicate; ours is closed when the transfer is over.
+        sockets.append(socket.socket(family, kind, protocol))
+        return sockets[-1]
+
+    curl.setopt(pycurl.OPENSOCKETFUNCTION, open_socket)
+    try:
+        yield refused
+    finally:
+        for one in sockets:
+            one.close()
+
+
+def ip_address(host: str) -> IPAddress | None:
+    """Return the address that a host is written as, without its zone; None for a name."""
+    try:
+        return ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return None
