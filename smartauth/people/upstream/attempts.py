@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, cast
 
+from django.contrib.sessions.backends.base import UpdateError
 from django.http import HttpRequest
 
 from smartauth.digests import new_secret
@@ -61,6 +62,11 @@ def take(request: HttpRequest, state: str, *, now: datetime) -> Attempt | None:
     if found is None:
         return None
     request.session[SESSION_KEY] = kept
+    try:
+        request.session.save()  # Now: an answer that ends in a 5xx counts as well, and Django keeps no session then.
+    except UpdateError:  # Signed out in another tab at this moment, and with the session went what was begun in it.
+        request.session.flush()
+        return None
     attempt = Attempt(**cast(dict[str, Any], found))
     return attempt if now - attempt.began <= LONGEST else None
 
