@@ -4,6 +4,7 @@ OIDC Discovery §3 and §4; OIDC Core §10.1.1.
 """
 
 import time
+from collections import Counter
 from datetime import timedelta
 from typing import Any
 
@@ -12,7 +13,7 @@ from django.test import Client as Browser
 from django.utils import timezone
 
 from smartauth.people.models import User
-from smartauth.people.upstream import metadata
+from smartauth.people.upstream import fetching, metadata
 from smartauth.people.upstream.fetching import ProviderUnavailable, patience
 from tests.clients.at_once import at_once
 from tests.conftest import Configure
@@ -103,6 +104,18 @@ def test_many_at_once_ask_once(odd: Odd) -> None:
     found = at_once(*[lambda: metadata.find_provider(idp, now=now, until=patience())] * 6)
     assert len(set(found)) == 1
     assert odd.asked(METADATA) == odd.asked("/keys") == 1
+
+
+def test_a_token_endpoint_that_hangs_holds_some_threads_and_not_all(odd: Odd, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetching, "TOTAL_TIMEOUT", 800)
+    monkeypatch.setattr(fetching, "QUEUE", 0.2)
+    odd.answers["/token"] = hang
+    idp = odd.as_configured()
+    outcomes = at_once(
+        *[lambda: fetching.post_form(idp, f"{idp.issuer}/token", {"a": "b"}, basic=None, until=patience())] * 7
+    )
+    rules = Counter(one.refusal.rule for one in outcomes if isinstance(one, ProviderUnavailable))
+    assert rules == {"upstream.timeout": fetching.MOST_AT_ONCE, "upstream.busy": 3}
 
 
 def test_what_is_known_of_a_provider_that_went_away_ends_after_an_hour(odd: Odd, user: User) -> None:
