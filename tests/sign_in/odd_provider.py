@@ -42,7 +42,6 @@ class Odd:
     issuer: str = ""
     answers: dict[str, Answer] = field(default_factory=dict)
     seen: list[tuple[str, str, bytes]] = field(default_factory=list)
-    ends: threading.Event = field(default_factory=threading.Event)
 
     def begin_anew(self) -> None:
         """Behave again, and forget what was asked."""
@@ -104,7 +103,6 @@ def running_odd() -> Iterator[Odd]:
     thread.start()
     provider.issuer = f"http://127.0.0.1:{server.server_port}"
     yield provider
-    provider.ends.set()
     server.shutdown()
     thread.join()
     server.server_close()
@@ -149,6 +147,19 @@ def endless(handler: Handler) -> None:
         handler.wfile.write(b" " * 65_536)
 
 
+def headers(handler: Handler) -> None:
+    """Never come to the body."""
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\n")
+    while True:
+        handler.wfile.write(b"X: " + b"x" * 1_000 + b"\r\n")
+
+
+def hints(handler: Handler) -> None:
+    """Never come to the answer (RFC 8297)."""
+    while True:
+        handler.wfile.write(b"HTTP/1.1 103 Early Hints\r\nX: y\r\n\r\n")
+
+
 def bomb(handler: Handler) -> None:
     """Send little that unpacks to much."""
     say(handler, 200, gzip.compress(b" " * 5_000_000), Content_Encoding="gzip")
@@ -160,6 +171,7 @@ def elsewhere(handler: Handler) -> None:
 
 
 def not_tls(handler: Handler) -> None:
+    """Speak another protocol."""
     handler.wfile.write(b"SSH-2.0-OpenSSH_9.2\r\n")
 
 

@@ -36,6 +36,8 @@ from tests.sign_in.odd_provider import (
     elsewhere,
     endless,
     hang,
+    headers,
+    hints,
     nobody_in,
     not_tls,
     reset,
@@ -64,6 +66,8 @@ BROKEN: list[tuple[str, Answer, str]] = [
     ("elsewhere", elsewhere, "status"),
     ("a reset", reset, "unreachable"),
     ("no http", not_tls, "unreachable"),
+    ("headers", headers, "unreachable"),
+    ("hints", hints, "unreachable"),
 ]
 
 

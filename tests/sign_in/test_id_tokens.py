@@ -14,6 +14,7 @@ from joserfc.jwk import ECKey, RSAKey
 
 from smartauth.people.upstream.fetching import ProviderRefused
 from smartauth.people.upstream.identity_tokens import Asked, Identity, read_id_token, verify_id_token
+from tests.factories import weak_rsa
 
 ISSUER = "https://idp.example.org/realms/hospital"
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
@@ -179,6 +180,7 @@ def test_a_critical_extension_nobody_knows_is_not_passed_over() -> None:
     "change",
     [
         *({"use": "enc"}, {"use": None}, {"alg": "RS512"}, {"kid": "r9"}, {"n": "AQAB"}, {"e": "AQ"}, {"n": ["x"]}),
+        {"n": weak_rsa()["n"]},
         *({"key_ops": ["sign"]}, {"key_ops": "verify"}, {"key_ops": None}),
     ],
 )
