@@ -301,3 +301,19 @@ def test_a_certificate_nobody_vouches_for_is_not_talked_to(
         browser = Browser()
         come_back(browser, odd, begin(browser))
         assert not nobody_in(browser)
+
+
+@pytest.mark.parametrize(
+    ("name", "language", "told"),
+    [
+        ("eHospital", "en", "eHospital does not answer"),
+        ("", "en", "Your organisation does not answer"),
+        ("", "es", "Su organización no responde"),
+    ],
+)
+def test_the_page_begins_its_sentence_with_the_providers_name(
+    odd: Odd, configure: Configure, name: str, language: str, told: str
+) -> None:
+    configure(upstream_idp=odd.as_configured(name=name))
+    odd.answers[METADATA] = (500, {})
+    assert told in Browser(headers={"Accept-Language": language}).get(START).content.decode()

@@ -24,7 +24,7 @@ CONNECT_TIMEOUT = 3_000  # milliseconds
 TOTAL_TIMEOUT = 8_000  # milliseconds, for all that one page asks of the provider: somebody waits in front of a browser
 MAX_BYTES = 256 * 1024
 LONGEST_URL = 2_000  # characters; gateways bound the headers of an answer, and a redirect holds more than the address
-MOST_AT_ONCE = 4  # threads of a process that wait for the provider; the others have to answer meanwhile
+MOST_AT_ONCE = 3  # threads of a process that wait for the provider; the others have to answer meanwhile
 QUEUE = 1.0  # seconds that a thread waits for its turn
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 

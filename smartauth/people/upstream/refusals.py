@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from django.utils.text import capfirst
 from django.utils.translation import gettext_noop as _
 
 from smartauth.browser import PageRefused
@@ -37,6 +38,7 @@ def explained(idp: UpstreamIdp, error: ProviderRefused) -> PageRefused:
     if isinstance(error, ProviderUnavailable):
         return _unavailable(idp, error)
     provider = {"provider": provider_name(idp)}
+    beginning = {"provider": _beginning(idp)}
     if isinstance(error, UnknownPerson):
         advice = (
             _("You are signed in at %(provider)s, but nobody made an account for you here."),
@@ -54,7 +56,7 @@ def explained(idp: UpstreamIdp, error: ProviderRefused) -> PageRefused:
         return _page(error.refusal, _("You are signed in as somebody else"), *advice, values=provider, status=403)
     if error.refusal.rule == "upstream.error":
         advice = (_("%(provider)s did not let you in."), START_AGAIN)
-        return _page(error.refusal, _("You were not signed in"), *advice, values=provider, status=403)
+        return _page(error.refusal, _("You were not signed in"), *advice, values=beginning, status=403)
     advice = (
         _("What %(provider)s said about you cannot be used, so nobody was signed in."),
         _("Tell the operator of this server the number below."),
@@ -68,7 +70,12 @@ def _unavailable(idp: UpstreamIdp, error: ProviderUnavailable) -> PageRefused:
         _("Wait a little and try again, or use a password if you have one."),
     )
     title = _("Signing in is not possible there at the moment")
-    return _page(error.refusal, title, *advice, values={"provider": provider_name(idp)}, status=503)
+    return _page(error.refusal, title, *advice, values={"provider": _beginning(idp)}, status=503)
+
+
+def _beginning(idp: UpstreamIdp) -> str:
+    """Return the provider's name as a sentence begins with it. A name that the operator wrote stays as it is."""
+    return idp.name or capfirst(provider_name(idp))
 
 
 def _page(
