@@ -5,10 +5,14 @@ OIDC Core §3.1.2.5 and §3.1.2.6; RFC 6749 §4.1.2 and §10.12; RFC 9207 §2.4.
 
 from collections.abc import Callable
 from datetime import timedelta
+from threading import Barrier
+from typing import TypeVar
 from urllib.parse import quote
 
 import pytest
 from django.contrib.sessions.backends.db import SessionStore
+from django.contrib.sessions.middleware import SessionMiddleware
+from django.http import HttpRequest, HttpResponse
 from django.test import Client as Browser
 from django.test import RequestFactory
 from django.utils import timezone
@@ -16,6 +20,7 @@ from django.utils import timezone
 from smartauth.people.models import User
 from smartauth.people.upstream import attempts
 from smartauth.receipts.models import Receipt
+from tests.clients.at_once import at_once
 from tests.endpoints.app_launch import App, callback, page_refusal, sign_in
 from tests.endpoints.app_launch import begin as begin_app
 from tests.sign_in.odd_provider import (
@@ -32,6 +37,7 @@ from tests.sign_in.odd_provider import (
     promise,
 )
 
+T = TypeVar("T")
 CALLBACK = "/account/upstream/callback"
 
 # With ours standing for the right state and issuer.    status, rule
@@ -127,8 +133,10 @@ def test_an_answer_after_a_quarter_of_an_hour_is_too_late(odd: Odd, user: User, 
     assert page_refusal(come_back(browser, odd, asked), 400).rule == "upstream.state"
 
 
-def test_two_tabs_may_sign_in_and_the_sixth_makes_the_first_forgotten(odd: Odd, user: User, browser: Browser) -> None:
-    tabs = [begin(browser) for _ in range(6)]
+def test_several_tabs_may_sign_in_and_one_too_many_makes_the_first_forgotten(
+    odd: Odd, user: User, browser: Browser
+) -> None:
+    tabs = [begin(browser) for _ in range(attempts.MOST + 1)]
     assert page_refusal(come_back(browser, odd, tabs[0]), 400).rule == "upstream.state"
     for tab in tabs[1:3]:
         assert come_back(browser, odd, tab).status_code == 302
@@ -150,6 +158,49 @@ def test_what_was_begun_ends_with_the_session(odd: Odd, user: User, browser: Bro
     browser.post("/account/logout/")
     assert page_refusal(come_back(browser, odd, asked), 400).rule == "upstream.state"
     assert nobody_in(browser)
+
+
+@pytest.mark.usefixtures("small")
+def test_tabs_that_ask_silently_at_once_ask_once_each(odd: Odd, browser: Browser, growth_chart: App) -> None:
+    tabs = [begin_app(browser, growth_chart) for _ in range(3)]
+    answers = [begin(browser, browser.get(tab).headers["Location"]) for tab in tabs]
+    for tab, asked in zip(tabs, answers, strict=True):
+        assert answered(browser, asked, "&error=login_required").headers["Location"] == tab
+        assert browser.get(tab).headers["Location"].startswith("/account/login/")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_tabs_at_the_same_moment_keep_each_others_attempts_and_an_answer_counts_once(rf: RequestFactory) -> None:
+    shared = SessionStore()
+    shared.create()
+
+    def in_tabs(count: int, do: Callable[[HttpRequest], T]) -> list[T | Exception]:
+        """Do something in as many requests of one browser, each of which has read its session before any writes it."""
+        have_read = Barrier(count)
+
+        def one_tab() -> T:
+            done: list[T] = []
+
+            def view(request: HttpRequest) -> HttpResponse:
+                request.session.get("anything")
+                have_read.wait(10)
+                done.append(do(request))
+                return HttpResponse()
+
+            request = rf.get(START)
+            request.COOKIES["sessionid"] = shared.session_key
+            SessionMiddleware(view)(request)
+            return done[0]
+
+        return at_once(*[one_tab] * count)
+
+    now = timezone.now()
+    begun = in_tabs(3, lambda request: attempts.begin(request, then="", prompt="none", max_age=60, now=now)[0])
+    assert set(SessionStore(shared.session_key)["upstream_attempts"]) == set(begun)
+    state = str(begun[0])
+    taken = in_tabs(3, lambda request: attempts.take(request, state, now=now))
+    assert sorted(one is not None for one in taken) == [False, False, True]
+    assert set(SessionStore(shared.session_key)["upstream_attempts"]) == set(begun[1:])
 
 
 def test_a_session_that_ends_at_this_moment_takes_what_was_begun_with_it(rf: RequestFactory, db: None) -> None:
