@@ -287,6 +287,26 @@ def test_a_private_host_beside_the_issuers_is_asked_where_the_operator_named_it(
         unavailable(Browser().get(START), f"upstream.{rule}")
 
 
+def test_outside_the_sandbox_loopback_is_private_and_http_is_not_asked(
+    odd: Odd, configure: Configure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configure(mode="production", upstream_idp=odd.as_configured())
+    unavailable(Browser().get(START, secure=True), "upstream.url")
+    assert odd.seen == []
+    server, certificate = self_signed(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    with run_jwks_host(server) as host:
+        issuer = f"https://127.0.0.1:{host.port}"
+        configure(mode="production", upstream_idp=odd.as_configured(issuer=issuer))
+        for keys_at, rule, visits in (("localhost", "address", 1), ("127.0.0.1", "keys", 3)):
+            metadata.forget()
+            url = f"https://{keys_at}:{host.port}/"
+            told = {"issuer": issuer, "authorization_endpoint": url, "token_endpoint": url, "jwks_uri": url}
+            host.page = Page(told)
+            unavailable(Browser().get(START, secure=True), f"upstream.{rule}")
+            assert host.visits == visits
+
+
 def test_a_certificate_nobody_vouches_for_is_not_talked_to(
     odd: Odd, user: User, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

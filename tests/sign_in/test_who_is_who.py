@@ -3,16 +3,22 @@
 OIDC Core §5.7; decision 0063.
 """
 
+import re
 from typing import Any
 
 import pytest
 from django.test import Client as Browser
+from django.utils import timezone
 
 from smartauth.audit.models import AuditRecord
+from smartauth.context import new_context
 from smartauth.people.models import UpstreamIdentity, User
+from smartauth.people.upstream.identities import require_user
+from smartauth.people.upstream.identity_tokens import Identity
+from tests.clients.at_once import at_once
 from tests.conftest import Configure
 from tests.endpoints.app_launch import PASSWORD, page_refusal
-from tests.sign_in.odd_provider import Odd, begin, come_back, nobody_in
+from tests.sign_in.odd_provider import MARKUP, Odd, begin, come_back, nobody_in
 
 # What a provider may say of somebody to be taken for the local user lee.
 LIKE_LEE: list[dict[str, Any]] = [
@@ -103,3 +109,32 @@ def test_a_user_deactivated_while_away_or_signed_in_is_out(odd: Odd, user: User)
     for browser, answer in ((away, asked), (signed_in, again)):
         assert page_refusal(come_back(browser, odd, answer), 403).rule == "upstream.deactivated"
     assert signed_in.get("/account/apps").status_code == 302
+
+
+NAMES: list[Any] = [
+    *(None, 7, ["admin"], {}, "", "admin", "ADMIN", "../admin", "admin\n", "\u202eadmin", "\u0000", "a" * 1_000),
+    *(MARKUP, "'; drop table", "🙂"),
+]
+
+
+def test_the_provider_chooses_no_name_that_somebody_has_or_that_cannot_be_shown(
+    odd: Odd, configure: Configure, browser: Browser
+) -> None:
+    configure(upstream_idp=odd.as_configured(creates_users=True))
+    User.objects.create_superuser("admin", password=PASSWORD)
+    for number, name in enumerate(NAMES):
+        browser = Browser()
+        come_back(browser, odd, begin(browser), sub=f"s-{number}", preferred_username=name)
+        user = User.objects.get(upstream_identities__subject=f"s-{number}")
+        assert re.fullmatch(r"[A-Za-z0-9_.+-]{8,70}", user.username), user.username
+        assert not user.is_superuser
+        assert browser.session["_auth_user_id"] == str(user.pk)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_somebody_new_who_comes_twice_at_once_is_one_user(odd: Odd) -> None:
+    idp, now = odd.as_configured(creates_users=True), timezone.now()
+    identity = Identity(odd.issuer, now, {"sub": "s-new", "preferred_username": "new"})
+    found = at_once(*[lambda: require_user(idp, identity, context=new_context(), now=now)] * 4)
+    assert found == [User.objects.get()] * 4
+    assert AuditRecord.objects.filter(action="user-created").count() == 1
