@@ -37,12 +37,14 @@ def redirect_uri() -> str:
     return f"{config().base_url}{reverse('upstream_callback')}"
 
 
-def read_fields(request: HttpRequest) -> QueryDict:
-    """Return the parameters of an answer as they came. Raises UnreadableAnswer."""
+def read_fields(request: HttpRequest) -> tuple[QueryDict, str]:
+    """Return the parameters of an answer as they came, and its `state`, "" for none. Raises UnreadableAnswer."""
     try:
-        return query_fields(request)
+        fields = query_fields(request)
     except OAuthError as error:
         raise UnreadableAnswer(replace(error.refusal, fix=ONCE)) from None
+    _require_once(fields, "state")
+    return fields, fields.get("state", "")
 
 
 def read_answer(fields: QueryDict) -> dict[str, str]:
@@ -52,9 +54,7 @@ def read_answer(fields: QueryDict) -> dict[str, str]:
     except OAuthError as error:
         raise UnreadableAnswer(replace(error.refusal, fix=ONCE)) from None
     for name in ("iss", "error"):  # They mean something in answers only, and so not to `single_valued`.
-        if len(fields.getlist(name)) > 1:
-            reason = "a parameter occurs more than once"
-            raise UnreadableAnswer(Refusal("http.parameter_repeated", reason, seen=name, fix=ONCE))
+        _require_once(fields, name)
     return answer
 
 
@@ -85,6 +85,12 @@ def require_identity(idp: UpstreamIdp, answer: Mapping[str, str], attempt: Attem
         algorithms=provider.algorithms,
     )
     return verify_id_token(token, keys, asked, now=now, access_token=body.get("access_token"))
+
+
+def _require_once(fields: QueryDict, name: str) -> None:
+    if len(fields.getlist(name)) > 1:
+        reason = "a parameter occurs more than once"
+        raise UnreadableAnswer(Refusal("http.parameter_repeated", reason, seen=name, fix=ONCE))
 
 
 def _longest(attempt: Attempt) -> timedelta:

@@ -26,11 +26,12 @@ MAX_BYTES = 256 * 1024
 LONGEST_URL = 2_000  # characters; gateways bound the headers of an answer, and a redirect holds more than the address
 MOST_AT_ONCE = 3  # threads of a process that wait for the provider; the others have to answer meanwhile
 QUEUE = 1.0  # seconds that a thread waits for its turn
+NOT_NOW = (408, 429)
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 LOOK = "Look at the identity provider and at SMARTAUTH_UPSTREAM_IDP_ISSUER."
 FIXES = {
-    "upstream.url": "Let its metadata name absolute https URLs without user information, fragment, or 2000 characters.",
+    "upstream.url": f"Let its metadata name https URLs of at most {LONGEST_URL} characters, without user or fragment.",
     "upstream.address": "If that host is yours and may be private, list it in SMARTAUTH_UPSTREAM_IDP_HOSTS.",
     "upstream.tls": "Give it TLS 1.2 or later, and a certificate for its host by an authority this server trusts.",
     "upstream.timeout": f"Find out why it takes long: all that one page asks of it may take {TOTAL_TIMEOUT // 1000} s.",
@@ -88,9 +89,9 @@ def get_json(idp: UpstreamIdp, url: str, *, until: float) -> dict[str, Any]:
 def post_form(
     idp: UpstreamIdp, url: str, fields: Mapping[str, str], *, basic: tuple[str, str] | None, until: float
 ) -> tuple[int, dict[str, Any]]:
-    """POST a form and return its status, which is 200 or a 4xx, and the JSON object; of a 4xx {} where there is none.
+    """POST a form and return its status, which is 200 or one that blames us, and the JSON object.
 
-    basic: client_id and secret. Raises ProviderUnavailable.
+    Where it blames us without JSON, the object is empty. basic: client_id and secret. Raises ProviderUnavailable.
     """
     headers = ["Content-Type: application/x-www-form-urlencoded", "Expect:"]
     if basic:  # Each half is form-encoded first (RFC 6749 §2.3.1).
@@ -99,7 +100,7 @@ def post_form(
     status, body = _perform(idp, url, headers, urlencode(fields), until)
     if status == 200:
         return status, _object(url, body)
-    if not 400 <= status < 500:
+    if not 400 <= status < 500 or status in NOT_NOW:
         raise _bad_status(url, status)
     return status, _parsed(body) or {}
 

@@ -36,7 +36,7 @@ def explained(idp: UpstreamIdp, error: ProviderRefused) -> PageRefused:
     if isinstance(error, UnreadableAnswer):
         return _page(error.refusal, _("The answer cannot be read"), START_AGAIN)
     if isinstance(error, ProviderUnavailable):
-        return _unavailable(idp, error)
+        return unavailable(idp, error, START_AGAIN)  # Loading this page again would not: its answer was taken.
     provider = {"provider": provider_name(idp)}
     beginning = {"provider": _beginning(idp)}
     if isinstance(error, UnknownPerson):
@@ -64,10 +64,12 @@ def explained(idp: UpstreamIdp, error: ProviderRefused) -> PageRefused:
     return _page(error.refusal, _("Signing in did not work"), *advice, values=provider, status=502)
 
 
-def _unavailable(idp: UpstreamIdp, error: ProviderUnavailable) -> PageRefused:
+def unavailable(idp: UpstreamIdp, error: ProviderUnavailable, *more: str) -> PageRefused:
+    """Return the page where the provider does not do its part. more: what else to tell people."""
     advice = (
         _("%(provider)s does not answer as it should."),
         _("Wait a little and try again, or use a password if you have one."),
+        *more,
     )
     title = _("Signing in is not possible there at the moment")
     return _page(error.refusal, title, *advice, values={"provider": _beginning(idp)}, status=503)

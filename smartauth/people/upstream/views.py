@@ -24,7 +24,7 @@ from smartauth.people.upstream.identities import require_user
 from smartauth.people.upstream.identity_tokens import Identity
 from smartauth.people.upstream.metadata import Provider, find_provider
 from smartauth.people.upstream.proofs import keep_proof
-from smartauth.people.upstream.refusals import explained, nobodys_answer, switched_off
+from smartauth.people.upstream.refusals import explained, nobodys_answer, switched_off, unavailable
 from smartauth.receipts.recording import record
 
 PROMPTS = ("none", "login")
@@ -50,7 +50,7 @@ def upstream_sign_in(request: HttpRequest) -> HttpResponse:
     try:
         provider = find_provider(idp, now=now, until=patience())
     except ProviderUnavailable as error:
-        return _give_up(request, attempt, explained(idp, error))
+        return _give_up(request, attempt, unavailable(idp, error))
     return HttpResponseRedirect(_authorization_url(idp, provider, attempt, state))
 
 
@@ -61,11 +61,10 @@ def upstream_callback(request: HttpRequest) -> HttpResponse:
     rates.admit_address(context)
     idp, now = _require_idp(), timezone.now()
     try:
-        fields = read_fields(request)
+        fields, state = read_fields(request)
     except UnreadableAnswer as error:
         raise explained(idp, error) from None
-    states = fields.getlist("state")
-    attempt = take(request, states[0], now=now) if len(states) == 1 else None
+    attempt = take(request, state, now=now)
     if attempt is None:
         raise nobodys_answer()
     skins.note_way(request, attempt.next)
