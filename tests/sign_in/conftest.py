@@ -1,6 +1,7 @@
 """The hospital's provider, apps, and people known to both sides."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 from django.test import Client as Browser
@@ -59,9 +60,9 @@ def odd(_odd: Odd, configure: Configure, db: None) -> Iterator[Odd]:
 
 
 @pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a person wait less than in real life."""
-    monkeypatch.setattr(fetching, "TOTAL_TIMEOUT", PATIENCE)
+def lose_patience(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Return what lets people wait less than in real life, from then on."""
+    return partial(monkeypatch.setattr, fetching, "TOTAL_TIMEOUT", PATIENCE)
 
 
 @pytest.fixture

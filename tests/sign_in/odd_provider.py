@@ -25,7 +25,7 @@ from tests.sign_in.test_id_tokens import signed
 
 KEY = RSAKey.generate_key(2048, {"kid": "k1"})
 NEW_KEY = RSAKey.generate_key(2048, {"kid": "k2"})
-PATIENCE = 300  # milliseconds, where tests make a person impatient
+PATIENCE = 300  # milliseconds, where a person loses patience
 MARKUP = "<script>alert(1)</script>"
 START = "/account/upstream/"
 METADATA = "/.well-known/openid-configuration"

@@ -225,11 +225,17 @@ SILENT: list[tuple[str, str, Answer]] = [
 
 
 @pytest.mark.requirement("AUTHZ-24")
-@pytest.mark.usefixtures("small", "impatient")
+@pytest.mark.usefixtures("small")
 @pytest.mark.parametrize(("path", "answer"), [pytest.param(path, said, id=name) for name, path, said in SILENT])
 def test_an_app_that_forbids_pages_is_told_to_have_the_person_sign_in(
-    odd: Odd, browser: Browser, growth_chart: App, path: str, answer: Answer
+    odd: Odd,
+    browser: Browser,
+    growth_chart: App,
+    path: str,
+    answer: Answer,
+    lose_patience: Callable[[], None],
 ) -> None:
+    lose_patience()
     odd.answers[path] = answer
     ours = begin_app(browser, growth_chart, prompt="none")
     back = browser.get(browser.get(ours).headers["Location"])
@@ -239,7 +245,7 @@ def test_an_app_that_forbids_pages_is_told_to_have_the_person_sign_in(
 
 
 @pytest.mark.requirement("AUTHZ-24")
-@pytest.mark.usefixtures("small", "impatient")
+@pytest.mark.usefixtures("small")
 @pytest.mark.parametrize(
     ("do", "more"),
     [
@@ -257,13 +263,20 @@ def test_an_app_that_forbids_pages_is_told_to_have_the_person_sign_in(
     ],
 )
 def test_nor_is_it_shown_a_page_when_the_answer_is_bad(
-    odd: Odd, user: User, browser: Browser, growth_chart: App, do: Callable[[Odd, dict[str, str]], None], more: str
+    odd: Odd,
+    user: User,
+    browser: Browser,
+    growth_chart: App,
+    do: Callable[[Odd, dict[str, str]], None],
+    more: str,
+    lose_patience: Callable[[], None],
 ) -> None:
     ours = begin_app(browser, growth_chart, prompt="none")
     asked = begin(browser, browser.get(ours).headers["Location"])
     assert asked["prompt"] == "none"
     promise(odd, asked)
     do(odd, asked)
+    lose_patience()
     back = answered(browser, asked, more)
     assert (back.status_code, back.headers["Location"]) == (302, ours)
     assert callback(browser.get(ours), growth_chart.redirect_uri)["error"] == "login_required"

@@ -5,6 +5,7 @@ the operator did not mean.  OIDC Discovery §4.3; OIDC Core §3.1.3.3; RFC 7517 
 """
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -75,17 +76,33 @@ def test_what_cannot_be_read_ends_on_a_page(odd: Odd, path: str, answer: Answer,
     assert odd.asked("/elsewhere") == 0
 
 
-@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("slowly", [hang, drip])
 @pytest.mark.parametrize("path", [METADATA, "/keys", "/token"])
-def test_nobody_waits_longer_than_the_limit(odd: Odd, user: User, path: str, slowly: Answer) -> None:
+def test_nobody_waits_longer_than_the_limit(
+    odd: Odd, user: User, path: str, slowly: Answer, lose_patience: Callable[[], None]
+) -> None:
     browser = Browser()
     asked = begin(browser) if path == "/token" else {}
     odd.answers[path] = slowly
+    lose_patience()
     began = time.monotonic()
     unavailable(answered(browser, asked) if asked else browser.get(START), "upstream.timeout")
     assert time.monotonic() - began < PATIENCE / 1000 + 1.5
     assert nobody_in(browser)
+
+
+def test_the_limit_is_for_all_that_one_page_asks_together(odd: Odd, lose_patience: Callable[[], None]) -> None:
+    def after_a_while(path: str, said: Answer) -> None:
+        def answer(handler: Handler) -> None:
+            time.sleep(PATIENCE / 1000 * 0.7)
+            say(handler, *said)  # type: ignore[misc]
+
+        odd.answers[path] = answer
+
+    for path in (METADATA, "/keys"):
+        after_a_while(path, odd.answers[path])
+    lose_patience()
+    unavailable(Browser().get(START), "upstream.timeout")
 
 
 METADATA_CASES: list[tuple[dict[str, Any], str]] = [
