@@ -10,6 +10,7 @@ from pathlib import Path
 import pycurl
 
 QUICK_EXIT = 322  # CURLOPT_QUICK_EXIT, for which pycurl 7.49 has no name
+HAS_QUICK_EXIT = pycurl.version_info()[2] >= 0x075700  # libcurl 7.87; the wheel that is locked has a newer one
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
@@ -26,7 +27,8 @@ def make_curl(connect_timeout: int) -> pycurl.Curl:
     curl.setopt(pycurl.CONNECTTIMEOUT_MS, connect_timeout)
     # Else closing a handle waits, past every limit, for a name that is still being looked up: whoever serves the name
     # decides how long. The thread that looks it up ends by itself.
-    curl.setopt(QUICK_EXIT, 1)
+    if HAS_QUICK_EXIT:
+        curl.setopt(QUICK_EXIT, 1)
     curl.setopt(pycurl.SSL_VERIFYPEER, 1)
     curl.setopt(pycurl.SSL_VERIFYHOST, 2)
     # The wheel's libcurl looks for authorities where its build machine kept them; Python knows where this one does.
