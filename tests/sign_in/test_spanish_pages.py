@@ -85,7 +85,7 @@ def test_the_sign_in_page_and_its_refusals(browser: Browser, configure: Configur
     for _ in range(5):
         assert_spanish(browser.post(LOGIN, {"login": "ana", "password": "wrong"}), "no son correctos")
     assert_spanish(browser.post(LOGIN, {"login": "ana", "password": PASSWORD}), "Demasiados intentos", status=429)
-    assert_spanish(browser.get("/account/upstream/"), "su organización no responde", status=503)
+    assert_spanish(browser.get("/account/upstream/"), "Su organización no responde", status=503)
     assert_spanish(browser.get("/account/upstream/callback?state=x"), "No se puede completar", status=400)
     assert_spanish(browser.get("/account/upstream/callback?state=x&state=y"), "No se puede leer", status=400)
     cache.clear()
