@@ -44,7 +44,7 @@ def visit_picker(request: HttpRequest, opened: Open) -> HttpResponse:
         "found": found,
         "is_lost": is_lost,
         "span": span(found.first, len(found.encounters)),
-        "can_search": found.has_more or bool(day),
+        "can_search": found.has_more or found.first > 1 or bool(day),
         "this_year": opened.now.year,
     }
     return allow_form_to_end_at(render(request, "consent/visit_picker.html", facts), opened.pending.redirect_uri)
