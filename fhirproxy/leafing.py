@@ -127,7 +127,7 @@ class Leafer(Sifter):
         self._sees_all = plan.is_full
         self._start = start
         self._is_shown = is_shown
-        self._met_again = False
+        self._met_again = self._met_others = False
         self._so_far: tuple[Gathered, Position | None] = Gathered(), None
 
     def leaf(self, limit: int) -> Leaf:
@@ -140,7 +140,7 @@ class Leafer(Sifter):
                 raise
             gathered.following = position
         found = tuple(gathered.matches.values())
-        if not found and self._met_again:  # The upstream goes round in a circle.
+        if self._met_again and not self._met_others:  # The upstream goes round in a circle.
             return Leaf(start=self._start)
         has_more = gathered.following is not None or self._is_cut(gathered)
         return Leaf(found, self._start, gathered.following, has_more)
@@ -152,6 +152,7 @@ class Leafer(Sifter):
         if _mark(unchecked) in self._start.given:
             self._met_again = True
             return None
+        self._met_others = True
         return super().check(unchecked, grants, letters, neighbours) if self._is_shown(unchecked) else None
 
     def _take(self, page: UpstreamPage, position: Position, gathered: Gathered, wanted: int) -> Position | None:

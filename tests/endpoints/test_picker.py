@@ -44,6 +44,9 @@ from tests.endpoints.app_launch import (
     told_in,
 )
 from tests.factories import phone_app
+from tests.proxy.conftest import put_behind
+from tests.proxy.scripted import Said, scripted
+from tests.proxy.test_leafing import searchset
 from tests.servers import free_port
 
 pytestmark = pytest.mark.usefixtures("small")
@@ -408,7 +411,6 @@ def test_of_many_nobody_is_listed_unasked(browser: Browser, growth_chart: App, d
     assert_chosen(choose(browser, path, ids[50]), path, ids[50])
 
 
-@pytest.mark.requirement("CTX-22")
 def test_of_many_more_are_shown_until_there_are_no_more(
     browser: Browser, growth_chart: App, dr_grey: User, load: Load, small: Behind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -432,6 +434,35 @@ def test_of_many_more_are_shown_until_there_are_no_more(
     assert more_form(third) == {}
     assert "Back to the beginning" in third.content.decode()
     assert_chosen(choose(browser, path, ids[11]), path, ids[11])
+
+
+def test_among_many_whom_they_may_not_see_somebody_looks_further(
+    browser: Browser, growth_chart: App, parent: User, small: Behind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fhirproxy.searching.MAX_PAGES", 1)
+    Tenant.objects.update(policy={"max_count": 1})
+    path, _ = open_picker(browser, growth_chart, parent)
+    small.leak()
+    page, seen = find(browser, path, name="okafor"), []
+    while sent := more_form(page):
+        if not offered(page):
+            assert said(page).startswith("Nobody was found so far, and there is more to look through")
+        seen += offered(page)
+        page = browser.post(f"{path}/patient", sent)
+    assert sorted(seen + offered(page)) == ["ana", "ben"]
+
+
+def test_one_of_whom_it_is_not_known_whether_they_are_the_only_one_is_not_chosen_unasked(
+    browser: Browser, growth_chart: App, tenant: TenantInfo, parent: User
+) -> None:
+    path = begin(browser, growth_chart)
+    sign_in(browser, parent, then=path)
+    with scripted() as script:
+        put_behind(tenant, script.base_url, bearer="")
+        asked = "GET /r4/Patient?_id=ana%2Cben&_sort=family%2Cgiven&_count=3"
+        script.answers = {asked: searchset(["ana"], f"{script.base_url}/page?n=2"), "GET /r4/page?n=2": Said(500)}
+        assert browser.get(path).headers["Location"] == f"{path}/patient"
+    assert pending().patient == ""
 
 
 def test_a_place_that_is_not_of_the_list_begins_it_again(

@@ -4,7 +4,7 @@ FHIR R4 http, paging.
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -30,8 +30,8 @@ def script(tenant: TenantInfo) -> Iterator[Scripted]:
         yield running
 
 
-def searchset(ids: str, following: str = "", **members: Any) -> Said:
-    """Return a page of patients, each id a letter; `following` is the URL of its next link."""
+def searchset(ids: Iterable[str], following: str = "", **members: Any) -> Said:
+    """Return a page of patients, whose ids may be the letters of a text; `following` is the URL of its next link."""
     link = [{"relation": "next", "url": following}] if following else []
     entry = [{"resource": {"resourceType": "Patient", "id": one, "name": [{"family": one}]}} for one in ids]
     bundle = {"resourceType": "Bundle", "type": "searchset", "link": link, "entry": entry, **members}
@@ -180,6 +180,7 @@ def test_a_place_at_another_server_or_of_other_rights_is_lost(script: Scripted, 
     assert page(CLINICIAN, 3, place=place) == PatientPage(())
 
 
+@pytest.mark.requirement("CTX-22")
 def test_every_page_holds_only_whom_somebody_may_act_for(small: Behind) -> None:
     small.leak()
     parent = person("Patient/ana", "ben")
