@@ -433,6 +433,9 @@ def test_of_many_more_are_shown_until_there_are_no_more(
     assert (offered(third), said(third)) == (ids[10:], "11 to 12, and there are no more.")
     assert more_form(third) == {}
     assert "Back to the beginning" in third.content.decode()
+    monkeypatch.setattr("fhirproxy.leafing.MOST_GIVEN", 10)
+    last = browser.post(f"{path}/patient", more_form(first))
+    assert (more_form(last), said(last)) == ({}, "6 to 10, and there are more: narrow the search.")
     assert_chosen(choose(browser, path, ids[11]), path, ids[11])
 
 
@@ -482,7 +485,7 @@ def test_a_place_that_is_not_of_the_list_begins_it_again(
     for where, fields in tries:
         page = browser.post(f"{where}/patient", fields)
         assert offered(page) == ids[:5]
-        assert said(page).startswith("The list could not be gone on with, and begins again. 5 people")
+        assert said(page).startswith("The list could not be continued, and starts again. 5 people")
     assert offered(browser.post(f"{path}/patient", sent)) == ids[5:]
 
 

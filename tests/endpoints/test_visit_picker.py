@@ -211,7 +211,7 @@ def test_of_many_the_newest_are_listed_and_a_date_finds_the_others(
     assert said(older) == f"21 to {20 + len(offered(older))}, and there are no more."
     assert f'<button name="visit" value="{offered(older)[0]}" autofocus>' in older.content.decode()
     lost = browser.post(f"{path}/visit", {"day": "2001", "following": more_form(page)["following"]})
-    assert said(lost) == "The list could not be gone on with, and begins again. 1 visit, the newest first."
+    assert said(lost) == "The list could not be continued, and starts again. 1 visit, the newest first."
     page = browser.post(f"{path}/visit", {"day": "2001-05"})
     assert offered(page) == ["v01"]
     assert said(page) == "1 visit, the newest first."
