@@ -6,9 +6,10 @@ from clients.registered import RegisteredClient, require_active_at
 from clients.tenants import TenantInfo
 from smartauth.errors import InvalidGrant, InvalidTarget, Refusal
 from smartauth.policy import granting
-from smartauth.policy.scopes import Scope
+from smartauth.policy.scopes import NamedScope, Scope
 from smartauth.tokens import Consent
 
+WHO_THE_USER_IS = ("fhirUser", "profile")
 LAUNCH_AGAIN = "Launch again for what the client is registered for and the tenant allows now."
 
 
@@ -29,12 +30,16 @@ def require_tenant(consent: Consent, named: TenantInfo | None, params: Mapping[s
 
 
 def still_allowed(consent: Consent, client: RegisteredClient) -> tuple[Scope, ...]:
-    """Return what was granted, less what registration and activation no longer allow.
+    """Return what was granted, less what registration and activation no longer allow, and what the user no longer is.
 
+    Whoever has no entry in the records any more is not said to be one (SMART 2.2
+    scopes-and-launch-context, "Scopes for requesting identity data").
     Raises InvalidClient when the tenant has ended the activation, InvalidGrant when nothing is left.
     """
     permitted = granting.allowed(client.scope, require_active_at(client, consent.tenant))
     scopes = granting.within(granting.parse_registered(consent.scope), permitted)
+    if consent.fhir_user is None:
+        scopes = tuple(one for one in scopes if not (isinstance(one, NamedScope) and one.name in WHO_THE_USER_IS))
     if not scopes:
         raise InvalidGrant(Refusal("grant.nothing_left", "nothing that was granted is still allowed", fix=LAUNCH_AGAIN))
     return scopes

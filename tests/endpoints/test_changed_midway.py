@@ -1,0 +1,209 @@
+"""What changes in the middle of a launch counts from then on, on whichever page the user is.
+
+RFC 6749 §4.1.2.1; RFC 9700 §4.11.2 and §4.14; SMART 2.2 best-practices.
+"""
+
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
+from http.cookies import SimpleCookie
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+from django.contrib.sessions.models import Session
+from django.db import transaction
+from django.http import HttpResponse
+from django.test import Client as Browser
+from django.utils import timezone
+
+from clients.models import Activation, Client, Tenant
+from fhirproxy.models import Upstream
+from smartauth.models import PendingAuthorization, SigningKey
+from smartauth.people.models import FhirUser, ProxyRelation, User
+from smartauth.receipts.models import Receipt
+from tests.endpoints.app_launch import App, answer_form, assert_no_grant, begin, sign_in
+from tests.endpoints.ehr import visits
+from tests.endpoints.test_token_authorization_code import _rsa_key, ask, browser, signing_key
+
+__all__ = ["_rsa_key", "ask", "browser", "signing_key", "visits"]
+
+pytestmark = pytest.mark.usefixtures("small", "visits")
+
+ASKED = "launch/patient launch/encounter openid fhirUser offline_access patient/*.rs"
+STATE = "state-1"
+CALLBACK = "https://cardio.example.org/callback"
+MOMENTS = ("nobody signed in", "patient picker", "visit picker", "consent page")
+
+
+def suspend() -> None:
+    Client.objects.update(status=Client.Status.SUSPENDED)
+
+
+def decline() -> None:
+    Client.objects.update(status=Client.Status.DECLINED)
+
+
+def delete_client() -> None:
+    Client.objects.all().delete()
+
+
+def remove_redirect_uri() -> None:
+    Client.objects.update(redirect_uris="https://cardio.example.org/another")
+
+
+def switch_off() -> None:
+    Activation.objects.update(is_active=False)
+
+
+def close_tenant() -> None:
+    Tenant.objects.update(is_active=False)
+
+
+def take_the_grant_type() -> None:
+    Client.objects.update(grant_types=["refresh_token"])
+
+
+def take_every_scope() -> None:
+    Client.objects.update(scope="user/Immunization.r")
+
+
+def narrow_scopes() -> None:
+    Activation.objects.update(allowed_scope="launch/patient launch/encounter openid patient/Observation.rs")
+
+
+def lock_user() -> None:
+    User.objects.update(is_active=False)
+
+
+def change_password() -> None:
+    user = User.objects.get()
+    user.set_password("another horse battery staple")
+    user.save()
+
+
+def sign_out_elsewhere() -> None:
+    Session.objects.all().delete()
+
+
+def become_nobody() -> None:
+    FhirUser.objects.all().delete()
+    ProxyRelation.objects.all().delete()
+
+
+def end_relation() -> None:
+    ProxyRelation.objects.update(ends_at=timezone.now() - timedelta(seconds=1))
+
+
+def come_of_age() -> None:
+    ProxyRelation.objects.update(patient_born=timezone.now().date() - timedelta(days=20 * 365))
+
+
+def delete_relation() -> None:
+    ProxyRelation.objects.all().delete()
+
+
+def remove_upstream() -> None:
+    Upstream.objects.all().delete()
+
+
+def mark_sensitive() -> None:
+    Tenant.objects.update(policy={"sensitive_categories": ["Observation.social-history"]})
+
+
+def rotate_keys() -> None:
+    SigningKey.objects.update(state=SigningKey.State.RETIRED, retired_at=timezone.now())
+
+
+# How it goes on: as if nothing had been; at the sign-in page; back at the page of the request, which is another by now;
+# on a page with a status and a rule; at the app, which is told an error, with a rule.
+GONE = "404 pending.unknown"
+STOPPED = "403 client.suspended"
+UNAPPROVED = "403 client.not_approved"
+MOVED = "403 redirect_uri.not_registered"
+OFF = "app: invalid_request client.not_activated"
+CLOSED = "app: invalid_request tenant.inactive"
+UNFIT = "app: unauthorized_client client.grant_type"
+NOTHING = "app: invalid_scope scope.nothing_left"
+AWAY = "503 records.unavailable"
+NOT_YOURS, OLD, OFFER = "403 picker.not_yours", "409 consent.outdated", "409 consent.offer_changed"
+TABLE = [
+    # change               nobody signed in   patient picker  visit picker  consent page
+    (suspend,              STOPPED,           STOPPED,        STOPPED,      STOPPED),
+    (decline,              UNAPPROVED,        UNAPPROVED,     UNAPPROVED,   UNAPPROVED),
+    (delete_client,        GONE,              GONE,           GONE,         GONE),
+    (remove_redirect_uri,  MOVED,             MOVED,          MOVED,        MOVED),
+    (switch_off,           OFF,               OFF,            OFF,          OFF),
+    (close_tenant,         CLOSED,            CLOSED,         CLOSED,       CLOSED),
+    (take_the_grant_type,  UNFIT,             UNFIT,          UNFIT,        UNFIT),
+    (take_every_scope,     NOTHING,           NOTHING,        NOTHING,      NOTHING),
+    (narrow_scopes,        "sign in",         "on",           "on",         OFFER),
+    (lock_user,            "sign in",         "sign in",      "sign in",    "sign in"),
+    (change_password,      "sign in",         "sign in",      "sign in",    "sign in"),
+    (sign_out_elsewhere,   "sign in",         "sign in",      "sign in",    "sign in"),
+    (become_nobody,        "sign in",         NOT_YOURS,      "on",         OLD),
+    (end_relation,         "sign in",         NOT_YOURS,      "on",         OLD),
+    (come_of_age,          "sign in",         NOT_YOURS,      "on",         OLD),
+    (delete_relation,      "sign in",         NOT_YOURS,      "on",         OLD),
+    (remove_upstream,      "sign in",         AWAY,           AWAY,         AWAY),
+    (mark_sensitive,       "sign in",         "on",           "on",         OFFER),
+    (rotate_keys,          "sign in",         "on",           "on",         "a code"),
+]  # fmt: skip
+
+
+def arrive(browser: Browser, app: App, user: User, moment: str) -> Callable[[], HttpResponse]:
+    """Go so far in a launch of a parent about ben, and return what the browser does next."""
+    path = begin(browser, app, scope=ASKED, state=STATE)
+    if moment == "nobody signed in":
+        return partial(browser.get, path)
+    sign_in(browser, user, then=path)
+    assert browser.get(path).headers["Location"] == f"{path}/patient"
+    steps = [
+        ("patient picker", f"{path}/patient", {"patient": "ben"}),
+        ("visit picker", f"{path}/visit", {"visit": "visit-of-ben"}),
+    ]
+    for name, target, form in steps:
+        if name == moment:
+            return partial(browser.post, target, form)
+        assert browser.post(target, form).headers["Location"] == path
+    return partial(browser.post, path, answer_form(browser.get(path)))
+
+
+def outcome(answer: HttpResponse) -> str:
+    """Say how it went on, as the table does."""
+    target = urlsplit(answer.headers.get("Location", ""))
+    told = dict(parse_qsl(target.query))
+    receipt = Receipt.objects.filter(trace_id=answer.headers["X-Trace-Id"]).first()
+    rule = receipt.rule if receipt else ""
+    if "code" in told:
+        return "a code"
+    assert_no_grant()
+    if "error" in told:
+        assert answer.headers["Location"].startswith(f"{CALLBACK}?")
+        assert told["state"] == STATE
+        # It has had its answer: what is put right again brings nothing back.
+        assert PendingAuthorization.objects.get().answered_at is not None
+        return f"app: {told['error']} {rule}"
+    if target.path == "/account/login/":
+        return "sign in"
+    if answer.status_code == 302:
+        assert target.path == f"/auth/consent/{PendingAuthorization.objects.get().pk}"
+        return "on"
+    assert "Location" not in answer.headers
+    assert "Okafor" not in answer.content.decode() or rule == "consent.offer_changed"
+    return f"{answer.status_code} {rule}"
+
+
+@pytest.mark.requirement("AUTHZ-03", "AUTHZ-29", "CONSENT-08", "CTX-22", "T-24")
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_what_changed_counts_at_the_next_step(browser: Browser, growth_chart: App, parent: User, moment: str) -> None:
+    ProxyRelation.objects.update(kind="parent", patient_born=timezone.now().date() - timedelta(days=365))
+    go_on = arrive(browser, growth_chart, parent, moment)
+    expected = {change.__name__: row[MOMENTS.index(moment)] for change, *row in TABLE}
+    seen, kept = {}, {name: one.value for name, one in browser.cookies.items()}
+    for change, *_ in TABLE:
+        with transaction.atomic():
+            change()
+            seen[change.__name__] = outcome(go_on())
+            transaction.set_rollback(True)
+        browser.cookies = SimpleCookie(kept)
+    assert seen == expected
