@@ -21,11 +21,21 @@ from fhirproxy.models import Upstream
 from smartauth.models import PendingAuthorization, SigningKey
 from smartauth.people.models import FhirUser, ProxyRelation, User
 from smartauth.receipts.models import Receipt
-from tests.endpoints.app_launch import App, answer_form, assert_no_grant, begin, sign_in
+from tests.endpoints.app_launch import App, answer_form, assert_no_grant, begin, launch, sign_in
 from tests.endpoints.ehr import visits
-from tests.endpoints.test_token_authorization_code import _rsa_key, ask, browser, signing_key
+from tests.endpoints.test_token_authorization_code import (
+    Ask,
+    _rsa_key,
+    ask,
+    body_of,
+    browser,
+    redemption,
+    signing_key,
+    verified,
+)
+from tests.proxy.conftest import Caller, call
 
-__all__ = ["_rsa_key", "ask", "browser", "signing_key", "visits"]
+__all__ = ["_rsa_key", "ask", "browser", "call", "signing_key", "visits"]
 
 pytestmark = pytest.mark.usefixtures("small", "visits")
 
@@ -207,3 +217,58 @@ def test_what_changed_counts_at_the_next_step(browser: Browser, growth_chart: Ap
             transaction.set_rollback(True)
         browser.cookies = SimpleCookie(kept)
     assert seen == expected
+
+
+# After the code: what older tests do not ask. Of an app that was stopped, see tests/tokens/test_ending_at_once.py.
+REVOKED, UNRELATED, UNKNOWN = "400 grant.revoked", "400 grant.relation_ended", "401 client.unknown"
+NOT_CONNECTED = "400 grant.stays_no_more"
+AFTERWARDS = [
+    # change                token request                    at the proxy                       refresh
+    (delete_client,         UNKNOWN,                         "401 token.unknown",               UNKNOWN),
+    (remove_redirect_uri,   "400 code.redirect_uri_removed", "200",                             "200"),
+    (narrow_scopes,         "200",                           "403 scope",                       NOT_CONNECTED),
+    (change_password,       REVOKED,                         "401 token.authorization_revoked", REVOKED),
+    (sign_out_elsewhere,    "200",                           "200",                             "200"),
+    (become_nobody,         UNRELATED,                       "401 token.relation_ended",        UNRELATED),
+    (come_of_age,           UNRELATED,                       "401 token.relation_ended",        UNRELATED),
+    (remove_upstream,       "200",                           "502 upstream.failed",             "200"),
+    (mark_sensitive,        "200",                           "200",                             "200"),
+    (rotate_keys,           "200",                           "200",                             "200"),
+]  # fmt: skip
+
+
+@pytest.mark.requirement("TOK-24", "REFRESH-17", "REVOKE-11")
+def test_what_changed_counts_for_the_code_and_for_what_it_gave(
+    browser: Browser, ask: Ask, call: Caller, growth_chart: App, parent: User
+) -> None:
+    ProxyRelation.objects.update(kind="parent", patient_born=timezone.now().date() - timedelta(days=365))
+    given, spent = (launch(browser, growth_chart, parent, scope=ASKED, patient="ben", visit="") for _ in range(2))
+    tokens = body_of(ask(growth_chart, redemption(spent)))
+    requests = (
+        lambda: ask(growth_chart, redemption(given), path="/auth/token"),
+        lambda: call("/Patient/ben", tokens["access_token"]),
+        lambda: ask(growth_chart, {"grant_type": "refresh_token", "refresh_token": tokens["refresh_token"]}),
+    )
+    seen = []
+    for change, *_ in AFTERWARDS:
+        with transaction.atomic():
+            change()
+            seen.append((change, *map(status_and_rule, (request() for request in requests))))
+            transaction.set_rollback(True)
+    assert seen == AFTERWARDS
+
+
+def status_and_rule(answer: HttpResponse) -> str:
+    receipt = Receipt.objects.filter(trace_id=answer.headers["X-Trace-Id"]).first()
+    return f"{answer.status_code} {receipt.rule if receipt else ''}".rstrip()
+
+
+def test_who_has_no_entry_in_the_records_any_more_is_not_said_to_be_one(
+    browser: Browser, ask: Ask, growth_chart: App, ana: User
+) -> None:
+    scope = "openid fhirUser offline_access user/Goal.rs"
+    given = launch(browser, growth_chart, ana, scope=scope)
+    FhirUser.objects.all().delete()
+    body = body_of(ask(growth_chart, redemption(given)))
+    assert body["scope"] == "openid offline_access user/Goal.rs"
+    assert "fhirUser" not in verified(body["id_token"], "RS256").claims

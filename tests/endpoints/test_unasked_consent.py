@@ -196,11 +196,23 @@ def forbid() -> None:
     Tenant.objects.update(policy={"remember_days": 0})
 
 
-@pytest.mark.parametrize("end", [expire, stop, new_password, forbid])
+def shorten() -> None:
+    Tenant.objects.update(policy={"remember_days": 1})
+    Authorization.objects.update(created_at=timezone.now() - timedelta(days=1))
+
+
+def mark_sensitive() -> None:
+    Tenant.objects.update(policy={"sensitive_categories": ["Goal"]})
+    # Also when it is not sensitive any more: it begins with a tick again, but not as if somebody had been asked.
+    Tenant.objects.update(policy={})
+
+
+@pytest.mark.parametrize("end", [expire, stop, new_password, forbid, shorten, mark_sensitive])
 def test_what_ends_it_is_heeded(browser: Browser, growth_chart: App, ana: User, end: Callable[[], None]) -> None:
     remember(browser, growth_chart, ana)
     end()
     assert is_asked(again(browser, growth_chart))
+    assert "it need not ask you again" not in browser.get("/account/apps").content.decode()
 
 
 def test_a_relation_that_ended_forgets(browser: Browser, growth_chart: App, tenant: TenantInfo) -> None:
