@@ -23,7 +23,7 @@ from smartauth.policy.authorization_requests import AuthorizationRequest, forbid
 from smartauth.storable import repeatable_url
 from smartauth.views.leading_on import CANNOT_START, NOT_ITS_ADDRESS, NOTHING_SHARED, TELL_THEM
 from smartauth.views.refused import fail, refuse
-from smartauth.views.standing import client_refusal, redirect_uri_refusal, require_permitted
+from smartauth.views.standing import client_refusal, redirect_uri_refusal, require_launch_scope, require_permitted
 
 
 @csrf_exempt  # Posted by apps, which have no token of ours; nothing is decided here, and no cookie is read.
@@ -237,10 +237,7 @@ def _require_launch(client: RegisteredClient, tenant: TenantInfo, wanted: Author
         fix = "Register the launch URL of the app as launch_urls."
         refusal = Refusal("launch.not_registered", "the client has no launch URL, so no EHR launches it", fix=fix)
         raise UnauthorizedClient(refusal)
-    if "launch" not in map(str, granting.parse_registered(wanted.scope)):
-        fix = "Ask for the scope launch with every launch parameter."
-        refusal = Refusal("launch.scope_missing", "launch comes without the scope launch", "launch", fix=fix)
-        raise InvalidRequest(refusal, "The parameter launch needs the scope launch")
+    require_launch_scope(granting.parse_registered(wanted.scope))
     return launches.require(wanted.launch, client=client, tenant=tenant, now=timezone.now())
 
 

@@ -4,6 +4,8 @@ Until a code is issued nothing that was proven at the start is taken for granted
 app, or changed it, while somebody was reading.  Source: RFC 6749 §4.1.2.1; RFC 9700 §4.14.
 """
 
+from collections.abc import Iterable
+
 from django.utils.translation import gettext_noop as _
 
 from clients.models import Client
@@ -53,6 +55,14 @@ def require_permitted(client: RegisteredClient, tenant: TenantInfo) -> tuple[Sco
             "The client is not active at this FHIR server",
         )
     return granting.allowed(client.scope, activated)
+
+
+def require_launch_scope(scopes: Iterable[Scope]) -> None:
+    """Raise InvalidRequest unless a request that goes on with a launch of an EHR has the scope for that."""
+    if "launch" not in map(str, scopes):
+        fix = "Ask for the scope launch with every launch parameter."
+        refusal = Refusal("launch.scope_missing", "launch comes without the scope launch", "launch", fix=fix)
+        raise InvalidRequest(refusal, "The parameter launch needs the scope launch")
 
 
 def require_client(stored: PendingAuthorization) -> RegisteredClient:
@@ -105,4 +115,6 @@ def require_asked(stored: PendingAuthorization, client: RegisteredClient) -> tup
                 fix="Launch again for what the client is registered for and the tenant allows now.",
             )
         )
+    if stored.launch_id is not None:
+        require_launch_scope(asked)
     return tenant, asked

@@ -18,11 +18,11 @@ from django.utils import timezone
 
 from clients.models import Activation, Client, Tenant
 from fhirproxy.models import Upstream
-from smartauth.models import PendingAuthorization, SigningKey
+from smartauth.models import Authorization, AuthorizationCode, PendingAuthorization, SigningKey
 from smartauth.people.models import FhirUser, ProxyRelation, User
 from smartauth.receipts.models import Receipt
-from tests.endpoints.app_launch import App, answer_form, assert_no_grant, begin, launch, sign_in
-from tests.endpoints.ehr import visits
+from tests.endpoints.app_launch import App, answer_form, assert_no_grant, begin, launch, sign_in, told_in
+from tests.endpoints.ehr import Begin, begin_answer, begin_launch, chart, ehr, visits
 from tests.endpoints.test_token_authorization_code import (
     Ask,
     _rsa_key,
@@ -35,7 +35,18 @@ from tests.endpoints.test_token_authorization_code import (
 )
 from tests.proxy.conftest import Caller, call
 
-__all__ = ["_rsa_key", "ask", "browser", "call", "signing_key", "visits"]
+__all__ = [
+    "_rsa_key",
+    "ask",
+    "begin_answer",
+    "begin_launch",
+    "browser",
+    "call",
+    "chart",
+    "ehr",
+    "signing_key",
+    "visits",
+]
 
 pytestmark = pytest.mark.usefixtures("small", "visits")
 
@@ -100,10 +111,6 @@ def become_nobody() -> None:
     ProxyRelation.objects.all().delete()
 
 
-def end_relation() -> None:
-    ProxyRelation.objects.update(ends_at=timezone.now() - timedelta(seconds=1))
-
-
 def come_of_age() -> None:
     ProxyRelation.objects.update(patient_born=timezone.now().date() - timedelta(days=20 * 365))
 
@@ -151,7 +158,6 @@ TABLE = [
     (change_password,      "sign in",         "sign in",      "sign in",    "sign in"),
     (sign_out_elsewhere,   "sign in",         "sign in",      "sign in",    "sign in"),
     (become_nobody,        "sign in",         NOT_YOURS,      "on",         OLD),
-    (end_relation,         "sign in",         NOT_YOURS,      "on",         OLD),
     (come_of_age,          "sign in",         NOT_YOURS,      "on",         OLD),
     (delete_relation,      "sign in",         NOT_YOURS,      "on",         OLD),
     (remove_upstream,      "sign in",         AWAY,           AWAY,         AWAY),
@@ -217,6 +223,47 @@ def test_what_changed_counts_at_the_next_step(browser: Browser, growth_chart: Ap
             transaction.set_rollback(True)
         browser.cookies = SimpleCookie(kept)
     assert seen == expected
+
+
+def stop() -> None:
+    Authorization.objects.update(revoked_at=timezone.now(), revoked_by="user")
+
+
+TWICE = [
+    # change               the form that was sent is sent again
+    (suspend,              STOPPED),
+    (delete_client,        GONE),
+    (remove_redirect_uri,  MOVED),
+    (stop,                 "409 pending.answered"),
+    (change_password,      "409 pending.answered"),
+    (rotate_keys,          "303"),
+]  # fmt: skip
+
+
+@pytest.mark.requirement("CONSENT-10")
+def test_an_answer_is_given_again_only_while_it_may_be(browser: Browser, growth_chart: App, parent: User) -> None:
+    press = arrive(browser, growth_chart, parent, "consent page")
+    assert outcome(press()) == "a code"
+    seen, kept = [], {name: one.value for name, one in browser.cookies.items()}
+    for change, _ in TWICE:
+        with transaction.atomic():
+            change()
+            seen.append((change, status_and_rule(press())))
+            transaction.set_rollback(True)
+        browser.cookies = SimpleCookie(kept)
+    assert seen == TWICE
+
+
+def test_a_launch_of_an_ehr_needs_its_scope_until_it_is_answered(
+    browser: Browser, chart: App, dr_grey: User, begin_launch: Begin
+) -> None:
+    path = begin(browser, chart, scope="launch user/Patient.rs", launch=begin_launch(), state=STATE)
+    sign_in(browser, dr_grey, then=path)
+    form = answer_form(browser.get(path))
+    Activation.objects.filter(client__client_id="chart").update(allowed_scope="user/*.rs")
+    answer = browser.post(path, form)
+    assert told_in(answer, chart.redirect_uri, STATE, "invalid_request").rule == "launch.scope_missing"
+    assert not AuthorizationCode.objects.exists()
 
 
 # After the code: what older tests do not ask. Of an app that was stopped, see tests/tokens/test_ending_at_once.py.
