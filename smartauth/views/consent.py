@@ -73,7 +73,7 @@ def _ask(request: HttpRequest, opened: Open, *, changed: Refusal | None = None) 
         patient = _find_patient(request, opened)
         if patient is None and _has_records(opened.person):
             return redirect("picker", pk=opened.pending.pk)
-    if patient is not None and _picks_visit(opened):
+    if patient is not None and opened.picks_visit:
         visit = _find_visit(request, opened)
         if visit is None and opened.pending.encounter is None:
             return redirect("visit_picker", pk=opened.pending.pk)
@@ -103,10 +103,6 @@ def _find_patient(request: HttpRequest, opened: Open) -> PatientRecord | None:
         return None
     pending.choose_patient(opened.pending, found.patients[0].id)
     return found.patients[0]
-
-
-def _picks_visit(opened: Open) -> bool:
-    return opened.pending.launch is None and granting.picks_encounter(opened.asked)
 
 
 def _find_visit(request: HttpRequest, opened: Open) -> EncounterRecord | None:
@@ -159,7 +155,7 @@ def _allow(request: HttpRequest, opened: Open, page: UUID) -> HttpResponse:
         and records().find_patient(opened.person, stored.patient, context=context, now=opened.now) is None
     ):
         raise _outdated()
-    if _picks_visit(opened) and stored.patient and _find_visit(request, opened) is None and stored.encounter != "":
+    if opened.picks_visit and stored.patient and _find_visit(request, opened) is None and stored.encounter != "":
         raise _outdated()
     asked = _possible(opened, has_patient=bool(stored.patient))
     if asked and request.POST["page"] != page_name(opened, asked):
@@ -185,7 +181,7 @@ def _grant(request: HttpRequest, opened: Open, page: UUID, answer: Answer) -> Ht
         code, authorization = tokens.issue_code(
             stored,
             scope=as_text(granted),
-            context=launched.told_context(stored) if granting.tells_context(granted) else {},
+            context=launched.told_context(opened) if granting.tells_context(granted) else {},
             auth_time=opened.auth_time,
             session_key=request.session.session_key if stays_online else None,
             terms=answer.terms,

@@ -53,7 +53,7 @@ def facts_for(
         "page": page_name(opened, asked),
         "patient": patient,
         "visit": visit,
-        "picks_visit": opened.pending.encounter is not None,
+        "picks_visit": opened.picks_visit and opened.pending.encounter is not None,
         "tells_more": launched.tells_more(opened) and granting.tells_context(asked),
         "is_own_record": patient is not None and opened.person.fhir_user == f"Patient/{patient.id}",
         "user_name": _name(request, opened),

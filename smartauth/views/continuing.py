@@ -23,6 +23,7 @@ from smartauth.models import PendingAuthorization
 from smartauth.people.rights import person_at
 from smartauth.people.upstream.asking import must_sign_in_again, renewed_sign_in, silent_sign_in
 from smartauth.people.upstream.proofs import last_proof
+from smartauth.policy.granting import picks_encounter
 from smartauth.policy.scopes import Scope
 from smartauth.receipts.recording import record
 from smartauth.records import Person, RecordsUnavailable
@@ -54,6 +55,11 @@ class Open:
     def is_silent(self) -> bool:
         """Return True when the app forbade us to show a page (OIDC Core §3.1.2.1, `prompt`)."""
         return "none" in self.pending.prompts
+
+    @property
+    def picks_visit(self) -> bool:
+        """Return True when the user chooses which visit it is about."""
+        return self.pending.launch is None and picks_encounter(self.asked)
 
 
 class AlreadyAnswered(PageRefused):

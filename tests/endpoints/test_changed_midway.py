@@ -18,10 +18,11 @@ from django.utils import timezone
 
 from clients.models import Activation, Client, Tenant
 from fhirproxy.models import Upstream
+from smartauth.audit.models import AuditRecord
 from smartauth.models import Authorization, AuthorizationCode, PendingAuthorization, SigningKey
 from smartauth.people.models import FhirUser, ProxyRelation, User
 from smartauth.receipts.models import Receipt
-from tests.endpoints.app_launch import App, answer_form, assert_no_grant, begin, launch, sign_in, told_in
+from tests.endpoints.app_launch import App, answer_form, assert_no_grant, begin, decide, launch, sign_in, told_in
 from tests.endpoints.ehr import Begin, begin_answer, begin_launch, chart, ehr, visits
 from tests.endpoints.test_token_authorization_code import (
     Ask,
@@ -223,6 +224,23 @@ def test_what_changed_counts_at_the_next_step(browser: Browser, growth_chart: Ap
             transaction.set_rollback(True)
         browser.cookies = SimpleCookie(kept)
     assert seen == expected
+
+
+def test_a_visit_that_was_chosen_is_not_told_to_an_app_that_lost_the_scope_for_it(
+    browser: Browser, growth_chart: App, parent: User
+) -> None:
+    press = arrive(browser, growth_chart, parent, "consent page")
+    Activation.objects.update(allowed_scope="launch/patient openid patient/Observation.rs")
+    assert status_and_rule(press()) == "409 consent.offer_changed"
+    path = f"/auth/consent/{PendingAuthorization.objects.get().pk}"
+    page = browser.get(path)
+    assert "Choose another visit" not in page.content.decode()
+    assert outcome(decide(browser, path, page)) == "a code"
+    granted = Authorization.objects.get()
+    assert (granted.scope, granted.context["patient"]) == ("launch/patient openid patient/Observation.rs", "ben")
+    assert "encounter" not in granted.context
+    lost = "launch/encounter fhirUser offline_access"
+    assert AuditRecord.objects.get(action="consent").details["no_longer_allowed"].startswith(lost)
 
 
 def stop() -> None:
