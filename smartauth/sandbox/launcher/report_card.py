@@ -173,10 +173,10 @@ def _refused(seen: Sequence[Seen], kind: str, fault: str) -> Mark:
         return mark("open", "No request yet.")
     refused = [one for one in seen if one.is_refused and not one.fault]
     spoilt = sum(1 for one in seen if one.fault)
-    beside = f" {spoilt} more met the fault you chose." if spoilt else ""
     if refused:
+        beside = f" {spoilt} more met the fault you chose." if spoilt else ""
         return mark("look", f"{len(refused)} refused: {_rules(refused)}.{beside}")
-    return mark("good", f"No request of the app's own.{beside}")
+    return mark("good", f"No request was{f', but for {spoilt} that met the fault you chose' if spoilt else ''}.")
 
 
 def _refresh(seen: Sequence[Seen], kind: str, fault: str) -> Mark:
