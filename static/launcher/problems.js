@@ -31,7 +31,13 @@ export function fromCallback(query, isOurs) {
     // Anybody can make a link to this page, and must not speak to the patient through it.
     return new Problem(UNKNOWN[0], "The answer belongs to no request of this window. Please connect again.");
   }
-  return new Problem(title, advice, described([["Error", error], ["Description", query.get("error_description")]]));
+  const description = query.get("error_description");
+  const details = described([["Error", error], ["Description", description]]);
+  if (error === "invalid_request" && /^The launch\b/.test(description ?? "")) {
+    const again = "Each opening counts once, for a few minutes. Go back to where you opened the app, and open it again.";
+    return new Problem("This opening cannot be used any more", again, details);
+  }
+  return new Problem(title, advice, details);
 }
 
 /** Return the problem behind whatever was thrown. */

@@ -118,7 +118,8 @@ def test_what_is_seen_is_told_to_the_browser_that_began_it_alone(make_flow: Make
     assert other.get(path).status_code == 404
     other.cookies["smartauth_launcher"] = "of somebody else"
     assert other.get(path).status_code == 404
-    assert other.get(f"/launcher/run/{flow.run.pk}").status_code == 404
+    page = other.get(f"/launcher/run/{flow.run.pk}")
+    assert (page.status_code, b"Only the browser that began a launch sees it" in page.content) == (404, True)
     assert other.post(f"/launcher/run/{flow.run.pk}/service").status_code == 404
 
 
