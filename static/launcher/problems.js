@@ -53,6 +53,10 @@ export function fromFailure(error) {
     const advice = "Check your connection to the internet and try again.";
     return new Problem("The hospital's server cannot be reached", advice, [["Details", message]]);
   }
+  if (/sessionStorage|localStorage/.test(message)) {
+    const advice = "Allow cookies and site data for this site, and load the page again.";
+    return new Problem("Your browser keeps nothing for this app", advice, [["Details", message]]);
+  }
   if (/state/i.test(message) && /launch/i.test(message)) {
     const advice = "It may have been started in another window, or a while ago. Please connect again.";
     return new Problem("This sign-in does not belong to this window", advice);
