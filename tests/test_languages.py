@@ -52,6 +52,7 @@ PAGES = sorted(
         "account/*.html",
         "consent/*.html",
         "mfa/**/*.html",
+        "mfa/messages/*.txt",
         "people/*.html",
         "skin/*.html",
         "allauth/**/*.html",

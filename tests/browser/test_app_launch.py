@@ -297,7 +297,7 @@ def test_prompt_login_asks_once_more(page: Page, world: World, cast: dict[str, U
     page.goto(authorize_url(world, prompt="login"))
     expect(page.get_by_role("heading", name="Is it still you?")).to_be_visible()
     page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("main").get_by_role("button", name="Sign in").click()
+    page.get_by_role("main").get_by_role("button", name="Go on").click()
     expect(page.get_by_role("button", name="Allow")).to_be_visible()
 
 
