@@ -161,6 +161,7 @@ HABITS_MET = [
     ("exact-scopes", [GONE],                                           "open",  "It took away: patient/*.rs."),
     ("exact-scopes", [GONE, token(), read()],                          "good",  "went on with the rest"),
     ("exact-scopes", [GONE, token(), no_read("scope", 403)],           "look",  "1 requests were refused"),
+    ("v1-scopes",    [GONE, token("launch openid")],                   "look",  "nothing that reaches records"),
     ("v1-scopes",    [token(grant="client_credentials", gone="a b")],  "good",  "It took away: a b."),
     ("short-tokens", [asks()],                                         "open",  "No token"),
     ("short-tokens", [asks(), token()],                                "open",  "Wait for 60 seconds"),

@@ -6,6 +6,8 @@ from smartauth.sandbox.launcher.habits import HABITS, Habit
 from smartauth.sandbox.launcher.report_card import Mark, Verdict
 from smartauth.sandbox.launcher.seen import Seen
 
+LEVELS = ("patient/", "user/", "system/")  # with which a scope begins that reaches records
+
 
 def of_habit(seen: Sequence[Seen], habit: str) -> tuple[Mark, ...]:
     """Return the line on `habit`; there is none where "" was chosen. seen: the requests, oldest first."""
@@ -28,7 +30,10 @@ def _scopes(seen: Sequence[Seen], habit: Habit) -> tuple[Verdict, str]:
     refused = sum(one.part == "fhir" and one.is_refused and not one.fault for one in later)
     if refused:
         return "look", f"{says} Of what the app read then, {refused} requests were refused."
-    if any(one.part == "token" and not one.is_refused for one in later):
+    tokens = [str(one.facts.get("scopes", "")) for one in later if one.part == "token" and not one.is_refused]
+    if tokens and not any(scope.startswith(LEVELS) for scope in tokens[-1].split()):
+        return "look", f"{says} Of what the app asked for, nothing that reaches records was left."
+    if tokens:
         return "good", f"{says} The app went on with the rest."
     return "open", says
 
