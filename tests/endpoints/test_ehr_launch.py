@@ -174,6 +174,31 @@ def test_a_token_that_is_bound_or_has_fewer_scopes_tells_all_of_it(
         assert context_in(one) == context_in(told) == CONTEXT
 
 
+@pytest.mark.requirement("AT-07", "CTX-02", "CTX-12")
+def test_a_launch_that_says_more_than_a_header_holds_opens_the_record_and_is_told_beside_the_token(
+    browser: Browser,
+    ask: Ask,
+    post: Post,
+    call: Caller,
+    clinic: App,
+    dr_grey: User,
+    auditor: Service,
+    begin_launch: Begin,
+) -> None:
+    said = [{"reference": f"ImagingStudy/{one}", "role": f"https://x.example/{'r' * 200}"} for one in range(50)]
+    handle = begin_launch(client_id="clinic", fhirContext=said)
+    first = tokens_for(browser, ask, clinic, dr_grey, handle)
+    again = body_of(ask(clinic, {"grant_type": "refresh_token", "refresh_token": first["refresh_token"]}))
+    for tokens in (first, again):
+        token = tokens["access_token"]
+        assert call("/Patient/ana", token).status_code == 200
+        told = body_of(post(INTROSPECT, {"token": token, **auditor.credentials()}))
+        assert (tokens["fhirContext"], told["fhirContext"], told["scope"]) == (said, said, ASKED)
+        inside = verified(token, "ES256").claims
+        assert {"scope", "patient", "fhirContext"}.isdisjoint(inside)
+        assert inside["fhirUser"] == told["fhirUser"]
+
+
 @pytest.mark.requirement("CTX-18")
 @pytest.mark.parametrize(("version", "told"), [("2.0", ["ImagingStudy/img-88"]), ("1.0", None)])
 def test_an_older_app_hears_it_in_its_dialect(
@@ -436,7 +461,7 @@ def test_an_app_that_nobody_verified_hears_of_it_by_way_of_a_page(
 # ---- whom and what it is about
 
 
-@pytest.mark.requirement("CTX-22")
+@pytest.mark.requirement("CTX-22", "CONSENT-12")
 @pytest.mark.parametrize("patient", ["ben", "nobody"])
 def test_a_patient_for_whom_the_user_may_not_act_is_refused_like_one_that_is_not_there(
     browser: Browser, chart: App, ana: User, begin_launch: Begin, patient: str
