@@ -131,6 +131,7 @@ def test_only_what_stands_for_everything_is_told_as_everything(browser: Browser,
     assert ("The app asks for everything" in mine, "The app asks for everything" in everybodys) == (False, True)
 
 
+@pytest.mark.requirement("CONSENT-06")
 def test_what_the_makers_say_is_told_in_their_words(browser: Browser, growth_chart: App, ana: User) -> None:
     said = {
         "publisher": "Chart Makers <b>",

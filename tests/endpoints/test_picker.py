@@ -193,6 +193,7 @@ def test_without_a_patient_in_question_nobody_is_asked(browser: Browser, growth_
     assert pending().patient == ""
 
 
+@pytest.mark.requirement("CONSENT-13")
 def test_a_patient_who_acts_for_others_is_asked(browser: Browser, growth_chart: App, parent: User) -> None:
     path, page = open_picker(browser, growth_chart, parent)
     text = page.content.decode()

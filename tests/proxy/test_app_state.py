@@ -6,6 +6,7 @@ SMART 2.2 app-state.
 import json
 from datetime import timedelta
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -251,6 +252,7 @@ def test_256_kilobytes_are_kept_and_one_byte_more_is_not(minted: Mint, call: Sta
     assert call.ask("POST", "/Basic", token, more).status_code == 413
 
 
+@pytest.mark.requirement("STATE-06")
 def test_an_update_is_read_as_strictly_and_names_its_own_id(minted: Mint, call: StateCaller) -> None:
     token = minted(SCOPE, **ANA)
     kept = created(call, token)
@@ -309,7 +311,7 @@ def test_a_query_is_for_one_code_and_one_subject(minted: Mint, call: StateCaller
     assert (answer.status_code, rule_of(answer)) == (400, "app_state.query")
 
 
-@pytest.mark.requirement("STATE-08")
+@pytest.mark.requirement("STATE-08", "STATE-02")
 def test_a_query_matches_exactly(minted: Mint, call: StateCaller) -> None:
     token = minted(f"{SCOPE} {USER_SCOPE}", patient="ana", **GREY)
     mine = created(call, token)["id"]
@@ -587,6 +589,8 @@ def test_a_client_keeps_a_hundred_items_about_a_subject(
     minted: Mint, call: StateCaller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert app_states.MOST == 100
+    told = (Path(__file__).parents[2] / "docs" / "how-to" / "keep-app-state.md").read_text()
+    assert all(limit in told for limit in ("at most 256 KB", f"keeps {app_states.MOST} items", "up to 512", "up to 128"))
     monkeypatch.setattr(app_states, "MOST", 2)
     token = minted(f"{SCOPE} {USER_SCOPE}", patient="ana", **GREY)
     first = created(call, token)
