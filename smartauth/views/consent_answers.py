@@ -48,7 +48,8 @@ def read_answer(request: HttpRequest, opened: Open, asked: tuple[Scope, ...]) ->
             title=_("This length of time is not offered"),
             advice=(_("Go back, and choose one of the lengths on the page."), NOTHING_SHARED),
         )
-    granted = choose(asked, frozenset(request.POST.getlist("scope")))
+    sensitive = opened.tenant.policy.sensitive_categories
+    granted = choose(asked, frozenset(request.POST.getlist("scope")), sensitive)
     ends_at = _end(granted, chosen, opened)
     remembered = request.POST.get("remember") == "yes" and remember_days(opened) > 0
     until = [opened.now + timedelta(days=remember_days(opened)), *([ends_at] if ends_at else [])]
@@ -58,7 +59,7 @@ def read_answer(request: HttpRequest, opened: Open, asked: tuple[Scope, ...]) ->
         remembered_until=min(until) if remembered else None,
     )
     replaces = request.POST.get("replace") == "yes"
-    return Answer(granted, terms, replaces=replaces, declined=declined(asked, granted))
+    return Answer(granted, terms, replaces=replaces, declined=declined(asked, granted, sensitive))
 
 
 def remember_days(opened: Open) -> int:

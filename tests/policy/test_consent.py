@@ -370,6 +370,16 @@ def test_what_was_declined_is_told_as_whole_scopes_or_the_parts_that_are_missing
     assert " ".join(map(str, declined(wanted, choose(wanted, frozenset(ticked))))) == expected
 
 
+def test_what_is_sensitive_has_a_tick_of_its_own_whatever_it_is_part_of() -> None:
+    asked, sensitive = parse_registered("patient/*.rs"), ["ImagingStudy", "Goal", "Observation.sdoh"]
+    ticks = [one.value for one in permissions(asked, sensitive)]
+    assert ticks == [*offered("patient/*.rs"), "patient/ImagingStudy.rs"]
+    assert choose(asked, frozenset(ticks), sensitive) == asked
+    without = [str(one) for one in choose(asked, frozenset(ticks[:-1]), sensitive)]
+    assert without == ticks[:-1]
+    assert [str(one) for one in declined(asked, parse_registered(" ".join(without)), sensitive)] == ticks[-1:]
+
+
 SOCIAL = "http://terminology.hl7.org/CodeSystem/observation-category|social-history"
 SENSITIVE = [
     # scope                                              what the tenant counts as sensitive     is it

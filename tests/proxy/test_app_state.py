@@ -590,7 +590,9 @@ def test_a_client_keeps_a_hundred_items_about_a_subject(
 ) -> None:
     assert app_states.MOST == 100
     told = (Path(__file__).parents[2] / "docs" / "how-to" / "keep-app-state.md").read_text()
-    assert all(limit in told for limit in ("at most 256 KB", f"keeps {app_states.MOST} items", "up to 512", "up to 128"))
+    assert all(
+        limit in told for limit in ("at most 256 KB", f"keeps {app_states.MOST} items", "up to 512", "up to 128")
+    )
     monkeypatch.setattr(app_states, "MOST", 2)
     token = minted(f"{SCOPE} {USER_SCOPE}", patient="ana", **GREY)
     first = created(call, token)
