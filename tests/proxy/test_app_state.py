@@ -164,6 +164,7 @@ CHANGED = [
     {"subject": {"reference": f"{PUBLIC}/Practitioner/dr-house"}},
     {"code": {"coding": [{"system": "https://other.example", "code": PREFERENCES}]}},
     {"subject": {"reference": f"{PUBLIC}/Practitioner/dr-grey"}},
+    {"subject": {"reference": f"{PUBLIC}/Patient/ana", "display": "New"}},
     {"code": {"coding": [{"system": APP, "code": "other"}]}},
     {"code": {"coding": [{"system": APP, "code": PREFERENCES, "display": "New"}]}},
 ]
