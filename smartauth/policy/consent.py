@@ -43,15 +43,17 @@ def permissions(asked: Iterable[Scope], sensitive: Collection[str] = ()) -> tupl
 def is_sensitive(scope: ResourceScope, sensitive: Collection[str]) -> bool:
     """Return True when a scope reaches what a tenant counts as sensitive: "Type", or "Type.code" of a category.
 
-    A filter by something else may reach any category, so it counts as all of them.
+    A filter by anything but categories with words of ours may reach any of them, so it counts as all.
     """
     kinds = {one.partition(".")[0] for one in sensitive}
     if scope.resource in sensitive or (scope.resource == "*" and kinds):
         return True
     if scope.resource not in kinds:
         return False
-    named = {value.rpartition("|")[2] for name, value in scope.filters if name == "category"}
-    return not named or any(f"{scope.resource}.{code}" in sensitive for code in named)
+    known = {value.rpartition("|")[2] for value in CATEGORIES.get(scope.resource, ())}
+    alternatives = (one for name, value in scope.filters if name == "category" for one in value.split(","))
+    named = {one.rpartition("|")[2] for one in alternatives}
+    return not named or any(code not in known or f"{scope.resource}.{code}" in sensitive for code in named)
 
 
 def choose(asked: Iterable[Scope], ticked: Collection[str], sensitive: Collection[str] = ()) -> tuple[Scope, ...]:

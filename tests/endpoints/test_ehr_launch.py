@@ -265,7 +265,7 @@ def test_without_an_ehr_the_encounter_is_the_one_that_was_picked(
     assert context_in(body).keys() == alone
 
 
-@pytest.mark.requirement("CTX-03", "CTX-04")
+@pytest.mark.requirement("CTX-03", "CTX-04", "CTX-08")
 def test_a_patient_whom_the_ehr_did_not_name_is_chosen_and_the_app_shows_them(
     browser: Browser, ask: Ask, chart: App, dr_grey: User, begin_launch: Begin
 ) -> None:

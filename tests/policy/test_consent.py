@@ -393,6 +393,13 @@ SENSITIVE = [
     ("patient/Observation.rs",                           ["Observation.social-history"],         True),
     ("patient/Observation.rs?code=718-7",                ["Observation.social-history"],         True),
     (f"patient/Observation.rs?{LAB}&code=1",    ["Observation.social-history"],         False),
+    # Several at once, all codes of a system, and what nobody knows: each may reach it.
+    (f"patient/Observation.rs?category={SOCIAL},{OBSERVATION[0]}", ["Observation.social-history"], True),
+    (f"patient/Observation.rs?{LAB},{SOCIAL}",           ["Observation.social-history"],         True),
+    ("patient/Observation.rs?category=social-history,laboratory", ["Observation.social-history"], True),
+    (f"patient/Observation.rs?category={SOCIAL.partition('|')[0]}|", ["Observation.social-history"], True),
+    ("patient/Observation.rs?category=else",             ["Observation.social-history"],         True),
+    (f"patient/Observation.rs?{LAB},{OBSERVATION[4]}",   ["Observation.social-history"],         False),
     ("patient/*.rs",                                     ["Goal"],                               True),
     ("patient/*.rs",                                     [],                                     False),
 ]  # fmt: skip
