@@ -222,6 +222,8 @@ FROM_EHR = [
     ("launch launch/patient launch/encounter",       {"patient"},               "launch launch/patient"),
     ("launch launch/imagingstudy",                   {"imagingstudy"},          "launch launch/imagingstudy"),
     ("launch launch/list?role=https://a/b",          {"list"},                  "launch launch/list?role=https://a/b"),
+    ("launch launch/list?role=https://a/b launch/list?role=https://a/c", {"list"},
+     "launch launch/list?role=https://a/b launch/list?role=https://a/c"),
     ("launch launch/imagingstudy launch/list",       {"list"},                  "launch launch/list"),
 ]  # fmt: skip
 
