@@ -63,12 +63,16 @@ def read_answer(request: HttpRequest, opened: Open, asked: tuple[Scope, ...]) ->
 
 
 def remember_days(opened: Open) -> int:
-    """Return for how many days an answer may stand for later requests like it, 0 where it may not."""
+    """Return for how many days an answer may stand for later requests like it, 0 where it may not.
+
+    No longer than a consent lasts: one that is repeated unasked would outlive it.
+    """
     stored = opened.pending
     possible = may_be_remembered(
         is_public=opened.client.is_public, redirect_uri=stored.redirect_uri, prompts=stored.prompts
     )
-    return opened.tenant.policy.remember_days if possible else 0
+    days, limit = opened.tenant.policy.remember_days if possible else 0, limit_of(opened)
+    return min(days, limit.days) if limit else days
 
 
 def lengths(opened: Open) -> tuple[Choice, ...]:

@@ -148,6 +148,7 @@ def test_a_clinician_is_offered_whom_the_app_may_reach(browser: Browser, growth_
     assert_chosen(choose(browser, path, "ben"), path, "ben")
 
 
+@pytest.mark.requirement("CTX-22")
 def test_a_choice_that_the_app_may_reach_no_more_is_not_allowed(
     browser: Browser, growth_chart: App, dr_grey: User
 ) -> None:
