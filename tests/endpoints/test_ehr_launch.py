@@ -274,6 +274,17 @@ def test_a_patient_whom_the_ehr_did_not_name_is_chosen_and_the_app_shows_them(
     assert (body["patient"], body["need_patient_banner"], body["intent"]) == ("ben", True, "x")
 
 
+@pytest.mark.requirement("CTX-20")
+def test_an_app_that_may_be_launched_no_more_is_told_of_no_context_when_it_refreshes(
+    browser: Browser, ask: Ask, chart: App, dr_grey: User, begin_launch: Begin
+) -> None:
+    first = tokens_for(browser, ask, chart, dr_grey, begin_launch(intent="x"))
+    assert first["patient"] == "ana"
+    Client.objects.filter(client_id="chart").update(scope="openid fhirUser offline_access user/Patient.rs")
+    again = body_of(ask(chart, {"grant_type": "refresh_token", "refresh_token": first["refresh_token"]}))
+    assert (again["scope"], context_in(again)) == ("openid fhirUser offline_access user/Patient.rs", {})
+
+
 def test_whoever_declines_all_data_does_not_tell_whose_they_were(
     browser: Browser, ask: Ask, chart: App, dr_grey: User, begin_launch: Begin
 ) -> None:
