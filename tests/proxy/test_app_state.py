@@ -19,6 +19,7 @@ from clients.models import Client, Tenant
 from clients.tenants import TenantInfo
 from fhirproxy import app_states
 from fhirproxy.models import AppState, AppStateTrust
+from fhirproxy.policy.app_state import LARGEST, LONGEST_CODE, LONGEST_SYSTEM
 from smartauth.audit.models import AuditRecord
 from smartauth.people.models import User
 from smartauth.receipts.models import Receipt
@@ -591,9 +592,9 @@ def test_a_client_keeps_a_hundred_items_about_a_subject(
 ) -> None:
     assert app_states.MOST == 100
     told = (Path(__file__).parents[2] / "docs" / "how-to" / "keep-app-state.md").read_text()
-    assert all(
-        limit in told for limit in ("at most 256 KB", f"keeps {app_states.MOST} items", "up to 512", "up to 128")
-    )
+    limits = [f"at most {LARGEST // 1024} KB", f"keeps {app_states.MOST} items"]
+    limits += [f"up to {longest}" for longest in (LONGEST_SYSTEM, LONGEST_CODE)]
+    assert all(limit in told for limit in limits)
     monkeypatch.setattr(app_states, "MOST", 2)
     token = minted(f"{SCOPE} {USER_SCOPE}", patient="ana", **GREY)
     first = created(call, token)
