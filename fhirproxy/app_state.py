@@ -30,6 +30,7 @@ from fhirproxy.policy.app_state import (
     read_state,
 )
 from fhirproxy.policy.authority import Authority, Grant, user_of
+from fhirproxy.policy.bodies import Json
 from fhirproxy.policy.headers import Headers
 from fhirproxy.policy.outcomes import FhirRefusal, bad_request, unprocessable
 from fhirproxy.policy.plans import Deny
@@ -133,7 +134,7 @@ def _create(keeping: Keeping, wanted: CreateState, grants: tuple[Grant, ...], se
 def _update(keeping: Keeping, wanted: UpdateState, grants: tuple[Grant, ...], sent: StateBody) -> RawResponse:
     with app_states.in_one():
         item, permitted = _take(keeping, wanted, grants)
-        if item.key != sent.key or item.members["code"] != sent.members["code"]:
+        if _filed_under(item) != _filed_under(sent):
             raise _lost("subject or code of the body are not those of what is kept")
         written = app_states.replace(item, sent, keeping.now)
         _record(keeping, _event(keeping, wanted, item.key, permitted, item.id))
@@ -174,6 +175,13 @@ def _lost(officer: str) -> FhirRefusal:
         officer=officer,
     )
     return FhirRefusal(412, "conflict", refusal, public=LOST)
+
+
+def _filed_under(state: Item | StateBody) -> tuple[StateKey, Json, Json]:
+    """Return what an update leaves as it is: subject and code, with all that is said of them."""
+    subject = state.members.get("subject", {})
+    said = {name: value for name, value in subject.items() if name != "reference"} if isinstance(subject, dict) else {}
+    return state.key, state.members["code"], said
 
 
 def _decide(keeping: Keeping, wanted: StateRequest, key: StateKey, grants: tuple[Grant, ...]) -> Permitted | Deny:

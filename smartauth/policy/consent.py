@@ -29,36 +29,41 @@ class Permission:
         return str(self.scope)
 
 
-def permissions(asked: Iterable[Scope]) -> tuple[Permission, ...]:
-    """Return what can be ticked for the resource scopes asked for, each once, in the order asked."""
+def permissions(asked: Iterable[Scope], sensitive: Collection[str] = ()) -> tuple[Permission, ...]:
+    """Return what can be ticked for the resource scopes asked for, each once, in the order asked.
+
+    sensitive: what the tenant counts as that, as in `is_sensitive`.
+    """
     wanted = [scope for scope in asked if isinstance(scope, ResourceScope)]
-    offered = _offered(wanted)
-    wide = {_widest(part, offered) for scope in wanted if scope.resource == "*" for part in parts(scope)}
+    offered = _offered(wanted, sensitive)
+    wide = {_widest(part, offered) for scope in wanted if scope.resource == "*" for part in parts(scope, sensitive)}
     return tuple(Permission(one, one in wide) for one in offered if _widest(one, offered) is one)
 
 
 def is_sensitive(scope: ResourceScope, sensitive: Collection[str]) -> bool:
     """Return True when a scope reaches what a tenant counts as sensitive: "Type", or "Type.code" of a category.
 
-    A filter by something else may reach any category, so it counts as all of them.
+    A filter by anything but categories with words of ours may reach any of them, so it counts as all.
     """
     kinds = {one.partition(".")[0] for one in sensitive}
     if scope.resource in sensitive or (scope.resource == "*" and kinds):
         return True
     if scope.resource not in kinds:
         return False
-    named = {value.rpartition("|")[2] for name, value in scope.filters if name == "category"}
-    return not named or any(f"{scope.resource}.{code}" in sensitive for code in named)
+    known = {value.rpartition("|")[2] for value in CATEGORIES.get(scope.resource, ())}
+    alternatives = (one for name, value in scope.filters if name == "category" for one in value.split(","))
+    named = {one.rpartition("|")[2] for one in alternatives}
+    return not named or any(code not in known or f"{scope.resource}.{code}" in sensitive for code in named)
 
 
-def choose(asked: Iterable[Scope], ticked: Collection[str]) -> tuple[Scope, ...]:
-    """Return what is granted of `asked` when the values in `ticked` were ticked.
+def choose(asked: Iterable[Scope], ticked: Collection[str], sensitive: Collection[str] = ()) -> tuple[Scope, ...]:
+    """Return what is granted of `asked` when the values in `ticked` were ticked, of those in `permissions`.
 
     Values that were not offered grant nothing. Scopes that are not about FHIR resources are granted as asked, except
     staying connected, which has a tick of its own.
     """
     wanted = tuple(asked)
-    offered = _offered(scope for scope in wanted if isinstance(scope, ResourceScope))
+    offered = _offered((scope for scope in wanted if isinstance(scope, ResourceScope)), sensitive)
     ticks = dict.fromkeys(_widest(part, offered) for part in offered)
     allowed = [one for one in ticks if str(one) in ticked]
     declined = [one for one in ticks if str(one) not in ticked]
@@ -68,7 +73,7 @@ def choose(asked: Iterable[Scope], ticked: Collection[str]) -> tuple[Scope, ...]
             if scope != OFFLINE or scope.name in ticked:
                 granted[scope] = None
             continue
-        own = [_widest(part, offered) for part in parts(scope)]
+        own = [_widest(part, offered) for part in parts(scope, sensitive)]
         if all(one in allowed for one in own) and not _reaches(scope, declined, allowed):
             granted[scope] = None
         else:
@@ -81,7 +86,7 @@ def choose(asked: Iterable[Scope], ticked: Collection[str]) -> tuple[Scope, ...]
     return tuple(granted)
 
 
-def declined(asked: Iterable[Scope], granted: Collection[Scope]) -> tuple[Scope, ...]:
+def declined(asked: Iterable[Scope], granted: Collection[Scope], sensitive: Collection[str] = ()) -> tuple[Scope, ...]:
     """Return what of `asked` was not granted: whole scopes, or the parts of them that are missing."""
     given = [one for one in granted if isinstance(one, ResourceScope)]
     found: dict[Scope, None] = {}
@@ -90,7 +95,7 @@ def declined(asked: Iterable[Scope], granted: Collection[Scope]) -> tuple[Scope,
             if scope not in granted and not (scope == ONLINE and OFFLINE in granted):  # The one includes the other.
                 found[scope] = None
             continue
-        own = parts(scope)
+        own = parts(scope, sensitive)
         missing = [part for part in own if not any(one.covers(part) for one in given)]
         found.update(dict.fromkeys(missing if len(missing) < len(own) else (scope,)))
     return tuple(found)
@@ -102,16 +107,21 @@ def _reaches(scope: ResourceScope, declined: Iterable[ResourceScope], allowed: C
     return any(one is not None and not any(tick.covers(one) for tick in allowed) for one in shared)
 
 
-def _offered(scopes: Iterable[ResourceScope]) -> dict[ResourceScope, None]:
-    return dict.fromkeys(part for scope in scopes for part in parts(scope))
+def _offered(scopes: Iterable[ResourceScope], sensitive: Collection[str]) -> dict[ResourceScope, None]:
+    return dict.fromkeys(part for scope in scopes for part in parts(scope, sensitive))
 
 
-def parts(scope: ResourceScope) -> tuple[ResourceScope, ...]:
-    """Return the parts of one scope that can be refused alone; itself where there is nothing to tell apart."""
+def parts(scope: ResourceScope, sensitive: Collection[str] = ()) -> tuple[ResourceScope, ...]:
+    """Return the parts of one scope that can be refused alone; itself where there is nothing to tell apart.
+
+    A wildcard has the types of US Core, and those that are sensitive besides: it would bring what nobody could leave
+    unticked.
+    """
     if scope.filters:
         return (scope,)
     if scope.resource == "*":
-        return tuple(part for kind in US_CORE_TYPES for part in parts(replace(scope, resource=kind)))
+        besides = sorted({one.partition(".")[0] for one in sensitive}.difference(US_CORE_TYPES))
+        return tuple(part for kind in (*US_CORE_TYPES, *besides) for part in parts(replace(scope, resource=kind)))
     if scope.resource in DIVIDED:
         return tuple(
             replace(scope, filters=(("category", value),), dialect="v2") for value in CATEGORIES[scope.resource]

@@ -16,8 +16,12 @@ from smartauth.context import RequestContext
 from smartauth.digests import digest, new_secret
 
 ACCESS_TOKEN_TYPE = "at+jwt"  # RFC 9068 §2.1
-# A token travels in a header with every request; a scope set beyond this stays behind and readers introspect.
+# A token travels in a header with every request; what would make it larger stays behind and readers introspect.
 LARGEST_JWT = 3_072  # characters
+# What is in every token: the rest has no bound, since apps choose scopes and EHRs what they tell of a launch.
+ALWAYS_INSIDE = frozenset(
+    {"iss", "sub", "aud", "client_id", "iat", "exp", "jti", "auth_time", "cnf", "fhirUser"},
+)
 
 # The standing Authorization of the service, the token and the audit record, in one statement. Such a token lives five
 # minutes, so a crash of the database may lose it: the client asks again. Waiting for the disk would cost every request.
@@ -140,13 +144,18 @@ def token_type(key: str | None) -> str:
 
 
 def sign(claims: dict[str, Any], now: datetime) -> str:
-    """Return the token that carries `claims`, in the configured format; scopes too large for it are left out."""
+    """Return the token that carries `claims`, in the configured format.
+
+    Where they are too large for it, scopes are left out, and if that is not enough the launch context, too.
+    """
     if config().access_token_format == "opaque":
         return new_secret()
     signer = keys.access_token_signer(now)
-    token = signer.sign(claims, typ=ACCESS_TOKEN_TYPE)
-    if len(token) > LARGEST_JWT:
-        token = signer.sign({name: value for name, value in claims.items() if name != "scope"}, typ=ACCESS_TOKEN_TYPE)
+    token = ""
+    for inside in (claims.keys(), claims.keys() - {"scope"}, ALWAYS_INSIDE):
+        token = signer.sign({name: value for name, value in claims.items() if name in inside}, typ=ACCESS_TOKEN_TYPE)
+        if len(token) <= LARGEST_JWT:
+            break
     return token
 
 

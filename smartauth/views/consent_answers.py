@@ -49,7 +49,8 @@ def read_answer(request: HttpRequest, opened: Open, asked: tuple[Scope, ...]) ->
             title=_("This length of time is not offered"),
             advice=(_("Go back, and choose one of the lengths on the page."), NOTHING_SHARED),
         )
-    granted = choose(asked, frozenset(request.POST.getlist("scope")))
+    sensitive = opened.tenant.policy.sensitive_categories
+    granted = choose(asked, frozenset(request.POST.getlist("scope")), sensitive)
     ends_at = _end(granted, chosen, opened)
     remembered = request.POST.get("remember") == "yes" and remember_days(opened) > 0
     until = [opened.now + timedelta(days=remember_days(opened)), *([ends_at] if ends_at else [])]
@@ -59,16 +60,20 @@ def read_answer(request: HttpRequest, opened: Open, asked: tuple[Scope, ...]) ->
         remembered_until=min(until) if remembered else None,
     )
     replaces = request.POST.get("replace") == "yes"
-    return Answer(granted, terms, replaces=replaces, declined=declined(asked, granted))
+    return Answer(granted, terms, replaces=replaces, declined=declined(asked, granted, sensitive))
 
 
 def remember_days(opened: Open) -> int:
-    """Return for how many days an answer may stand for later requests like it, 0 where it may not."""
+    """Return for how many days an answer may stand for later requests like it, 0 where it may not.
+
+    No longer than a consent lasts: one that is repeated unasked would outlive it.
+    """
     stored = opened.pending
     possible = may_be_remembered(
         is_public=opened.client.is_public, redirect_uri=stored.redirect_uri, prompts=stored.prompts
     )
-    return opened.tenant.policy.remember_days if possible else 0
+    days, limit = opened.tenant.policy.remember_days if possible else 0, limit_of(opened)
+    return min(days, limit.days) if limit else days
 
 
 def lengths(opened: Open) -> tuple[Choice, ...]:

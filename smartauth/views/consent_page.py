@@ -104,7 +104,7 @@ class Group:
 def _ticks(asked: tuple[Scope, ...], sensitive: tuple[str, ...]) -> list[Tick]:
     found = [
         Tick(one.value, one.scope.level, words_for(one.scope), one.is_all_types, is_sensitive(one.scope, sensitive))
-        for one in permissions(asked)
+        for one in permissions(asked, sensitive)
     ]
     return sorted(found, key=Tick.group)
 

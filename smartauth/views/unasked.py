@@ -45,5 +45,5 @@ def _remembered(opened: Open, asked: tuple[Scope, ...]) -> Answer | None:
     terms = tokens.Terms(ends_at=min(ends, default=None), unasked=Authorization.Unasked.REMEMBERED)
     if not granted:
         return None
-    missing = declined(asked, granted)
+    missing = declined(asked, granted, opened.tenant.policy.sensitive_categories)
     return Answer(granted, terms, rule="consent.remembered", follows=found.authorization, declined=missing)

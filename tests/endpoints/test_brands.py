@@ -260,7 +260,7 @@ WAYS_OUT = [
 ]
 
 
-@pytest.mark.requirement("BRAND-02")
+@pytest.mark.requirement("BRAND-02", "BRAND-13")
 @pytest.mark.parametrize("leave", WAYS_OUT, ids=["withdrawn", "closed"])
 def test_the_list_changed_when_somebody_left_it(client: Any, full: Brand, leave: Any) -> None:
     make_tenant("north")

@@ -5,13 +5,17 @@ where it belongs; here is the order in which an inspector goes through it.
 """
 
 from collections.abc import Callable
+from datetime import timedelta
+from itertools import cycle
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 from django.test import Client as Browser
+from django.utils import timezone
 
-from smartauth.models import AuthorizationCode
+from smartauth.digests import digest
+from smartauth.models import AuthorizationCode, RefreshToken
 from smartauth.people.models import User
 from smartauth.policy import advertising
 from tests.endpoints.app_launch import (
@@ -64,8 +68,10 @@ __all__ = [
 
 pytestmark = pytest.mark.usefixtures("small", "visits")
 
+THREE_MONTHS = timedelta(days=93)
 PERSON = "openid fhirUser offline_access"
 DIVIDED = ("Condition", "Observation")
+STATUS = {"Observation": {"status": "final"}, "Condition": {}}
 GRANULAR = [f"{kind}.rs?category={value}" for kind in DIVIDED for value in advertising.CATEGORIES[kind]]
 
 
@@ -154,17 +160,20 @@ def test_scopes_of_smart_1_0_are_granted_as_they_were_written_and_open_the_recor
 @pytest.mark.requirement("ONC-08", "ONC-10")
 def test_categories_are_granted_without_the_type_and_open_what_is_in_them(here: Here, load: Load) -> None:
     assert len(GRANULAR) == 9
-    members = {"status": "final", "code": {"text": "x"}, "subject": {"reference": "Patient/ana"}}
-    for number, value in enumerate(advertising.CATEGORIES["Observation"]):
+    members = {"code": {"text": "x"}, "subject": {"reference": "Patient/ana"}}
+    for number, one in enumerate(GRANULAR):
+        kind, _, value = one.partition(".rs?category=")
         system, _, code = value.partition("|")
-        load("Observation", f"category-{number}", category=[{"coding": [{"system": system, "code": code}]}], **members)
+        category = [{"coding": [{"system": system, "code": code}]}]
+        load(kind, f"category-{number}", category=category, **members, **STATUS[kind])
     tokens = here.granted("launch/patient " + " ".join(f"patient/{one}" for one in GRANULAR))
     assert not {"patient/Observation.rs", "patient/Condition.rs", "patient/*.rs"} & scopes_in(tokens)
-    for number, value in enumerate(advertising.CATEGORIES["Observation"]):
-        alone = here.granted(f"launch/patient patient/Observation.rs?category={value}")["access_token"]
-        for other in range(len(advertising.CATEGORIES["Observation"])):
-            status = here.call(f"/Observation/category-{other}", alone).status_code
-            assert status == (200 if other == number else 404), (value, other)
+    conditions, observations = ([one for one in GRANULAR if one.startswith(kind)] for kind in DIVIDED)
+    for pair in zip(cycle(conditions), observations, strict=False):
+        granted = here.granted("launch/patient " + " ".join(f"patient/{one}" for one in pair))["access_token"]
+        for number, one in enumerate(GRANULAR):
+            status = here.call(f"/{one.partition('.')[0]}/category-{number}", granted).status_code
+            assert status == (200 if one in pair else 404), (pair, one)
 
 
 @pytest.mark.requirement("ONC-09", "ONC-21")
@@ -227,7 +236,9 @@ def test_native_apps_stay_connected_too(here: Here) -> None:
     tokens = here.start(app, scope=f"launch/patient {PERSON} patient/Patient.rs")
     again = here.refresh(tokens["refresh_token"], app).json()
     assert here.reads_ana(again)
-    assert "refresh_token" in again
+    for one in (tokens, again):
+        row = RefreshToken.objects.get(token_checksum=digest(one["refresh_token"]))
+        assert row.expires - timezone.now() > THREE_MONTHS
 
 
 @pytest.mark.requirement("ONC-13")

@@ -140,6 +140,7 @@ def test_what_changes_the_record_is_marked(browser: Browser, growth_chart: App, 
     assert "the app may add and change Optional Can change data" in text
 
 
+@pytest.mark.requirement("CONSENT-06")
 def test_what_the_makers_say_is_told_in_their_words(browser: Browser, growth_chart: App, ana: User) -> None:
     said = {
         "publisher": "Chart Makers <b>",
@@ -275,6 +276,7 @@ OFFERS: list[tuple[str, list[str]]] = [
 ]
 
 
+@pytest.mark.requirement("CONSENT-01", "CONSENT-02")
 @pytest.mark.parametrize(("asked", "offered"), OFFERS)
 def test_each_permission_has_a_tick_with_words(
     browser: Browser, growth_chart: App, ana: User, asked: str, offered: list[str]
@@ -663,7 +665,7 @@ def test_the_patient_and_how_to_look_are_the_launch_context(browser: Browser, gr
     assert "color_background" in style.json()
 
 
-@pytest.mark.requirement("CTX-03", "CTX-06", "T-18")
+@pytest.mark.requirement("CTX-02", "CTX-03", "CTX-06", "T-18", "T-19")
 @pytest.mark.parametrize("scope", ["patient/Goal.rs", "launch/patient", "openid launch/patient user/Goal.rs"])
 def test_a_patient_in_question_is_in_the_context(browser: Browser, growth_chart: App, ana: User, scope: str) -> None:
     launch(browser, growth_chart, ana, scope=scope)

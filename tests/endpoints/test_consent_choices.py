@@ -259,16 +259,31 @@ def test_what_was_denied_ends_nothing(browser: Browser, growth_chart: App, ana: 
 # What is sensitive
 
 
+@pytest.mark.parametrize(
+    ("sensitive", "unticked"),
+    [
+        (
+            ["Observation.social-history", "FamilyMemberHistory"],
+            {f"patient/Observation.rs?category={SOCIAL}", "patient/FamilyMemberHistory.rs"},
+        ),
+        # US Core does not name it, but the wildcard would bring it.
+        (["ImagingStudy"], {"patient/ImagingStudy.rs"}),
+    ],
+)
 def test_sensitive_groups_start_without_ticks(
-    browser: Browser, growth_chart: App, ana: User, policy: Callable[..., None]
+    browser: Browser,
+    growth_chart: App,
+    ana: User,
+    policy: Callable[..., None],
+    sensitive: list[str],
+    unticked: set[str],
 ) -> None:
-    policy(sensitive_categories=["Observation.social-history", "FamilyMemberHistory"])
+    policy(sensitive_categories=sensitive)
     path = begin(browser, growth_chart, scope=SCOPE)
     page = open_consent(browser, path, ana)
     boxes = [(unescape(value), bool(checked)) for value, checked in BOX.findall(page.content.decode())]
     empty = {value for value, checked in boxes if not checked}
-    social = f"patient/Observation.rs?category={SOCIAL}"
-    assert empty == {"patient/FamilyMemberHistory.rs", social}
+    assert empty == unticked
     assert "counts this as sensitive" in page.content.decode()
     ticked = [value for value, checked in boxes if checked]
     form = {"page": page_number(page), "decision": "allow"}
@@ -277,6 +292,7 @@ def test_sensitive_groups_start_without_ticks(
     assert "patient/*.rs" not in granted
     assert empty.isdisjoint(granted)
     assert "patient/Goal.rs" in granted
+    assert set(AuditRecord.objects.get(action="consent").details["declined"].split()) == empty
 
 
 def test_whoever_ticks_what_is_sensitive_grants_it(

@@ -145,13 +145,23 @@ def test_authlib_finds_nothing_wrong_with_the_documents(
         document.validate()
 
 
+# SMART 2.2 scopes-and-launch-context, "Styling"
+STYLE_MEMBERS = {
+    *("color_background", "color_error", "color_highlight", "color_modal_backdrop", "color_success", "color_text"),
+    *("dim_border_radius", "dim_font_size", "dim_spacing_size", "font_family_body", "font_family_heading"),
+}
+
+
 @pytest.mark.requirement("CTX-09", "T-21")
 def test_the_style_is_public_and_named_after_its_content(client: Any, tenant: TenantInfo) -> None:
-    path = styling.smart_style_url().removeprefix("http://127.0.0.1:8000")
-    answer = client.get(path)
+    base, _, path = styling.smart_style_url().rpartition("/style/")
+    assert base == "http://127.0.0.1:8000"
+    answer = client.get(f"/style/{path}")
     assert (answer.status_code, answer.headers["Access-Control-Allow-Origin"]) == (200, "*")
     assert answer.headers["Content-Type"] == "application/json"
     assert answer.json()["color_text"].startswith("#")
+    assert answer.json().keys() <= STYLE_MEMBERS
+    assert {type(value) for value in answer.json().values()} == {str}
     assert client.get("/style/0123.json").status_code == 404
 
 

@@ -174,6 +174,31 @@ def test_a_token_that_is_bound_or_has_fewer_scopes_tells_all_of_it(
         assert context_in(one) == context_in(told) == CONTEXT
 
 
+@pytest.mark.requirement("AT-07", "CTX-02", "CTX-12")
+def test_a_launch_that_says_more_than_a_header_holds_opens_the_record_and_is_told_beside_the_token(
+    browser: Browser,
+    ask: Ask,
+    post: Post,
+    call: Caller,
+    clinic: App,
+    dr_grey: User,
+    auditor: Service,
+    begin_launch: Begin,
+) -> None:
+    said = [{"reference": f"ImagingStudy/{one}", "role": f"https://x.example/{'r' * 200}"} for one in range(50)]
+    handle = begin_launch(client_id="clinic", fhirContext=said)
+    first = tokens_for(browser, ask, clinic, dr_grey, handle)
+    again = body_of(ask(clinic, {"grant_type": "refresh_token", "refresh_token": first["refresh_token"]}))
+    for tokens in (first, again):
+        token = tokens["access_token"]
+        assert call("/Patient/ana", token).status_code == 200
+        told = body_of(post(INTROSPECT, {"token": token, **auditor.credentials()}))
+        assert (tokens["fhirContext"], told["fhirContext"], told["scope"]) == (said, said, ASKED)
+        inside = verified(token, "ES256").claims
+        assert {"scope", "patient", "fhirContext"}.isdisjoint(inside)
+        assert inside["fhirUser"] == told["fhirUser"]
+
+
 @pytest.mark.requirement("CTX-18")
 @pytest.mark.parametrize(("version", "told"), [("2.0", ["ImagingStudy/img-88"]), ("1.0", None)])
 def test_an_older_app_hears_it_in_its_dialect(
@@ -240,13 +265,24 @@ def test_without_an_ehr_the_encounter_is_the_one_that_was_picked(
     assert context_in(body).keys() == alone
 
 
-@pytest.mark.requirement("CTX-03", "CTX-04")
+@pytest.mark.requirement("CTX-03", "CTX-04", "CTX-08")
 def test_a_patient_whom_the_ehr_did_not_name_is_chosen_and_the_app_shows_them(
     browser: Browser, ask: Ask, chart: App, dr_grey: User, begin_launch: Begin
 ) -> None:
     handle = begin_launch(patient=..., need_patient_banner=False, intent="x")
     body = tokens_for(browser, ask, chart, dr_grey, handle, scope="launch patient/*.rs", patient="ben")
     assert (body["patient"], body["need_patient_banner"], body["intent"]) == ("ben", True, "x")
+
+
+@pytest.mark.requirement("CTX-20")
+def test_an_app_that_may_be_launched_no_more_is_told_of_no_context_when_it_refreshes(
+    browser: Browser, ask: Ask, chart: App, dr_grey: User, begin_launch: Begin
+) -> None:
+    first = tokens_for(browser, ask, chart, dr_grey, begin_launch(intent="x"))
+    assert first["patient"] == "ana"
+    Client.objects.filter(client_id="chart").update(scope="openid fhirUser offline_access user/Patient.rs")
+    again = body_of(ask(chart, {"grant_type": "refresh_token", "refresh_token": first["refresh_token"]}))
+    assert (again["scope"], context_in(again)) == ("openid fhirUser offline_access user/Patient.rs", {})
 
 
 def test_whoever_declines_all_data_does_not_tell_whose_they_were(
@@ -436,7 +472,7 @@ def test_an_app_that_nobody_verified_hears_of_it_by_way_of_a_page(
 # ---- whom and what it is about
 
 
-@pytest.mark.requirement("CTX-22")
+@pytest.mark.requirement("CTX-22", "CONSENT-12")
 @pytest.mark.parametrize("patient", ["ben", "nobody"])
 def test_a_patient_for_whom_the_user_may_not_act_is_refused_like_one_that_is_not_there(
     browser: Browser, chart: App, ana: User, begin_launch: Begin, patient: str

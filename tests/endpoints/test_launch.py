@@ -42,7 +42,7 @@ def rule_of(answer: Any, status: int, error: str = "invalid_request") -> str:
     return rule
 
 
-@pytest.mark.requirement("LAUNCH-01", "LAUNCH-03", "LAUNCH-04")
+@pytest.mark.requirement("LAUNCH-01", "LAUNCH-03", "LAUNCH-04", "LAUNCH-05")
 def test_an_ehr_gets_the_registered_launch_url_with_iss_and_a_handle(
     begin_answer: BeginAnswer, dr_grey: User, tenant: TenantInfo
 ) -> None:

@@ -152,6 +152,7 @@ def test_a_clinician_is_offered_whom_the_app_may_reach(browser: Browser, growth_
     assert_chosen(choose(browser, path, "ben"), path, "ben")
 
 
+@pytest.mark.requirement("CTX-22")
 def test_a_choice_that_the_app_may_reach_no_more_is_not_allowed(
     browser: Browser, growth_chart: App, dr_grey: User
 ) -> None:
@@ -197,6 +198,7 @@ def test_without_a_patient_in_question_nobody_is_asked(browser: Browser, growth_
     assert pending().patient == ""
 
 
+@pytest.mark.requirement("CONSENT-13")
 def test_a_patient_who_acts_for_others_is_asked(browser: Browser, growth_chart: App, parent: User) -> None:
     path, page = open_picker(browser, growth_chart, parent)
     text = page.content.decode()

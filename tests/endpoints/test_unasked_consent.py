@@ -180,6 +180,17 @@ def test_the_length_that_was_chosen_counts_from_then(browser: Browser, growth_ch
     assert Authorization.objects.latest("created_at").ends_at == first.ends_at
 
 
+def test_nothing_is_remembered_for_longer_than_a_consent_lasts(browser: Browser, growth_chart: App, ana: User) -> None:
+    Tenant.objects.update(policy={"max_consent_days": 60})
+    path = begin(browser, growth_chart, scope="openid patient/Goal.rs")
+    page = open_consent(browser, path, ana)
+    assert "For 60 days" in page.content.decode()
+    callback(browser.post(path, answer_form(page) | {"remember": "yes"}), growth_chart.redirect_uri)
+    until = Authorization.objects.get().remembered_until
+    assert until is not None
+    assert round((until - timezone.now()) / timedelta(days=1)) == 60
+
+
 def expire() -> None:
     Authorization.objects.update(remembered_until=timezone.now() - timedelta(seconds=1))
 

@@ -370,6 +370,16 @@ def test_what_was_declined_is_told_as_whole_scopes_or_the_parts_that_are_missing
     assert " ".join(map(str, declined(wanted, choose(wanted, frozenset(ticked))))) == expected
 
 
+def test_what_is_sensitive_has_a_tick_of_its_own_whatever_it_is_part_of() -> None:
+    asked, sensitive = parse_registered("patient/*.rs"), ["ImagingStudy", "Goal", "Observation.sdoh"]
+    ticks = [one.value for one in permissions(asked, sensitive)]
+    assert ticks == [*offered("patient/*.rs"), "patient/ImagingStudy.rs"]
+    assert choose(asked, frozenset(ticks), sensitive) == asked
+    without = [str(one) for one in choose(asked, frozenset(ticks[:-1]), sensitive)]
+    assert without == ticks[:-1]
+    assert [str(one) for one in declined(asked, parse_registered(" ".join(without)), sensitive)] == ticks[-1:]
+
+
 SOCIAL = "http://terminology.hl7.org/CodeSystem/observation-category|social-history"
 SENSITIVE = [
     # scope                                              what the tenant counts as sensitive     is it
@@ -383,6 +393,13 @@ SENSITIVE = [
     ("patient/Observation.rs",                           ["Observation.social-history"],         True),
     ("patient/Observation.rs?code=718-7",                ["Observation.social-history"],         True),
     (f"patient/Observation.rs?{LAB}&code=1",    ["Observation.social-history"],         False),
+    # Several at once, all codes of a system, and what nobody knows: each may reach it.
+    (f"patient/Observation.rs?category={SOCIAL},{OBSERVATION[0]}", ["Observation.social-history"], True),
+    (f"patient/Observation.rs?{LAB},{SOCIAL}",           ["Observation.social-history"],         True),
+    ("patient/Observation.rs?category=social-history,laboratory", ["Observation.social-history"], True),
+    (f"patient/Observation.rs?category={SOCIAL.partition('|')[0]}|", ["Observation.social-history"], True),
+    ("patient/Observation.rs?category=else",             ["Observation.social-history"],         True),
+    (f"patient/Observation.rs?{LAB},{OBSERVATION[4]}",   ["Observation.social-history"],         False),
     ("patient/*.rs",                                     ["Goal"],                               True),
     ("patient/*.rs",                                     [],                                     False),
 ]  # fmt: skip

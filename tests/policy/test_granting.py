@@ -160,6 +160,7 @@ NOT_TO_BE_HAD = [
 ]  # fmt: skip
 
 
+@pytest.mark.requirement("CONSENT-08")
 @pytest.mark.parametrize(("requested", "permitted", "rule"), NOT_TO_BE_HAD)
 def test_an_app_that_asks_beyond_its_registration_or_for_nothing_is_refused(
     requested: str, permitted: str, rule: str
@@ -203,6 +204,7 @@ RIGHTS = [
 ]  # fmt: skip
 
 
+@pytest.mark.requirement("CONSENT-08")
 @pytest.mark.parametrize(("has_patient", "has_rights", "is_known", "possible"), RIGHTS)
 def test_a_scope_that_can_mean_nothing_for_this_user_is_left_out(
     has_patient: bool, has_rights: bool, is_known: bool, possible: str
@@ -221,6 +223,8 @@ FROM_EHR = [
     ("launch launch/patient launch/encounter",       {"patient"},               "launch launch/patient"),
     ("launch launch/imagingstudy",                   {"imagingstudy"},          "launch launch/imagingstudy"),
     ("launch launch/list?role=https://a/b",          {"list"},                  "launch launch/list?role=https://a/b"),
+    ("launch launch/list?role=https://a/b launch/list?role=https://a/c", {"list"},
+     "launch launch/list?role=https://a/b launch/list?role=https://a/c"),
     ("launch launch/imagingstudy launch/list",       {"list"},                  "launch launch/list"),
 ]  # fmt: skip
 

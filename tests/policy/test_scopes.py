@@ -78,13 +78,15 @@ UNREADABLE = [
     "patient/Observation.rs\n",
     "launch/Patient",
     "launch/",
+    "launch/list?role=",
+    "launch/list?role=https://a.example/b&role=https://a.example/c",
     "Openid",
     "address",
     "",
 ]
 
 
-@pytest.mark.requirement("SCOPE-01", "SCOPE-02", "SCOPE-16")
+@pytest.mark.requirement("SCOPE-01", "SCOPE-02", "SCOPE-16", "CTX-17")
 @pytest.mark.parametrize("text", UNREADABLE)
 def test_what_does_not_follow_the_grammar_is_refused_whole(text: str) -> None:
     with pytest.raises(InvalidScope) as refused:

@@ -6,6 +6,7 @@ SMART 2.2 app-state.
 import json
 from datetime import timedelta
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from clients.models import Client, Tenant
 from clients.tenants import TenantInfo
 from fhirproxy import app_states
 from fhirproxy.models import AppState, AppStateTrust
+from fhirproxy.policy.app_state import LARGEST, LONGEST_CODE, LONGEST_SYSTEM
 from smartauth.audit.models import AuditRecord
 from smartauth.people.models import User
 from smartauth.receipts.models import Receipt
@@ -163,6 +165,7 @@ CHANGED = [
     {"subject": {"reference": f"{PUBLIC}/Practitioner/dr-house"}},
     {"code": {"coding": [{"system": "https://other.example", "code": PREFERENCES}]}},
     {"subject": {"reference": f"{PUBLIC}/Practitioner/dr-grey"}},
+    {"subject": {"reference": f"{PUBLIC}/Patient/ana", "display": "New"}},
     {"code": {"coding": [{"system": APP, "code": "other"}]}},
     {"code": {"coding": [{"system": APP, "code": PREFERENCES, "display": "New"}]}},
 ]
@@ -251,6 +254,7 @@ def test_256_kilobytes_are_kept_and_one_byte_more_is_not(minted: Mint, call: Sta
     assert call.ask("POST", "/Basic", token, more).status_code == 413
 
 
+@pytest.mark.requirement("STATE-06")
 def test_an_update_is_read_as_strictly_and_names_its_own_id(minted: Mint, call: StateCaller) -> None:
     token = minted(SCOPE, **ANA)
     kept = created(call, token)
@@ -309,7 +313,7 @@ def test_a_query_is_for_one_code_and_one_subject(minted: Mint, call: StateCaller
     assert (answer.status_code, rule_of(answer)) == (400, "app_state.query")
 
 
-@pytest.mark.requirement("STATE-08")
+@pytest.mark.requirement("STATE-08", "STATE-02")
 def test_a_query_matches_exactly(minted: Mint, call: StateCaller) -> None:
     token = minted(f"{SCOPE} {USER_SCOPE}", patient="ana", **GREY)
     mine = created(call, token)["id"]
@@ -587,6 +591,10 @@ def test_a_client_keeps_a_hundred_items_about_a_subject(
     minted: Mint, call: StateCaller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert app_states.MOST == 100
+    told = (Path(__file__).parents[2] / "docs" / "how-to" / "keep-app-state.md").read_text()
+    limits = [f"at most {LARGEST // 1024} KB", f"keeps {app_states.MOST} items"]
+    limits += [f"up to {longest}" for longest in (LONGEST_SYSTEM, LONGEST_CODE)]
+    assert all(limit in told for limit in limits)
     monkeypatch.setattr(app_states, "MOST", 2)
     token = minted(f"{SCOPE} {USER_SCOPE}", patient="ana", **GREY)
     first = created(call, token)
