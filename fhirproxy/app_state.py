@@ -14,6 +14,7 @@ from clients.tenants import TenantInfo
 from fhirproxy import app_states
 from fhirproxy.answers import PRIVATE, answer
 from fhirproxy.app_states import Item
+from fhirproxy.audit_events import event_by, scopes_in
 from fhirproxy.limits import watch_results
 from fhirproxy.messages import FHIR_JSON, RawResponse
 from fhirproxy.policy.app_state import (
@@ -216,24 +217,19 @@ def _event(
     query: str = "",
     found: int = 0,
 ) -> AuditEvent:
-    access = keeping.access
     about = {key.subject.removeprefix("Patient/")} if key.kind == "patient" else set()
     verb = VERBS[wanted.letter]
-    return AuditEvent(
+    return event_by(
+        keeping.access,
         "search" if verb == "search-type" else verb,
         rule="app_state",
-        client_id=access.client_id,
-        tenant=access.tenant,
-        user=access.user,
-        patient=access.patient or "",
-        authorization=access.authorization,
         resource_type="Basic",
         resource_id=resource_id,
         query=query,
         patients=frozenset(about),
         details={
             "interaction": verb,
-            "scopes": ",".join(sorted({f"{grant.level}/{grant.resource}.{grant.letters}" for grant in permitted.via})),
+            "scopes": scopes_in(permitted.via),
             "state": f"{key.kind} {key.system}|{key.code}",
             "checked": found,
         },

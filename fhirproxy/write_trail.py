@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from django.db import Error
 
+from fhirproxy.audit_events import event_by, scopes_in
 from fhirproxy.exchange import Exchange
 from fhirproxy.policy.compartments import Checked
 from fhirproxy.policy.subjects import patients_of
@@ -47,24 +48,17 @@ class Trail:
     def _event(
         self, plan: WritePlan, action: str, resource_id: str, details: dict[str, str | int], checked: Checked
     ) -> AuditEvent:
-        access, exchange = self.access, self.exchange
-        return AuditEvent(
+        return event_by(
+            self.access,
             action,
             rule=plan.rule,
-            client_id=access.client_id,
-            tenant=access.tenant,
-            user=access.user,
-            patient=access.patient or "",
-            authorization=access.authorization,
             resource_type=plan.type,
             resource_id=resource_id,
-            patients=_whose(plan, checked, exchange),
+            patients=_whose(plan, checked, self.exchange),
             details={
                 "interaction": plan.verb,
-                "scopes": ",".join(sorted({f"{grant.level}/{grant.resource}.{grant.letters}" for grant in plan.via})),
-                "upstream_calls": exchange.calls,
-                "checked": exchange.checked,
-                "removed": exchange.removed,
+                "scopes": scopes_in(plan.via),
+                **self.exchange.counts,
                 **({"within": self.within} if self.within else {}),
                 **_weakened(plan),
                 **details,
