@@ -24,7 +24,7 @@ GROUND = (
     *("smartauth.responses", "smartauth.bearer", "smartauth.outbound", "smartauth.readonly_admin"),
     *("smartauth.storable", "smartauth.slugs", "smartauth.bodies", "smartauth.forms", "smartauth.browser"),
     *("smartauth.styling", "smartauth.cross_origin", "smartauth.rates", "smartauth.alarms", "smartauth.json_bodies"),
-    *("smartauth.administration.pages", "smartauth.administration.waiting"),
+    *("smartauth.sent_twice", "smartauth.administration.pages", "smartauth.administration.waiting"),
 )
 COMPOSITION = ("smartauth.settings", "smartauth.urls", "smartauth.wsgi", "smartauth.sandbox", "smartauth.environment")
 
