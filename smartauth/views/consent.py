@@ -206,10 +206,11 @@ def _deny(request: HttpRequest, opened: Open, page: UUID, refusal: Refusal, desc
 
 def _refuse(request: HttpRequest, opened: Open, error: OAuthError) -> HttpResponse:
     """End a launch that cannot go on. What an attempt to answer it had changed is rolled back."""
+    answer = refuse(request, opened.client, opened.return_to, error, silent=opened.is_silent)
     with transaction.atomic():
         pending.mark_answered(opened.pending, opened.now)
         record_now(context_of(request), _event(opened, error.refusal.rule))
-    return refuse(request, opened.client, opened.return_to, error, silent=opened.is_silent)
+        return pressed_twice.keep(request, answer)
 
 
 def _close(opened: Open, page: UUID) -> None:

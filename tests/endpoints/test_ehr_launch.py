@@ -466,8 +466,10 @@ def test_a_right_that_ended_while_the_page_was_read_ends_the_launch(
     sign_in(browser, dr_grey, then=path)
     page = browser.get(path)
     Client.objects.filter(client_id="chart").update(restrictions={"patients": ["ben"]})
-    answer = decide(browser, path, page)
+    answer, pressed_again = (decide(browser, path, page) for _ in range(2))
     assert told_in(answer, chart.redirect_uri, "state-1", "access_denied").rule == "launch.patient"
+    assert pressed_again.headers["Location"] == answer.headers["Location"]
+    assert AuditRecord.objects.filter(action="consent").count() == 1
     assert_no_code()
 
 
