@@ -32,6 +32,7 @@ from tests.endpoints.app_launch import (
     told_in,
 )
 from tests.endpoints.ehr import Begin, begin_answer, begin_launch, clinic, ehr, visits
+from tests.endpoints.pickers import choose
 from tests.factories import make_tenant
 
 __all__ = ["begin_answer", "begin_launch", "clinic", "ehr", "visits"]
@@ -40,11 +41,6 @@ pytestmark = pytest.mark.usefixtures("small")
 
 ASKED = "openid patient/Goal.rs patient/CarePlan.rs offline_access"
 LAUNCHED = "launch openid user/Patient.rs user/Goal.rs"
-
-
-@pytest.fixture
-def browser() -> Browser:
-    return Browser()
 
 
 def remember(browser: Browser, app: App, user: User, **options: Any) -> Authorization:
@@ -126,7 +122,7 @@ def test_another_patient_is_asked_about(browser: Browser, growth_chart: App, par
     remember(browser, growth_chart, parent, patient="ana")
     for patient, asked in (("ben", True), ("ana", False)):
         path = begin(browser, growth_chart, scope=ASKED)
-        browser.post(f"{path}/patient", {"patient": patient})
+        choose(browser, path, patient)
         assert is_asked(browser.get(path)) is asked
 
 
