@@ -11,6 +11,9 @@ from cryptography.hazmat.primitives import serialization
 APPLICATION = "smartauth.wsgi:application"
 # granian reads this form of a private key only.
 PKCS8 = b"-----BEGIN PRIVATE KEY-----"
+# Seconds for requests under way. A worker that is stuck would otherwise keep the server from ever ending; those who
+# stop services for us (systemd after 90 s, Kubernetes after 30 s) would then kill without closing anything.
+ENDS_WITHIN = 25
 
 
 class UnusableTls(Exception):
@@ -42,22 +45,31 @@ class Tls:
 
 
 def command_line(
-    *, host: str, port: int, workers: int, threads: int, tls: Tls | None = None, respawn: bool = False
+    *,
+    host: str,
+    port: int,
+    workers: int,
+    threads: int,
+    tls: Tls | None = None,
+    respawn: bool = False,
+    ends_within: int = ENDS_WITHIN,
+    application: str = APPLICATION,
 ) -> list[str]:
     """Return the words that start the application server; it serves until it is sent SIGTERM or SIGINT.
 
     threads: requests that one worker answers at a time.    respawn: replace a worker that ended by itself.
+    ends_within: seconds that requests under way then have.
     There is no access log: a path names patients, a query holds what apps send (RFC 9700 §4.3).
     """
     words = [sys.executable, "-m", "granian", "--interface", "wsgi", "--http", "1", "--no-ws"]
     words += ["--host", host, "--port", str(port), "--workers", str(workers), "--blocking-threads", str(threads)]
-    words += ["--log-level", "warning", "--no-access-log"]
+    words += ["--log-level", "warning", "--no-access-log", "--workers-kill-timeout", str(ends_within)]
     words += ["--respawn-failed-workers"] if respawn else []
     if tls is not None:
         # Of TLS it knows 1.2 and 1.3 and nothing older.
         words += ["--ssl-certificate", str(tls.certificate), "--ssl-keyfile", str(tls.key)]
         words += ["--ssl-protocol-min", "tls1.2"]
-    return [*words, APPLICATION]
+    return [*words, application]
 
 
 def _read(path: Path) -> bytes:

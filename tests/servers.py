@@ -7,18 +7,20 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from smartauth.serving import APPLICATION, command_line
 from tests import migrated
 
 ROOT = Path(__file__).resolve().parent.parent
 READY_WITHIN = 120.0  # seconds; on a quiet machine it is five
+ENDS_WITHIN = 60.0  # seconds; more than any server here gives its workers
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,7 @@ class Server:
     base_url: str
     environment: Mapping[str, str]
     log: Path
+    pid: int = 0
 
     def command(self, *words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """Run a management command beside the server."""
@@ -81,9 +84,13 @@ def running_server(
     workers: int = 1,
     environment: Mapping[str, str] | None = None,
     port: int = 0,
-    application: str = "smartauth.wsgi:application",
+    application: str = APPLICATION,
+    ends_within: int = 5,
 ) -> Iterator[Server]:
-    """Migrate the database, start the server on a loopback port, a free one unless told, and stop it afterwards."""
+    """Migrate the database, start the server on a loopback port, a free one unless told, and stop it afterwards.
+
+    ends_within: seconds that its workers then have.
+    """
     port = port or free_port()
     var.mkdir(parents=True, exist_ok=True)
     own = {
@@ -97,27 +104,31 @@ def running_server(
     server = Server(f"http://127.0.0.1:{port}", own, var / "server.log")
     migrated = server.command("migrate", "--verbosity", "0")
     assert migrated.returncode == 0, migrated.stderr
-    command = [sys.executable, "-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port)]
-    command += ["--workers", str(workers), "--blocking-threads", "8", "--no-ws", "--log-level", "warning"]
-    with server.log.open("wb") as log:
+    words = command_line(
+        host="127.0.0.1", port=port, workers=workers, threads=8, ends_within=ends_within, application=application
+    )
+    with started(words, {**os.environ, **own}, server.log) as process:
+        _wait_until_ready(server, process)
+        yield replace(server, pid=process.pid)
+
+
+@contextmanager
+def started(words: Sequence[str], environment: Mapping[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a server until the block ends, with what it says in `log`. It must then end by itself."""
+    with log.open("wb") as out:
         process = subprocess.Popen(
-            [*command, application],
-            cwd=ROOT,
-            env={**os.environ, **own},
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
+            words, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT
         )
     try:
-        _wait_until_ready(server, process)
-        yield server
+        yield process
     finally:
         process.terminate()
         try:
-            process.wait(10)
+            process.wait(ENDS_WITHIN)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+            raise
 
 
 def _wait_until_ready(server: Server, process: subprocess.Popen[bytes]) -> None:

@@ -17,11 +17,14 @@ from psycopg.conninfo import conninfo_to_dict
 from clients.registration import Registered, register_client
 from clients.tenants import TenantInfo, find_tenant
 from fhirproxy.r4server import process as r4server
+from smartauth.marks.poller import TRUSTED_FOR
 from smartauth.people.models import FhirUser, User
 from tests import settings as test_settings
 from tests.person import Person
 from tests.servers import Server, database, running_server
 
+# Seconds after which every worker has heard of a change, however busy the machine is. Promised is one: see `clocked`.
+HEARD = TRUSTED_FOR + 0.2
 # What an app asks for that reads one patient's record now and later.
 LAUNCH_SCOPE = "launch/patient openid fhirUser offline_access patient/Patient.rs patient/Observation.rs"
 

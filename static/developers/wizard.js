@@ -89,6 +89,16 @@ function memberOf(name) {
   return { data: "scope", named: "scope", more_scopes: "scope", level: "scope" }[name] ?? name;
 }
 
+// On a slow connection somebody types before this script is here.
+for (const field of form.querySelectorAll("input:not([type=hidden], [type=radio], [type=checkbox]), textarea")) {
+  if (field.name && field.value !== field.defaultValue) {
+    visited.add(memberOf(field.name));
+  }
+}
+if (visited.size) {
+  check();
+}
+
 form.addEventListener("submit", (event) => {
   if (isPrivate(form.elements.jwks?.value ?? "")) {
     event.preventDefault();

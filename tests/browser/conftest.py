@@ -5,11 +5,14 @@ import shutil
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
 from tests.world import _world, make_partner, world
 
 __all__ = ["_world", "make_partner", "world"]
+
+# That a machine is busy is no finding. What has a limit is measured where it is promised.
+expect.set_options(timeout=30_000)
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 # A browser that only talks to us: no sandbox of its own as root, nothing in the background.

@@ -29,6 +29,7 @@ def open_form(page: Page, world: World, **choices: str) -> None:
     """Open the launcher from the front page and choose."""
     page.goto(world.base_url)
     page.get_by_role("link", name="Open the launcher").click()
+    page.wait_for_load_state()  # With its script, by which people and visits are found.
     for label, value in choices.items():
         page.get_by_label(label.replace("_", " "), exact=True).select_option(label=value)
 

@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 from django.contrib.auth.hashers import Argon2PasswordHasher, make_password
 from joserfc.jwk import ECKey, RSAKey
-from playwright.sync_api import Download, Locator, Page, Request, expect
+from playwright.sync_api import Download, Locator, Page, Request, Route, expect
 
 from clients.key_pairs import KeyPair
 from clients.models import Client, Draft
 from smartauth.people.models import User
-from tests.world import World, register
+from tests.world import HEARD, World, register
 
 PASSWORD = "correct horse battery staple"
 MOST_ACTIONS = 25
@@ -198,7 +198,7 @@ def test_the_first_read_is_a_click_away_and_a_refusal_says_why(
     assert not any(ec.private_pem.decode().splitlines()[1] in one for one in sent)
     expect(read_with(rsa.private_pem)).to_contain_text("of another kind than the registered one")
     Client.objects.filter(client_id="tried").update(status="suspended")
-    time.sleep(1.1)  # As long as a worker may take to hear of it.
+    time.sleep(HEARD)
     answer = read_with(ec.private_pem)
     expect(answer).to_contain_text("No token: 401 invalid_client")
     answer.get_by_role("link", name="Read why").click()
@@ -209,6 +209,7 @@ def test_leaving_a_field_tells_what_is_wrong_and_saves_the_draft(page: Page, wor
     user = sign_in(page, world, "leaver")
     page.goto(f"{world.base_url}/developers/new")
     page.get_by_role("button", name="Patient app").click()
+    page.wait_for_load_state()
     field = page.get_by_label("Contacts")
     field.fill("nobody")
     field.press("Tab")
@@ -224,16 +225,24 @@ def test_leaving_a_field_tells_what_is_wrong_and_saves_the_draft(page: Page, wor
     assert Draft.objects.get(owner=user).answers["contacts"] == ["kim@example.org"]
 
 
-def test_a_private_key_that_is_pasted_stays_in_the_browser(page: Page, world: World) -> None:
+@pytest.mark.parametrize("is_slow", [False, True], ids=["as usual", "before its script is here"])
+def test_a_private_key_that_is_pasted_stays_in_the_browser(page: Page, world: World, is_slow: bool) -> None:
+    held: list[Route] = []
     sign_in(page, world, "paster")
     page.goto(f"{world.base_url}/developers/new")
     page.get_by_role("button", name="Backend service").click()
+    if is_slow:
+        page.route("**/wizard*.js", lambda route: held.append(route))
     page.locator(".steps").get_by_role("link", name="URLs and keys").click()
+    if not is_slow:
+        page.wait_for_load_state()
     sent: list[str] = []
     page.on("request", lambda request: sent.append(request.post_data or ""))
     page.get_by_label("I have one to paste").check()
     page.get_by_label("Public keys", exact=True).fill("-----BEGIN PRIVATE KEY-----\nSECRET\n-----END PRIVATE KEY-----")
     page.get_by_label("Public keys", exact=True).press("Tab")
+    for route in held:
+        route.continue_()
     expect(page.locator("#problems-jwks")).to_contain_text("the private part of a key; it stays here", ignore_case=True)
     next_button(page).click()
     expect(page.get_by_role("heading", name="URLs and keys")).to_be_visible()

@@ -41,6 +41,7 @@ def skin(world: World) -> Skin:
     return row
 
 
+@pytest.mark.clocked
 def test_it_is_readable_everywhere_and_every_worker_follows_a_change_within_a_second(
     page: Page, world: World, cast: dict[str, User], skin: Skin
 ) -> None:

@@ -5,6 +5,7 @@ RFC 9325 §3.1; RFC 9700 §2.6; SMART 2.2 app-launch, "App protection".
 
 import http.client
 import os
+import signal
 import socket
 import ssl
 import struct
@@ -27,9 +28,8 @@ from django.core.management.base import CommandError
 from tests import settings as test_settings
 from tests.certificates import self_signed
 from tests.conftest import Configure
-from tests.servers import ROOT, database, free_port
+from tests.servers import READY_WITHIN, ROOT, database, free_port, running_server, started
 
-READY_WITHIN = 120.0  # seconds; on a quiet machine it is five
 ENCRYPTION_KEY = Fernet.generate_key().decode()
 SECRET = "a secret key that is long enough: 0123456789 abcdefghijk"
 # One cipher suite of every generation, so that no version fails for want of one (RFC 5246 appendix A.5, RFC 8422).
@@ -82,16 +82,8 @@ def manage(environment: dict[str, str], *words: str) -> subprocess.CompletedProc
 @contextmanager
 def running(environment: dict[str, str], port: int, *words: str, log: Path) -> Iterator[None]:
     """Run `manage.py serve` until it listens, and end it afterwards."""
-    with log.open("wb") as out:
-        process = subprocess.Popen(
-            [sys.executable, "manage.py", "serve", "--port", str(port), "--workers", "1", *words],
-            cwd=ROOT,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=subprocess.STDOUT,
-        )
-    try:
+    serve = [sys.executable, "manage.py", "serve", "--port", str(port), "--workers", "1", *words]
+    with started(serve, environment, log) as process:
         deadline = time.monotonic() + READY_WITHIN
         while True:
             try:
@@ -102,9 +94,6 @@ def running(environment: dict[str, str], port: int, *words: str, log: Path) -> I
                 assert time.monotonic() < deadline, log.read_text()
                 time.sleep(0.05)
         yield
-    finally:
-        process.terminate()
-        process.wait(15)
 
 
 @pytest.fixture(scope="module")
@@ -248,6 +237,19 @@ def _plain(port: int, headers: dict[str, str]) -> tuple[int, str | None]:
         answer = connection.getresponse()
         answer.read()
         return answer.status, answer.headers["Strict-Transport-Security"]
+
+
+def test_a_worker_that_is_stuck_does_not_keep_it_from_ending(production_database: str, tmp_path: Path) -> None:
+    with running_server(database_url=production_database, var=tmp_path, ends_within=1) as server:
+        (worker,) = _children(server.pid)
+        os.kill(worker, signal.SIGSTOP)
+    # Whoever leaves the block has seen the server end; nothing of it holds the port or the database.
+    with pytest.raises(ProcessLookupError):
+        os.kill(worker, 0)
+
+
+def _children(pid: int) -> list[int]:
+    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def test_what_cannot_be_served_is_one_sentence(tmp_path: Path, configure: Configure) -> None:

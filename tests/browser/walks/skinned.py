@@ -10,9 +10,8 @@ from tests.browser.judge import Judge
 from tests.browser.test_app_launch import authorize_url
 from tests.browser.walks.people import EVERYTHING, EVIL, enter, make_user
 from tests.clients.picture_files import png
-from tests.world import World, tenant_of
+from tests.world import HEARD, World, tenant_of
 
-HEARD = 1  # seconds until every worker knows of a change
 NAME = "St. Brigid<svg/onload=alert(1)>"
 
 

@@ -102,18 +102,14 @@ def _require_free_port(port: int) -> None:
 
 @contextmanager
 def _server(workers: int) -> Iterator[subprocess.Popen[bytes]]:
-    command = command_line(host="127.0.0.1", port=settings.PORT, workers=workers, threads=4)
+    command = command_line(host="127.0.0.1", port=settings.PORT, workers=workers, threads=4, ends_within=5)
     # A group of its own, so that Ctrl-C reaches it through us, once.
     process = subprocess.Popen(command, cwd=settings.BASE_DIR, start_new_session=True)  # noqa: S603 - all ours
     try:
         yield process
     finally:
         process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        process.wait()
 
 
 def _wait_until_ready(server: subprocess.Popen[bytes]) -> None:
