@@ -3,14 +3,12 @@
 import logging
 from dataclasses import dataclass
 
-from django.db import Error
-
 from fhirproxy.audit_events import event_by, scopes_in
 from fhirproxy.exchange import Exchange
 from fhirproxy.policy.compartments import Checked
 from fhirproxy.policy.subjects import patients_of
 from fhirproxy.policy.write_plans import WritePlan
-from smartauth.audit.recording import AuditEvent, AuditUnavailable, record_now, record_read
+from smartauth.audit.recording import AuditEvent, AuditUnavailable, record_before, record_read
 from smartauth.context import RequestContext
 from smartauth.policy.access import Access
 
@@ -29,10 +27,7 @@ class Trail:
 
         checked: what will be there, or for a delete what was.
         """
-        try:
-            record_now(self.context, self._event(plan, plan.verb, plan.id, {"version": version}, checked))
-        except Error as error:
-            raise AuditUnavailable("the audit trail cannot be written") from error
+        record_before(self.context, self._event(plan, plan.verb, plan.id, {"version": version}, checked))
 
     def done(self, plan: WritePlan, resource_id: str, status: int, checked: Checked) -> None:
         """Note what came of it. The write has happened, so a trail that cannot be written no longer stops it."""
