@@ -9,7 +9,7 @@ from django.test import Client as Browser
 from smartauth.people.models import User
 from tests.endpoints.app_launch import App, begin, sign_in
 
-BUTTON = re.compile(r'<button name="(?:patient|visit)" value="([^"]*)">')
+BUTTON = re.compile(r'<button name="(?:patient|visit)" value="([^"]*)"(?: autofocus)?>')
 STATUS = re.compile(r'<p role="status">([^<]*)</p>')
 
 
