@@ -8,7 +8,6 @@ Source: RFC 7591 §5; SMART 2.2 client-confidential-asymmetric; RFC 9111 §4.2.
 import contextlib
 import ipaddress
 import re
-import socket
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -19,7 +18,7 @@ import pycurl
 
 from clients.jwks_rules import UnusableJwks, shown
 from smartauth.conf import config
-from smartauth.outbound import make_curl
+from smartauth.outbound import IPAddress, connecting_only_where, ip_address, make_curl
 
 CONNECT_TIMEOUT = 3_000  # milliseconds
 TOTAL_TIMEOUT = 5_000  # milliseconds
@@ -29,7 +28,6 @@ MAX_LIFETIME = timedelta(seconds=3600)
 DEFAULT_LIFETIME = timedelta(seconds=300)
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
-IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 NAT64 = ipaddress.ip_network("64:ff9b::/96")
 GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
 # Ranges that look global but are relays into others, or a cloud's metadata service.
@@ -60,9 +58,8 @@ class _Answer:
     body: bytearray = field(default_factory=bytearray)
     headers: list[tuple[str, str]] = field(default_factory=list)
     header_lines: int = 0
-    refused: str = ""  # the address that was not connected to
+    refused: list[str] = field(default_factory=list)  # addresses that were not connected to
     too_large: bool = False
-    sockets: list[socket.socket] = field(default_factory=list)
 
 
 def fetch_jwks(url: str) -> FetchedJwks:
@@ -77,15 +74,14 @@ def fetch_jwks(url: str) -> FetchedJwks:
     try:
         _prepare(curl, url, parts, answer)
         try:
-            curl.perform()
+            with connecting_only_where(curl, lambda address: _may_connect(address, parts)) as answer.refused:
+                curl.perform()
         except pycurl.error as error:
             raise _problem(int(error.args[0]), str(error.args[1]), url, answer) from None
         status = int(curl.getinfo(pycurl.RESPONSE_CODE))
         certificate_ends_at = _certificate_end(curl.getinfo(pycurl.INFO_CERTINFO))
     finally:
         curl.close()
-        for one in answer.sockets:
-            one.close()
     if 300 <= status < 400:
         raise UnusableJwks(
             "jwks.redirect",
@@ -124,9 +120,9 @@ def require_fetchable(url: str) -> SplitResult:
         raise _bad_url(url, "it has user information")
     if "#" in url:
         raise _bad_url(url, "it has a fragment")
-    if not on_loopback and (port or 443) != 443 and not _is_listed(parts):
+    if not on_loopback and (port or 443) != 443 and not is_listed(parts, config().jwks_allowed_hosts):
         raise _bad_url(url, "its port is not 443")
-    literal = _ip_address(host)
+    literal = ip_address(host)
     if literal is not None and not _may_connect(literal, parts):
         raise _bad_url(url, "its address is not public")
     return parts
@@ -152,6 +148,11 @@ def lifetime(headers: list[tuple[str, str]]) -> timedelta:
     else:
         allowed = _until_expiry(headers)
     return max(timedelta(0), min(allowed - _age(headers), MAX_LIFETIME))
+
+
+def is_listed(parts: SplitResult, entries: frozenset[str]) -> bool:
+    """Return True for a host and port that an operator listed; an entry without port stands for 443."""
+    return _host_and_port(parts) in _listed(entries)
 
 
 def is_public(address: IPAddress) -> bool:
@@ -188,19 +189,8 @@ def _prepare(curl: pycurl.Curl, url: str, parts: SplitResult, answer: _Answer) -
             answer.headers.append((name.strip().lower(), value.strip()))
         return len(line)
 
-    def open_socket(purpose: int, target: tuple[int, int, int, tuple[str, int]]) -> socket.socket | int:
-        family, kind, protocol, (host, *_) = target
-        address = _ip_address(host)
-        if address is None or not _may_connect(address, parts):
-            answer.refused = host
-            return int(pycurl.SOCKET_BAD)
-        # pycurl works on a duplicate; ours is closed when the transfer is over.
-        answer.sockets.append(socket.socket(family, kind, protocol))
-        return answer.sockets[-1]
-
     curl.setopt(pycurl.URL, url)
     curl.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTPS if parts.scheme == "https" else pycurl.PROTO_HTTP)
-    curl.setopt(pycurl.OPENSOCKETFUNCTION, open_socket)
     curl.setopt(pycurl.WRITEFUNCTION, receive)
     curl.setopt(pycurl.HEADERFUNCTION, receive_header)
     curl.setopt(pycurl.HTTPHEADER, ["Accept: application/json"])
@@ -219,16 +209,11 @@ def _certificate_end(chain: list[tuple[tuple[str, str], ...]]) -> datetime | Non
 
 
 def _may_connect(address: IPAddress, parts: SplitResult) -> bool:
-    if _is_listed(parts):
+    if is_listed(parts, config().jwks_allowed_hosts):
         return True
     if config().is_sandbox and parts.hostname in LOOPBACK_NAMES:
         return address.is_loopback
     return is_public(address)
-
-
-def _is_listed(parts: SplitResult) -> bool:
-    """Return True for a host and port the operator listed; an entry without port stands for 443."""
-    return _host_and_port(parts) in _listed(config().jwks_allowed_hosts)
 
 
 @lru_cache(maxsize=8)
@@ -242,13 +227,6 @@ def _host_and_port(parts: SplitResult) -> tuple[str, int]:
     with contextlib.suppress(ValueError):
         host = str(ipaddress.ip_address(host))
     return host, parts.port or 443
-
-
-def _ip_address(host: str) -> IPAddress | None:
-    try:
-        return ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return None
 
 
 def _age(headers: list[tuple[str, str]]) -> timedelta:
@@ -274,7 +252,7 @@ def _problem(code: int, told: str, url: str, answer: _Answer) -> UnusableJwks:
             "the host of the JWKS URL does not stand for a public address",
             expected="a public address",
             seen=url,
-            officer=f"refused to connect to {answer.refused}",
+            officer=f"refused to connect to {answer.refused[0]}",
         )
     if answer.too_large:
         return UnusableJwks(

@@ -82,8 +82,10 @@ def decode_jwks(body: bytes) -> object:
         ) from None
 
 
-def read_jwks(document: object) -> tuple[Jwk, ...]:
+def read_jwks(document: object, *, unnamed: bool = False) -> tuple[Jwk, ...]:
     """Return the RSA and EC entries of a published JWK Set that carry a `kid`, reduced to the members we use.
+
+    unnamed: entries without any `kid` as well, as a set of a single key may be (OIDC Core §10.1).
 
     Entries of a kind we do not know, or that no `kid` can name, are skipped (RFC 7517 §5). A single private or
     symmetric key condemns the whole set: whoever publishes one has lost it. Raises UnusableJwks.
@@ -94,7 +96,9 @@ def read_jwks(document: object) -> tuple[Jwk, ...]:
     usable = tuple(
         {name: entry[name] for name in MEMBERS if name in entry}
         for entry in entries
-        if isinstance(entry.get("kty"), str) and entry["kty"] in PARTS and is_kid(entry.get("kid"))
+        if isinstance(entry.get("kty"), str)
+        and entry["kty"] in PARTS
+        and (is_kid(entry.get("kid")) or (unnamed and "kid" not in entry))
     )
     for entry in usable:
         if not _is_storable(entry):
@@ -159,7 +163,10 @@ def require_registrable(document: object) -> None:
 
 def shown(value: object) -> str:
     """Return a value from outside as short printable ASCII, fit for a receipt."""
-    text = value if isinstance(value, str) and value.isascii() and value.isprintable() else json.dumps(value)
+    try:
+        text = value if isinstance(value, str) and value.isascii() and value.isprintable() else json.dumps(value)
+    except RecursionError:  # What could just be parsed may be too deep a few calls further in.
+        return "a value that is nested too deeply"
     return text if len(text) <= 200 else f"{text[:200]}…"
 
 
@@ -222,7 +229,7 @@ def _is_storable(entry: Jwk) -> bool:
     try:
         text = json.dumps(entry, allow_nan=False, ensure_ascii=False)
         text.encode()
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return r"\u0000" not in text
 

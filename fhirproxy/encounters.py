@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import Literal
 
-from fhirproxy.policy.compartments import Checked
+from fhirproxy.policy.compartments import Checked, Unchecked
 from fhirproxy.policy.dates import EARLIEST, find_interval
 from fhirproxy.shown_texts import is_date, text_of, texts
 from smartauth.records import EncounterRecord
@@ -44,9 +44,14 @@ def encounter_of(checked: Checked) -> EncounterRecord:
     )
 
 
+def is_visit(encounter: Unchecked) -> bool:
+    """Return whether an Encounter is any visit that somebody can mean."""
+    return text_of(encounter.resource.get("status")) not in NEVER_WERE
+
+
 def visits_in(found: Iterable[Checked]) -> list[EncounterRecord]:
-    """Return the Encounters that are visits: those that go on first, then the newest, those without a day last."""
-    visits = {one.id: encounter_of(one) for one in found if text_of(one.resource.get("status")) not in NEVER_WERE}
+    """Return Encounters as people know them: those that go on first, then the newest, those without a day last."""
+    visits = {one.id: encounter_of(one) for one in found}
     return sorted(visits.values(), key=_newest_first)
 
 

@@ -1,17 +1,21 @@
-"""What a person recognises a patient by, read out of a checked Patient.
+"""What a person recognises a patient by, read out of a checked Patient, and how patients are searched for by it.
 
-Source: FHIR R4 patient, datatypes (HumanName, Identifier).
+Source: FHIR R4 patient, datatypes (HumanName, Identifier) and search.
 """
 
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Literal
 
 from fhirproxy.policy.bodies import Resource
 from fhirproxy.policy.compartments import Checked
+from fhirproxy.policy.targets import Pairs
+from fhirproxy.policy.values import escape
 from fhirproxy.shown_texts import LONGEST, Tree, is_date, objects, text_of, texts
-from smartauth.records import PatientRecord
+from smartauth.records import PatientRecord, PatientSearch
 
+BY_NAME = ("_sort", "family,given")
+MOST_WORDS = 8  # in a name that is searched for: the runs of n words are n² / 2
 LONGEST_KIND = 40  # characters of what is said about an identifier
 MOST_NAMES = 3  # that are told beside the one a person goes by
 DATE = 10  # characters of a date with its day
@@ -48,6 +52,16 @@ def name_in(checked: Checked) -> str:
 def in_order(found: Iterable[Checked]) -> list[Checked]:
     """Return Patients by family and given name, those without a name last, as servers do; records not in use after."""
     return sorted(found, key=_order)
+
+
+def criteria(search: PatientSearch) -> Pairs:
+    """Return the search parameters for what somebody means."""
+    pairs = list(_name_criteria(search.name)) if search.name else []
+    if search.birth_dates:
+        pairs.append(("birthdate", ",".join(search.birth_dates)))
+    if search.identifier:
+        pairs.append(("identifier", escape(search.identifier.strip())))
+    return tuple(pairs)
 
 
 def _names(resource: Resource) -> list[str]:
@@ -98,3 +112,16 @@ def _identifier(resource: Resource) -> str:
 
 def _is_record_number(identifier: Tree) -> bool:
     return "MR" in texts(identifier, "type", "coding", "code")
+
+
+def _name_criteria(text: str) -> Iterator[tuple[str, str]]:
+    """Ask that each word typed be in a run of words with which some part of the name begins.
+
+    Servers compare with the beginning of single parts: "Berg" alone does not find the family name "van der Berg".
+    """
+    words = text.replace(",", " ").split()
+    if not 0 < len(words) <= MOST_WORDS:
+        words = [""]  # An empty value is refused, and nobody found; no value at all would find everybody.
+    for at in range(len(words)):
+        runs = (words[start:end] for start in range(at + 1) for end in range(at + 1, len(words) + 1))
+        yield "name", ",".join(escape(" ".join(run)) for run in runs)

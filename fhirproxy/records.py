@@ -12,10 +12,11 @@ from datetime import datetime
 
 from clients.tenants import TenantPolicy, find_tenant
 from fhirproxy.audit_events import event_by
-from fhirproxy.encounters import GOING_ON, NEWEST_FIRST, encounter_of, on_day, visits_in
+from fhirproxy.encounters import GOING_ON, NEWEST_FIRST, encounter_of, is_visit, on_day, visits_in
 from fhirproxy.exchange import Exchange
+from fhirproxy.leafing import Asked, Leaf, Leafer, Start, list_of, open_place, seal_place
 from fhirproxy.panels import read_panel
-from fhirproxy.patients import in_order, name_in, patient_of
+from fhirproxy.patients import BY_NAME, criteria, in_order, name_in, patient_of
 from fhirproxy.policy.authority import Authority, Loaded, is_panel_bound, user_of
 from fhirproxy.policy.compartments import Checked, check
 from fhirproxy.policy.decisions import decide, read_for_ourselves
@@ -25,33 +26,33 @@ from fhirproxy.policy.plans import Deny, Limits, ReadPlan, SearchPlan
 from fhirproxy.policy.references import Local
 from fhirproxy.policy.requests import parse_request
 from fhirproxy.policy.targets import Pairs, parse_target, render
-from fhirproxy.policy.values import escape
 from fhirproxy.rights import load_facts
-from fhirproxy.searching import Gathered, Position, Sifter
+from fhirproxy.searching import Position
 from fhirproxy.shown_texts import is_date
 from fhirproxy.tenancy import find_upstream
 from fhirproxy.tenant_rules import authority_under
-from fhirproxy.upstream import UpstreamError
+from fhirproxy.upstream import UpstreamError, UpstreamGone
 from smartauth.audit.recording import AuditUnavailable, record_read
 from smartauth.context import RequestContext
 from smartauth.policy.access import UNRESTRICTED, Access
 from smartauth.policy.scopes import ResourceScope
 from smartauth.records import (
+    START,
     EncounterPage,
     EncounterRecord,
     PatientPage,
     PatientRecord,
     PatientSearch,
     Person,
+    Place,
+    PlaceLost,
     RecordsUnavailable,
 )
 from smartauth.sealing import Unsealable
 
 RULE = "picker"  # in the audit trail: read for a page of ours, not for a token
-BY_NAME = ("_sort", "family,given")
 # Seconds for one question. Somebody sits before an empty page meanwhile, and a page can say so and ask again.
 PATIENCE = 5.0
-MOST_WORDS = 8  # in a name that is searched for: the runs of n words are n² / 2
 
 
 @contextmanager
@@ -67,15 +68,25 @@ class ProxyRecords:
 
     @_faults_told()
     def find_patients(
-        self, person: Person, search: PatientSearch, *, limit: int, context: RequestContext, now: datetime
+        self,
+        person: Person,
+        search: PatientSearch,
+        *,
+        limit: int,
+        context: RequestContext,
+        now: datetime,
+        place: Place = START,
     ) -> PatientPage:
-        """Return at most `limit` patients the person may act for that match, by name. Raises RecordsUnavailable."""
-        if search.birth_date and not is_date(search.birth_date):
+        """Return at most `limit` patients the person may act for that match, by name.
+
+        Raises PlaceLost and RecordsUnavailable.
+        """
+        if not all(map(is_date, search.birth_dates)):
             return PatientPage(())
-        gathered = _ask_for_patients(person, context, now=now).search("Patient", _criteria(search), limit, sort=BY_NAME)
-        found = in_order(gathered.matches.values())
-        has_more = len(found) > limit or gathered.following is not None
-        return PatientPage(tuple(map(patient_of, found[:limit])), has_more)
+        asked = Asked("Patient", criteria(search), BY_NAME, place)
+        leaf = _ask_for_patients(person, context, now=now).turn(asked, limit)
+        found = tuple(map(patient_of, in_order(leaf.found)))
+        return PatientPage(found, leaf.has_more, leaf.first, seal_place(leaf, leaf.found, place.flow))
 
     @_faults_told()
     def find_patient(
@@ -87,19 +98,30 @@ class ProxyRecords:
 
     @_faults_told()
     def find_encounters(
-        self, person: Person, patient_id: str, day: str, *, limit: int, context: RequestContext, now: datetime
+        self,
+        person: Person,
+        patient_id: str,
+        day: str,
+        *,
+        limit: int,
+        context: RequestContext,
+        now: datetime,
+        place: Place = START,
     ) -> EncounterPage:
-        """Return the newest encounters that a token about this patient would find. Raises RecordsUnavailable."""
+        """Return the newest encounters that a token about this patient would find.
+
+        Raises PlaceLost and RecordsUnavailable.
+        """
         if day and not is_date(day):
             return EncounterPage(())
         inquiry = _ask_for_encounters(person, patient_id, context, now=now)
-        gathered = inquiry.search("Encounter", on_day(day) if day else (), limit, sort=NEWEST_FIRST)
-        has_more = len(gathered.matches) > limit or gathered.following is not None
-        found = list(gathered.matches.values())
-        if has_more and not day:  # A stay that began long ago may still go on.
+        asked = Asked("Encounter", on_day(day) if day else (), NEWEST_FIRST, place, is_visit)
+        leaf = inquiry.turn(asked, limit)
+        found = leaf.found
+        if leaf.has_more and not day and not place.following:  # A stay that began long ago may still go on.
             with suppress(FhirRefusal):  # A server that cannot search for them can still list the newest.
-                found += inquiry.search("Encounter", GOING_ON, limit, sort=NEWEST_FIRST).matches.values()
-        return EncounterPage(tuple(visits_in(found)[:limit]), has_more)
+                found += inquiry.turn(replace(asked, criteria=GOING_ON), limit).found
+        return EncounterPage(tuple(visits_in(found)), leaf.has_more, leaf.first, seal_place(leaf, found, place.flow))
 
     @_faults_told()
     def find_encounter(
@@ -150,21 +172,37 @@ class _Inquiry:
             self._record(plan)
         return checked
 
-    def search(self, resource_type: str, criteria: Pairs, limit: int, *, sort: tuple[str, str]) -> Gathered:
-        """Return the first matches, one more than `limit` when there are more: it alone proves that there are."""
+    def turn(self, asked: Asked, limit: int) -> Leaf:
+        """Return the page at the place that is asked for: at most `limit` matches. Raises PlaceLost."""
+        plan = self._search_plan(asked, (*asked.criteria, asked.sort), limit)
+        if plan is None or plan.request is None:
+            return Leaf()
+        belongs = list_of(self.access, plan, asked, base_url=self.exchange.info.base_url)
+        if asked.place.following:
+            start = open_place(asked.place.following, belongs=belongs)
+            try:
+                return self._leaf(replace(plan, request=start.position.request), start, asked, limit)
+            except (UpstreamGone, FhirRefusal) as error:
+                raise PlaceLost(str(error)) from error
+        start = Start(Position(plan.request), belongs)
         try:
-            return self._gather(resource_type, (*criteria, sort), limit + 1)
+            return self._leaf(plan, start, asked, limit)
         except FhirRefusal:  # A server that cannot sort can still search.
-            return self._gather(resource_type, criteria, limit + 1)
+            plan = self._search_plan(asked, asked.criteria, limit)
+            if plan is None or plan.request is None:
+                return Leaf()
+            return self._leaf(plan, replace(start, position=Position(plan.request)), asked, limit)
 
-    def _gather(self, resource_type: str, pairs: Pairs, wanted: int) -> Gathered:
-        plan = self._plan((resource_type,), pairs, wanted)
-        if not isinstance(plan, SearchPlan) or plan.request is None:
-            return Gathered()
-        gathered = Sifter(plan, self.authority, self.exchange).gather(Position(plan.request), wanted)
-        is_patients = resource_type == "Patient"
-        self._record(plan, frozenset(one.id for one in gathered.matches.values()) if is_patients else frozenset())
-        return gathered
+    def _leaf(self, plan: SearchPlan, start: Start, asked: Asked, limit: int) -> Leaf:
+        leaf = Leafer(plan, self.authority, self.exchange, start=start, is_shown=asked.is_shown).leaf(limit)
+        is_patients = asked.type == "Patient"
+        self._record(plan, frozenset(one.id for one in leaf.found) if is_patients else frozenset())
+        return leaf
+
+    def _search_plan(self, asked: Asked, pairs: Pairs, limit: int) -> SearchPlan | None:
+        """Ask for one more than are shown: it alone proves that there are more."""
+        plan = self._plan((asked.type,), pairs, limit + 1)
+        return plan if isinstance(plan, SearchPlan) else None
 
     def _plan(self, segments: tuple[str, ...], pairs: Pairs, count: int) -> ReadPlan | SearchPlan | None:
         """Decide about a request as if an app had sent it. None: it cannot be read, or is not for this person."""
@@ -252,25 +290,3 @@ def _facts(access: Access, exchange: Exchange, policy: TenantPolicy, *, now: dat
     if access.scopes and user is not None and user.type == "RelatedPerson" and not loaded.related_patients:
         exchange.read(read_for_ourselves(user.type, user.id), user)
     return loaded
-
-
-def _criteria(search: PatientSearch) -> Pairs:
-    pairs = list(_name_criteria(search.name)) if search.name else []
-    if search.birth_date:
-        pairs.append(("birthdate", search.birth_date))
-    if search.identifier:
-        pairs.append(("identifier", escape(search.identifier.strip())))
-    return tuple(pairs)
-
-
-def _name_criteria(text: str) -> Iterator[tuple[str, str]]:
-    """Ask that each word typed be in a run of words with which some part of the name begins.
-
-    Servers compare with the beginning of single parts: "Berg" alone does not find the family name "van der Berg".
-    """
-    words = text.replace(",", " ").split()
-    if not 0 < len(words) <= MOST_WORDS:
-        words = [""]  # An empty value is refused, and nobody found; no value at all would find everybody.
-    for at in range(len(words)):
-        runs = (words[start:end] for start in range(at + 1) for end in range(at + 1, len(words) + 1))
-        yield "name", ",".join(escape(" ".join(run)) for run in runs)

@@ -29,6 +29,7 @@ class UpstreamIdp:
     subject_claim: str = "sub"
     fhir_user_claims: tuple[tuple[str, str], ...] = ()
     creates_users: bool = False  # whoever it knows gets a user here; otherwise the operator makes them first
+    hosts: frozenset[str] = frozenset()  # "host" or "host:port" beside the issuer's that may be private
 
 
 @dataclass(frozen=True, slots=True)

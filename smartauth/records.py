@@ -4,7 +4,7 @@ and what the app may reach.
 The authorization server knows no FHIR server; whoever stands behind it implements this and is named in the settings.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 from typing import Literal, Protocol, cast
@@ -18,6 +18,24 @@ from smartauth.policy.access import UNRESTRICTED, Restrictions
 
 class RecordsUnavailable(Exception):
     """The records cannot be read at the moment. The text is for the officer; a page never shows it."""
+
+
+class PlaceLost(Exception):
+    """A list does not go on from there: for this person, question and flow there is no such place any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where somebody is in a list. `following` is what the page before said, "" for the first page.
+
+    `flow` is what the list is shown for: pages of one flow lead on in that flow only. Without one they lead nowhere.
+    """
+
+    flow: str = ""
+    following: str = field(default="", repr=False)
+
+
+START = Place()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,19 +73,24 @@ class PatientRecord:
 
 @dataclass(frozen=True, slots=True)
 class PatientSearch:
-    """What the user typed; empty members do not restrict."""
+    """What the user means; empty members do not restrict."""
 
     name: str = ""
-    birth_date: str = ""  # YYYY, YYYY-MM or YYYY-MM-DD
+    birth_dates: tuple[str, ...] = ()  # any of them: YYYY, YYYY-MM or YYYY-MM-DD
     identifier: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class PatientPage:
-    """The first patients that match, and whether there are more."""
+    """Patients that match, and whether there are more. `first`: which the first of these is in the list, from 1.
+
+    `following`: for the Place of what follows; "" where there is no more, or it can be had by another search only.
+    """
 
     patients: tuple[PatientRecord, ...]
     has_more: bool = False
+    first: int = 1
+    following: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,19 +109,31 @@ class EncounterRecord:
 
 @dataclass(frozen=True, slots=True)
 class EncounterPage:
-    """The encounters that match, those that go on first and then the newest, and whether there are more."""
+    """Encounters that match, those that go on first and then the newest. The rest is as in PatientPage."""
 
     encounters: tuple[EncounterRecord, ...]
     has_more: bool = False
+    first: int = 1
+    following: str = ""
 
 
 class Records(Protocol):
     """Patients as the signed-in user may see them. Every method raises RecordsUnavailable."""
 
     def find_patients(
-        self, person: Person, search: PatientSearch, *, limit: int, context: RequestContext, now: datetime
+        self,
+        person: Person,
+        search: PatientSearch,
+        *,
+        limit: int,
+        context: RequestContext,
+        now: datetime,
+        place: Place = START,
     ) -> PatientPage:
-        """Return at most `limit` patients the person may act for through the app that match, ordered by name."""
+        """Return at most `limit` patients the person may act for through the app that match, ordered by name.
+
+        Whom an earlier page showed is not shown again. Raises PlaceLost.
+        """
         ...
 
     def find_patient(
@@ -108,12 +143,21 @@ class Records(Protocol):
         ...
 
     def find_encounters(
-        self, person: Person, patient_id: str, day: str, *, limit: int, context: RequestContext, now: datetime
+        self,
+        person: Person,
+        patient_id: str,
+        day: str,
+        *,
+        limit: int,
+        context: RequestContext,
+        now: datetime,
+        place: Place = START,
     ) -> EncounterPage:
         """Return at most `limit` encounters of one patient that the person may see through the app.
 
-        Those that go on come first, then the newest; those that were cancelled or written down by mistake are left out.
-        day: YYYY, YYYY-MM or YYYY-MM-DD in which an encounter must fall; "" does not restrict.
+        Those that go on come first, on the first page and beside the `limit`, then the newest; those that were
+        cancelled or written down by mistake are left out.
+        day: YYYY, YYYY-MM or YYYY-MM-DD in which an encounter must fall; "" does not restrict. Raises PlaceLost.
         """
         ...
 

@@ -127,6 +127,7 @@ def upstream_idp() -> UpstreamIdp | None:
         subject_claim=env.text(f"{prefix}_SUBJECT_CLAIM", "sub"),
         fhir_user_claims=claims,
         creates_users=env.flag("SMARTAUTH_UPSTREAM_IDP_CREATES_USERS"),
+        hosts=env.hosts(f"{prefix}_HOSTS"),
     )
 
 

@@ -244,10 +244,11 @@ def test_an_identity_provider_is_read_from_the_environment(tmp_path: Path) -> No
         "SMARTAUTH_UPSTREAM_IDP_CLIENT_SECRET_FILE": str(secret),
         "SMARTAUTH_UPSTREAM_IDP_FHIR_USER_CLAIMS": "north=fhirUser, south=fhir_south",
         "SMARTAUTH_UPSTREAM_IDP_CREATES_USERS": "on",
+        "SMARTAUTH_UPSTREAM_IDP_HOSTS": "Keys.internal.example.org:8443",
     }
     asked = (
         "from smartauth.settings import SMARTAUTH as s; i = s.upstream_idp; "
-        "print(i.issuer, i.client_secret, i.fhir_user_claims, i.creates_users, i.name, i, sep='|')"
+        "print(i.issuer, i.client_secret, i.fhir_user_claims, i.creates_users, *i.hosts, i.name, i, sep='|')"
     )
     done = subprocess.run(
         [sys.executable, "-c", asked],
@@ -260,7 +261,7 @@ def test_an_identity_provider_is_read_from_the_environment(tmp_path: Path) -> No
     *told, shown = done.stdout.strip().split("|")
     claims = "(('north', 'fhirUser'), ('south', 'fhir_south'))"
     issuer = UPSTREAM["SMARTAUTH_UPSTREAM_IDP_ISSUER"]
-    assert told == [issuer, "from a file", claims, "True", ""]
+    assert told == [issuer, "from a file", claims, "True", "keys.internal.example.org:8443", ""]
     assert "from a file" not in shown
 
 
@@ -279,6 +280,7 @@ def test_an_identity_provider_is_read_from_the_environment(tmp_path: Path) -> No
         ({"SMARTAUTH_UPSTREAM_IDP_FHIR_USER_CLAIMS": "a=x,a=y"}, "each name once"),
         ({"SMARTAUTH_UPSTREAM_IDP_FHIR_USER_CLAIMS": "Not A Slug=x"}, "cannot be a tenant"),
         ({"SMARTAUTH_UPSTREAM_IDP_CREATES_USERS": "perhaps"}, "must be one of on, off"),
+        ({"SMARTAUTH_UPSTREAM_IDP_HOSTS": "https://keys.example.org"}, "must be host or host:port"),
     ],
 )
 def test_an_identity_provider_that_is_half_said_stops_the_start(

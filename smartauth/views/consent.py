@@ -86,7 +86,7 @@ def _find_patient(request: HttpRequest, opened: Open) -> PatientRecord | None:
     if is_clinician(opened.person):
         return None
     found = records().find_patients(opened.person, PatientSearch(), limit=2, **ask)
-    if len(found.patients) != 1:
+    if len(found.patients) != 1 or found.has_more:
         return None
     pending.choose_patient(opened.pending, found.patients[0].id)
     return found.patients[0]

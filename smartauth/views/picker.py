@@ -1,6 +1,6 @@
 """The patient picker: whose record the app may look at, chosen by somebody who may act for several people."""
 
-from dataclasses import replace
+from dataclasses import dataclass
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -11,14 +11,24 @@ from smartauth.browser import PageRefused, allow_form_to_end_at, browser_page
 from smartauth.context import context_of
 from smartauth.errors import Refusal
 from smartauth.people.rights import is_clinician, ties
-from smartauth.policy.typed_dates import read_date
-from smartauth.records import PatientPage, PatientSearch, records
+from smartauth.policy.typed_dates import read_dates
+from smartauth.records import PatientPage, PatientSearch, Place, records
 from smartauth.views import launched
 from smartauth.views.continuing import Open, continuing
+from smartauth.views.leafing import span, turn_page
 
 SHOWN = 50  # patients on one page
 KINDS = ("own", "parent", "guardian", "caregiver", "")  # in the order of the list, which is by name within
 LONGEST = 100  # characters of a search term
+
+
+@dataclass(frozen=True, slots=True)
+class _Typed:
+    """What is searched for, as it was typed."""
+
+    name: str = ""
+    birth_date: str = ""
+    identifier: str = ""
 
 
 @browser_page("GET", "POST", endpoint="picker")
@@ -34,13 +44,12 @@ def picker(request: HttpRequest, opened: Open) -> HttpResponse:
         return redirect("consent", pk=opened.pending.pk)  # It is not theirs to choose.
     if "patient" in request.POST:
         return _choose(request, opened, request.POST["patient"])
-    terms = (request.POST.get(name, "").strip()[:LONGEST] for name in ("name", "birthdate", "identifier"))
-    typed = PatientSearch(*terms)
-    searched = typed != PatientSearch()
-    search = replace(typed, birth_date=read_date(typed.birth_date))
-    is_no_date = bool(typed.birth_date) and not search.birth_date
-    found = PatientPage(()) if is_no_date else _find(request, opened, search)
-    if not searched and found.has_more:
+    typed = _Typed(*(request.POST.get(name, "").strip()[:LONGEST] for name in ("name", "birthdate", "identifier")))
+    days = read_dates(typed.birth_date)
+    is_no_date = bool(typed.birth_date) and not days
+    search = PatientSearch(typed.name, days, typed.identifier)
+    found, is_lost = (PatientPage(()), False) if is_no_date else _find(request, opened, search)
+    if typed == _Typed() and found.has_more:
         found = PatientPage((), has_more=True)  # Nobody needs to see the first fifty of thousands.
     reasons = ties(opened.person, tenant_pk=opened.tenant.pk, now=opened.now)
     facts = {
@@ -50,16 +59,23 @@ def picker(request: HttpRequest, opened: Open) -> HttpResponse:
             key=lambda one: KINDS.index(one[1].kind if one[1] else ""),
         ),
         "search": typed,
-        "searched": searched,
+        "searched": typed != _Typed(),
         "is_no_date": is_no_date,
+        "days": days,
         "found": found,
-        "can_search": is_clinician(opened.person) or found.has_more or searched,
+        "is_lost": is_lost,
+        "span": span(found.first, len(found.patients)),
+        "can_search": is_clinician(opened.person) or found.has_more or typed != _Typed(),
     }
     return allow_form_to_end_at(render(request, "consent/picker.html", facts), opened.pending.redirect_uri)
 
 
-def _find(request: HttpRequest, opened: Open, search: PatientSearch) -> PatientPage:
-    return records().find_patients(opened.person, search, limit=SHOWN, context=context_of(request), now=opened.now)
+def _find(request: HttpRequest, opened: Open, search: PatientSearch) -> tuple[PatientPage, bool]:
+    def ask(place: Place) -> PatientPage:
+        context = context_of(request)
+        return records().find_patients(opened.person, search, limit=SHOWN, context=context, now=opened.now, place=place)
+
+    return turn_page(request, opened, ask)
 
 
 def _choose(request: HttpRequest, opened: Open, patient: str) -> HttpResponse:

@@ -9,9 +9,10 @@ from smartauth.browser import PageRefused, allow_form_to_end_at, browser_page
 from smartauth.context import context_of
 from smartauth.errors import Refusal
 from smartauth.policy import granting
-from smartauth.policy.typed_dates import read_date
-from smartauth.records import EncounterPage, PatientRecord, records
+from smartauth.policy.typed_dates import read_dates
+from smartauth.records import EncounterPage, PatientRecord, Place, records
 from smartauth.views.continuing import Open, continuing
+from smartauth.views.leafing import span, turn_page
 
 SHOWN = 20  # visits on one page
 LONGEST = 40  # characters of a day, however it is typed
@@ -30,16 +31,20 @@ def visit_picker(request: HttpRequest, opened: Open) -> HttpResponse:
     if "visit" in request.POST:
         return _choose(request, opened, request.POST["visit"])
     day = request.POST.get("day", "").strip()[:LONGEST]
-    is_no_date = bool(day) and not read_date(day)
-    found = EncounterPage(()) if is_no_date else _find(request, opened, patient, read_date(day))
+    days = read_dates(day)
+    is_clear = not day or len(days) == 1
+    found, is_lost = _find(request, opened, patient, "".join(days)) if is_clear else (EncounterPage(()), False)
     facts = {
         "opened": opened,
         "patient": patient,
         "is_own_record": opened.person.fhir_user == f"Patient/{patient.id}",
         "day": day,
-        "is_no_date": is_no_date,
+        "is_no_date": bool(day) and not days,
+        "days": days,
         "found": found,
-        "can_search": found.has_more or bool(day),
+        "is_lost": is_lost,
+        "span": span(found.first, len(found.encounters)),
+        "can_search": found.has_more or found.first > 1 or bool(day),
         "this_year": opened.now.year,
     }
     return allow_form_to_end_at(render(request, "consent/visit_picker.html", facts), opened.pending.redirect_uri)
@@ -52,10 +57,14 @@ def _find_patient(request: HttpRequest, opened: Open) -> PatientRecord | None:
     return records().find_patient(opened.person, opened.pending.patient, context=context_of(request), now=opened.now)
 
 
-def _find(request: HttpRequest, opened: Open, patient: PatientRecord, day: str) -> EncounterPage:
-    return records().find_encounters(
-        opened.person, patient.id, day, limit=SHOWN, context=context_of(request), now=opened.now
-    )
+def _find(request: HttpRequest, opened: Open, patient: PatientRecord, day: str) -> tuple[EncounterPage, bool]:
+    def ask(place: Place) -> EncounterPage:
+        context = context_of(request)
+        return records().find_encounters(
+            opened.person, patient.id, day, limit=SHOWN, context=context, now=opened.now, place=place
+        )
+
+    return turn_page(request, opened, ask)
 
 
 def _choose(request: HttpRequest, opened: Open, visit: str) -> HttpResponse:

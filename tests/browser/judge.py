@@ -49,7 +49,7 @@ class Judge:
     def watch(self, context: BrowserContext) -> Page:
         """Open a page whose requests, errors and documents are noted."""
         page = context.new_page()
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(60_000)
 
         def on_response(response: Response) -> None:
             if response.frame == page.main_frame and response.request.is_navigation_request():

@@ -54,7 +54,6 @@ def server(_named: Server, django_db_blocker: pytest.FixtureRequest) -> Iterator
 def device(new_page: Callable[[], Page]) -> Page:
     """A page in a browser with a built-in authenticator whose owner always agrees."""
     page = new_page()
-    page.set_default_timeout(10_000)
     session = page.context.new_cdp_session(page)
     session.send("WebAuthn.enable")
     options = {"protocol": "ctap2", "transport": "internal", "hasResidentKey": True, "hasUserVerification": True}

@@ -47,7 +47,6 @@ def both(django_db_modify_db_settings: None, tmp_path_factory: pytest.TempPathFa
 
 def test_a_person_signs_in_there_and_proves_it_again(page: Page, both: Both) -> None:
     base = both.server.environment["SMARTAUTH_BASE_URL"]
-    page.set_default_timeout(10_000)
     page.goto(f"{base}/account/")
     page.get_by_role("link", name="Sign in with City Hospital").click()
     expect(page.get_by_role("heading", name="Hospital")).to_be_visible()
@@ -69,7 +68,6 @@ def test_a_person_signs_in_there_and_proves_it_again(page: Page, both: Both) -> 
 
 def test_somebody_unknown_here_gets_a_page_with_a_number(page: Page, both: Both) -> None:
     base = both.server.environment["SMARTAUTH_BASE_URL"]
-    page.set_default_timeout(10_000)
     page.goto(f"{base}/account/login/")
     page.get_by_role("link", name="Sign in with City Hospital").click()
     page.get_by_label("Name").fill("s-nobody")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from clients.jwks_rules import UnusableJwks, import_public_key, read_jwks, require_registrable
+from clients.jwks_rules import UnusableJwks, import_public_key, read_jwks, require_registrable, shown
 from clients.key_pairs import KeyPair, load_private_key
 from tests.factories import weak_rsa
 
@@ -129,3 +129,12 @@ def test_keys_registered_by_value_have_kids_of_their_own_and_are_asymmetric(rsa:
     assert refused_rule(require_registrable, {"keys": [{"kid": "a"}]}) == "jwks.key_malformed"
     assert refused_rule(require_registrable, {"keys": []}) == "jwks.no_usable_key"
     assert refused_rule(require_registrable, {"keys": [{"kty": "OKP", "kid": "a"}]}) == "jwks.no_usable_key"
+
+
+def test_depth_that_one_step_takes_and_another_does_not_is_refused_and_not_shown(rsa: KeyPair):
+    deep: object = "x"
+    for _ in range(5_000):
+        deep = [deep]
+    key = rsa.public_jwk | {"key_ops": deep}
+    assert refused_rule(read_jwks, {"keys": [key]}) == "jwks.key_malformed"
+    assert shown(deep) == "a value that is nested too deeply"

@@ -56,6 +56,8 @@ REGISTERED = (
 )
 TICK = re.compile(r'<input type="checkbox" name="scope" value="([^"]*)"( checked)?>')
 HIDDEN_PAGE = re.compile(r'<input type="hidden" name="page" value="([^"]*)">')
+MORE_FORM = re.compile(r'<form class="answer more" method="post">(.*?)</form>', re.DOTALL)
+FIELD = re.compile(r'<(?:input type="hidden"|button) name="([^"]*)" value="([^"]*)"')
 DESCRIPTION = re.compile(r"[\x20-\x21\x23-\x5B\x5D-\x7E]+")
 MOST_STEPS = 10
 
@@ -209,6 +211,14 @@ def ticks(page: HttpResponse) -> list[str]:
     found = TICK.findall(page.content.decode())
     assert all(checked for _, checked in found), found
     return [unescape(value) for value, _ in found]
+
+
+def more_form(page: HttpResponse) -> dict[str, str]:
+    """Return what the button "Show more" of a picker sends; empty where there is none."""
+    form = MORE_FORM.search(page.content.decode())
+    fields = {name: unescape(value) for name, value in FIELD.findall(form[1] if form else "")}
+    fields.pop("csrfmiddlewaretoken", None)
+    return fields if "following" in fields else {}
 
 
 def page_number(page: HttpResponse) -> str:

@@ -44,8 +44,8 @@ class Page:
 
 PAGES = [
     Page("PENDING", form=("page", "decision", "scope", "duration", "remember", "replace")),
-    Page("PENDING/patient", form=("name", "birthdate", "identifier", "patient")),
-    Page("PENDING/visit", form=("day", "visit")),
+    Page("PENDING/patient", form=("name", "birthdate", "identifier", "following", "patient")),
+    Page("PENDING/visit", form=("day", "following", "visit")),
     Page("/auth/consent/00000000-0000-4000-8000-000000000000", form=("page",)),
     Page("/auth/refused/00000000-0000-4000-8000-000000000000"),
     Page("/account/login/", ("next",), ("login", "password", "next")),

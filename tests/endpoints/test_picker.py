@@ -35,6 +35,7 @@ from tests.endpoints.app_launch import (
     decide,
     make_app,
     make_person,
+    more_form,
     open_consent,
     page_number,
     page_refusal,
@@ -45,6 +46,9 @@ from tests.endpoints.app_launch import (
 )
 from tests.endpoints.pickers import choose, offered, open_picker, said
 from tests.factories import phone_app
+from tests.proxy.conftest import put_behind
+from tests.proxy.scripted import Said, scripted
+from tests.proxy.test_leafing import searchset
 from tests.servers import free_port
 
 pytestmark = pytest.mark.usefixtures("small")
@@ -238,6 +242,8 @@ SEARCHES: list[tuple[dict[str, str], list[str]]] = [
     ({"birthdate": "1984/5/12"}, ["ana"]),
     ({"birthdate": "1984 05"}, ["ana", "ANA"]),
     ({"birthdate": "19840512"}, ["ana"]),
+    ({"birthdate": "12 de mayo de 1984"}, ["ana"]),
+    ({"birthdate": "05/12/1984"}, ["ana"]),
     ({"identifier": "MRN-1001,MRN-1002"}, []),
     ({"name": "okafor&_id=ana"}, []),
     ({"name": "\x00"}, []),
@@ -257,7 +263,7 @@ def test_a_search_finds_by_what_was_typed(browser: Browser, growth_chart: App, d
     assert pending().patient == ""
 
 
-@pytest.mark.parametrize("typed", ["yesterday", "ge1900", "12/05/1984", "12 May 1984", "1984-13", "1984-02-30", "'x'"])
+@pytest.mark.parametrize("typed", ["yesterday", "ge1900", "12/05/84", "12 May", "1984-13", "1984-02-30", "'x'"])
 def test_a_birth_date_that_cannot_be_read_is_said_at_its_field_and_nobody_is_asked(
     browser: Browser, growth_chart: App, dr_grey: User, small: Behind, typed: str
 ) -> None:
@@ -273,6 +279,25 @@ def test_a_birth_date_that_cannot_be_read_is_said_at_its_field_and_nobody_is_ask
     assert 'class="problem" id="birthdate-form"' in text
     assert "<title>The birth date cannot be read – Whose record?</title>" in text
     assert 'value="okafor"' in text
+
+
+UNDERSTOOD = {
+    "1984-05-12": 'Searched for: <time datetime="1984-05-12">12 May 1984</time>.',
+    "mayo de 1984": 'Searched for: <time datetime="1984-05">May 1984</time>.',
+    "05/12/1984": '<bdi>05/12/1984</bdi> can be <time datetime="1984-12-05">5 December 1984</time>'
+    ' or <time datetime="1984-05-12">12 May 1984</time>: both were searched for.',
+}
+
+
+def test_how_a_birth_date_is_understood_is_said(
+    browser: Browser, growth_chart: App, dr_grey: User, small: Behind
+) -> None:
+    path, _ = open_picker(browser, growth_chart, dr_grey)
+    for typed, said_of_it in UNDERSTOOD.items():
+        text = find(browser, path, birthdate=typed).content.decode()
+        assert f'<p class="note" id="birthdate-read">{said_of_it}</p>' in text
+        assert 'aria-describedby="birthdate-form birthdate-read"' in text
+    assert "birthdate=1984-12-05%2C1984-05-12" in small.targets()[-1]
 
 
 def test_a_page_says_first_how_many_were_found(browser: Browser, growth_chart: App, dr_grey: User) -> None:
@@ -342,9 +367,87 @@ def test_of_many_nobody_is_listed_unasked(browser: Browser, growth_chart: App, d
     assert said(page) == "Search for the person by name, birth date or record number."
     page = find(browser, path, name="crowd")
     assert offered(page) == ids[:50]
-    assert said(page) == "50 people, and there are more: add to the search."
+    assert said(page) == "50 people, and there are more: add to the search, or show more."
     assert offered(find(browser, path, name="crowd50")) == ids[50:]
     assert_chosen(choose(browser, path, ids[50]), path, ids[50])
+
+
+def test_of_many_more_are_shown_until_there_are_no_more(
+    browser: Browser, growth_chart: App, dr_grey: User, load: Load, small: Behind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("smartauth.views.picker.SHOWN", 5)
+    ids = crowd(load, 12)
+    path, _ = open_picker(browser, growth_chart, dr_grey)
+    first = find(browser, path, name="crowd", birthdate="")
+    second = browser.post(f"{path}/patient", more_form(first))
+    assert (offered(second), said(second)) == (ids[5:10], "6 to 10, and there are more.")
+    text = second.content.decode()
+    assert "<title>6 to 10 – Whose record?</title>" in text
+    assert '<ul class="people" aria-label="People you can choose, 6 to 10">' in text
+    assert re.findall(r"<[^>]* autofocus[^>]*>", text) == ['<button name="patient" value="crowd-05" autofocus>']
+    assert 'name="name" type="search" value="crowd"' in text
+    fail(small)
+    again = sent_again(browser.post(f"{path}/patient", more_form(second)))
+    small.fail(kind="none")
+    assert dict(again) == more_form(second)
+    third = browser.post(f"{path}/patient", dict(again))
+    assert (offered(third), said(third)) == (ids[10:], "11 to 12, and there are no more.")
+    assert more_form(third) == {}
+    assert "Back to the beginning" in third.content.decode()
+    monkeypatch.setattr("fhirproxy.leafing.MOST_GIVEN", 10)
+    last = browser.post(f"{path}/patient", more_form(first))
+    assert (more_form(last), said(last)) == ({}, "6 to 10, and there are more: narrow the search.")
+    assert_chosen(choose(browser, path, ids[11]), path, ids[11])
+
+
+def test_among_many_whom_they_may_not_see_somebody_looks_further(
+    browser: Browser, growth_chart: App, parent: User, small: Behind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fhirproxy.searching.MAX_PAGES", 1)
+    Tenant.objects.update(policy={"max_count": 1})
+    path, _ = open_picker(browser, growth_chart, parent)
+    small.leak()
+    page, seen = find(browser, path, name="okafor"), []
+    while sent := more_form(page):
+        if not offered(page):
+            assert said(page).startswith("Nobody was found so far, and there is more to look through")
+        seen += offered(page)
+        page = browser.post(f"{path}/patient", sent)
+    assert sorted(seen + offered(page)) == ["ana", "ben"]
+
+
+def test_one_of_whom_it_is_not_known_whether_they_are_the_only_one_is_not_chosen_unasked(
+    browser: Browser, growth_chart: App, tenant: TenantInfo, parent: User
+) -> None:
+    path = begin(browser, growth_chart)
+    sign_in(browser, parent, then=path)
+    with scripted() as script:
+        put_behind(tenant, script.base_url, bearer="")
+        asked = "GET /r4/Patient?_id=ana%2Cben&_sort=family%2Cgiven&_count=3"
+        script.answers = {asked: searchset(["ana"], f"{script.base_url}/page?n=2"), "GET /r4/page?n=2": Said(500)}
+        assert browser.get(path).headers["Location"] == f"{path}/patient"
+    assert pending().patient == ""
+
+
+def test_a_place_that_is_not_of_the_list_begins_it_again(
+    browser: Browser, growth_chart: App, dr_grey: User, load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("smartauth.views.picker.SHOWN", 5)
+    ids = crowd(load, 6)
+    path, _ = open_picker(browser, growth_chart, dr_grey)
+    sent = more_form(find(browser, path, name="crowd"))
+    other_path = begin(browser, growth_chart)
+    tries = [
+        (path, sent | {"following": sent["following"][:-9]}),
+        (path, sent | {"following": "http://127.0.0.1:1/r4/Patient"}),
+        (path, sent | {"name": "crow"}),
+        (other_path, sent),
+    ]
+    for where, fields in tries:
+        page = browser.post(f"{where}/patient", fields)
+        assert offered(page) == ids[:5]
+        assert said(page).startswith("The list could not be continued, and starts again. 5 people")
+    assert offered(browser.post(f"{path}/patient", sent)) == ids[5:]
 
 
 def test_fifty_fit(browser: Browser, growth_chart: App, dr_grey: User, load: Load) -> None:

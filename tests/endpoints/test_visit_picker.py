@@ -3,6 +3,7 @@
 SMART 2.2 scopes-and-launch-context, "Requesting context with launch/encounter".
 """
 
+import re
 from functools import partial
 from typing import Any
 
@@ -24,6 +25,7 @@ from tests.endpoints.app_launch import (
     decide,
     make_app,
     make_person,
+    more_form,
     open_consent,
     page_number,
     page_refusal,
@@ -169,11 +171,23 @@ def test_of_many_the_newest_are_listed_and_a_date_finds_the_others(
     newest = [f"v{at:02}" for at in range(24, 14, -1)]
     assert [one for one in offered(page) if one in newest] == newest
     assert len(offered(page)) == 20
-    assert said(page) == "These are the newest visits. For older ones, search by date."
+    assert said(page) == "These are the newest visits. For older ones, search by date or show more."
+    older = browser.post(f"{path}/visit", more_form(page))
+    assert offered(older)[:-1] == [f"v{at:02}" for at in range(5, -1, -1)][-len(offered(older)) + 1 :]
+    assert said(older) == f"21 to {20 + len(offered(older))}, and there are no more."
+    assert f'<button name="visit" value="{offered(older)[0]}" autofocus>' in older.content.decode()
+    lost = browser.post(f"{path}/visit", {"day": "2001", "following": more_form(page)["following"]})
+    assert said(lost) == "The list could not be continued, and starts again. 1 visit, the newest first."
     page = browser.post(f"{path}/visit", {"day": "2001-05"})
     assert offered(page) == ["v01"]
     assert said(page) == "1 visit, the newest first."
-    assert offered(browser.post(f"{path}/visit", {"day": "2001/5"})) == ["v01"]
+    for typed in ("2001/5", "mayo de 2001", "12.05.2001"):
+        assert offered(browser.post(f"{path}/visit", {"day": typed})) == ["v01"]
+    page = browser.post(f"{path}/visit", {"day": "05/12/2001"})
+    text = page.content.decode()
+    assert (offered(page), said(page)) == ([], "Nothing was searched for yet.")
+    assert "<title>Which day do you mean? – Which visit?</title>" in text
+    assert re.findall(r'<button name="day" value="([^"]*)"', text) == ["2001-12-05", "2001-05-12"]
     page = browser.post(f"{path}/visit", {"day": "2001-06"})
     assert said(page) == "There is no visit on that date."
     page = browser.post(f"{path}/visit", {"day": "12 May"})
@@ -197,7 +211,7 @@ def test_what_goes_on_comes_first_and_what_never_was_is_left_out(
     visit("next", "planned", "2030-05-12", type=[{"text": "Check-up"}], **{"class": {"code": "AMB"}})
     visit("off", "cancelled", "2031-05-12")
     visit("mistake", "entered-in-error", "2031-05-12")
-    _, page = open_picker(browser, growth_chart, ana)
+    path, page = open_picker(browser, growth_chart, ana)
     assert offered(page)[:3] == ["stay", "next", "v20"]
     assert not {"off", "mistake"} & set(offered(page))
     cards = page.content.decode().split("<li>")[1:]
@@ -205,6 +219,9 @@ def test_what_goes_on_comes_first_and_what_never_was_is_left_out(
         assert fact in cards[0]
     for fact in ("Check-up", "Planned", "2030-05-12", "Outpatient visit"):
         assert fact in cards[1]
+    rest = offered(browser.post(f"{path}/visit", more_form(page)))
+    assert len({*offered(page), *rest}) == len([*offered(page), *rest])
+    assert {"stay", "next", *(f"v{at:02}" for at in range(21))} <= {*offered(page), *rest}
 
 
 def test_a_card_says_what_the_record_says_and_as_text(

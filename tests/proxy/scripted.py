@@ -52,6 +52,7 @@ def scripted() -> Iterator[Scripted]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # Head and body are written apart, and would wait for each other.
 
         def _serve(self) -> None:
             line = f"{self.command} {self.path}"

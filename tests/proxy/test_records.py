@@ -23,11 +23,13 @@ from fhirproxy.records import ProxyRecords
 from smartauth.audit.models import AuditRecord
 from smartauth.context import new_context
 from smartauth.records import (
+    START,
     EncounterPage,
     PatientPage,
     PatientRecord,
     PatientSearch,
     Person,
+    Place,
     Records,
     RecordsUnavailable,
 )
@@ -49,8 +51,9 @@ CLINICIAN = person("Practitioner/dr-grey")
 ANA = person("Patient/ana")
 
 
-def page(who: Person, limit: int, **search: str) -> PatientPage:
-    return RECORDS.find_patients(who, PatientSearch(**search), limit=limit, context=new_context(), now=NOW)
+def page(who: Person, limit: int, *, birth_date: str = "", place: Place = START, **search: str) -> PatientPage:
+    wanted = PatientSearch(**search, birth_dates=(birth_date,) if birth_date else ())
+    return RECORDS.find_patients(who, wanted, limit=limit, context=new_context(), now=NOW, place=place)
 
 
 def found(who: Person, **search: str) -> tuple[PatientRecord, ...]:

@@ -14,6 +14,7 @@ from joserfc.jwk import ECKey, RSAKey
 
 from smartauth.people.upstream.fetching import ProviderRefused
 from smartauth.people.upstream.identity_tokens import Asked, Identity, read_id_token, verify_id_token
+from tests.factories import weak_rsa
 
 ISSUER = "https://idp.example.org/realms/hospital"
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
@@ -63,6 +64,7 @@ def refused(token: object, keys: Any = KEYS, **asked: Any) -> str:
     with pytest.raises(ProviderRefused) as error:
         believe(token, keys, **asked)
     rule = error.value.refusal.rule
+    assert error.value.refusal.fix
     assert rule.startswith("upstream.id_token_")
     return rule.removeprefix("upstream.id_token_")
 
@@ -79,6 +81,7 @@ def refused(token: object, keys: Any = KEYS, **asked: Any) -> str:
         (RSA, {}, {"aud": ["smartauth", "other"], "azp": "smartauth"}),
         (RSA, {}, {"exp": AT - 59}),  # Clocks differ.
         (RSA, {}, {"iat": AT + 59}),
+        (RSA, {}, {"nbf": AT + 59}),
     ],
 )
 def test_a_good_id_token_is_believed(key: Any, header: dict[str, Any], claims: dict[str, Any]) -> None:
@@ -93,23 +96,43 @@ def test_a_good_id_token_is_believed(key: Any, header: dict[str, Any], claims: d
         ({"iss": "https://evil.example"}, "iss"),
         ({"iss": f"{ISSUER}/"}, "iss"),
         ({"iss": ...}, "iss"),
+        ({"iss": [ISSUER]}, "iss"),
         ({"aud": "other"}, "aud"),
         ({"aud": ["other"]}, "aud"),
         ({"aud": ...}, "aud"),
         ({"aud": {"smartauth": 1}}, "aud"),
+        ({"aud": None}, "aud"),
+        ({"aud": []}, "aud"),
+        ({"aud": [["smartauth"]]}, "aud"),
+        ({"aud": "smartauth other"}, "aud"),
+        ({"aud": ["smartauth", 7]}, "azp"),
         ({"aud": ["smartauth", "other"]}, "azp"),
         ({"aud": ["smartauth", "other"], "azp": "other"}, "azp"),
         ({"azp": "other"}, "azp"),
+        ({"azp": None}, "azp"),
+        ({"azp": ["smartauth"]}, "azp"),
         ({"nonce": "n-2"}, "nonce"),
         ({"nonce": ...}, "nonce"),
         ({"nonce": None}, "nonce"),
+        ({"nonce": ["n-1"]}, "nonce"),
         ({"exp": AT - 60}, "exp"),
         ({"exp": ...}, "exp"),
         ({"exp": str(AT + 300)}, "exp"),
+        ({"exp": None}, "exp"),
+        ({"exp": True}, "exp"),
+        ({"exp": [AT + 300]}, "exp"),
+        ({"exp": 10**400}, "exp"),
+        ({"exp": -1}, "exp"),
         ({"iat": AT + 61}, "iat"),
         ({"iat": ...}, "iat"),
+        ({"iat": {}}, "iat"),
+        ({"nbf": AT + 61}, "nbf"),
+        ({"nbf": None}, "nbf"),
+        ({"nbf": "now"}, "nbf"),
         ({"auth_time": ...}, "auth_time"),
         ({"auth_time": True}, "auth_time"),
+        ({"auth_time": None}, "auth_time"),
+        ({"auth_time": [AT]}, "auth_time"),
         ({"auth_time": AT + 61}, "auth_time"),
         ({"auth_time": AT - 8 * 3600 - 61}, "too_old"),
     ],
@@ -137,6 +160,9 @@ def test_an_id_token_with_one_claim_wrong_is_not(claims: dict[str, Any], rule: s
         (signed(GOOD, key=OTHER), "signature"),
         (signed(GOOD, kid="r2"), "key"),
         (by_hand({"alg": "RS256", "kid": 7}, lambda text: b"x" * 256), "key"),
+        (by_hand({"alg": "RS256", "kid": ["r1"]}, lambda text: b"x" * 256), "key"),
+        (by_hand({"alg": ["RS256"], "kid": "r1"}, lambda text: b"x" * 256), "alg"),
+        (by_hand({"alg": "RS256", "kid": "r1"}, lambda text: b"x"), "signature"),
         (signed(GOOD, key=EC, alg="ES256", kid="r1"), "key"),
         (signed(GOOD, jwk=OTHER.as_dict(private=False), key=OTHER), "signature"),
     ],
@@ -152,7 +178,11 @@ def test_a_critical_extension_nobody_knows_is_not_passed_over() -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"use": "enc"}, {"alg": "RS512"}, {"kid": "r9"}, {"n": "AQAB"}],
+    [
+        *({"use": "enc"}, {"use": None}, {"alg": "RS512"}, {"kid": "r9"}, {"n": "AQAB"}, {"e": "AQ"}, {"n": ["x"]}),
+        {"n": weak_rsa()["n"]},
+        *({"key_ops": ["sign"]}, {"key_ops": "verify"}, {"key_ops": None}),
+    ],
 )
 def test_a_key_that_is_for_something_else_or_broken_verifies_nothing(change: dict[str, str]) -> None:
     assert refused(signed(GOOD), keys=[KEYS[0] | change]) == "key"

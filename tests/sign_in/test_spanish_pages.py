@@ -33,6 +33,7 @@ from tests.endpoints.app_launch import (
     load,
     make_app,
     make_person,
+    more_form,
     sign_in,
 )
 from tests.endpoints.conftest import no_flood
@@ -85,7 +86,7 @@ def test_the_sign_in_page_and_its_refusals(browser: Browser, configure: Configur
     for _ in range(5):
         assert_spanish(browser.post(LOGIN, {"login": "ana", "password": "wrong"}), "no son correctos")
     assert_spanish(browser.post(LOGIN, {"login": "ana", "password": PASSWORD}), "Demasiados intentos", status=429)
-    assert_spanish(browser.get("/account/upstream/"), "su organización no responde", status=503)
+    assert_spanish(browser.get("/account/upstream/"), "Su organización no responde", status=503)
     assert_spanish(browser.get("/account/upstream/callback?state=x"), "No se puede completar", status=400)
     assert_spanish(browser.get("/account/upstream/callback?state=x&state=y"), "No se puede leer", status=400)
     cache.clear()
@@ -186,6 +187,7 @@ def test_pickers(browser: Browser, growth_chart: App, parent: User, load: Load) 
     browser.post(f"{path}/patient", {"patient": "ana"})
     assert_spanish(browser.get(f"{path}/visit"), "¿Con qué visita usará usted")
     assert_spanish(browser.post(f"{path}/visit", {"day": "1901-05"}), "No hay ninguna visita en esa fecha")
+    assert_spanish(browser.post(f"{path}/visit", {"day": "05/12/2020"}), "¿Qué día quiere decir?", "5 de diciembre")
     assert_spanish(browser.post(f"{path}/visit", {"visit": "nobody-s"}), "No puede elegir esta visita", status=403)
     assert_spanish(browser.post(f"{path}/patient", {"patient": "stranger"}), "No puede elegir", status=403)
 
@@ -197,6 +199,19 @@ def test_the_picker_of_people_at_work(browser: Browser, growth_chart: App, dr_gr
     assert_spanish(browser.get(f"{path}/patient"), "Buscar a una persona")
     form = {"name": found, "birthdate": "" if found else "soon", "identifier": ""}
     assert_spanish(browser.post(f"{path}/patient", form))
+
+
+def test_the_pages_of_a_picker(
+    browser: Browser, growth_chart: App, dr_grey: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("smartauth.views.picker.SHOWN", 1)
+    path = begin(browser, growth_chart, scope="launch/patient patient/Goal.rs")
+    sign_in(browser, dr_grey, then=path)
+    page = browser.post(f"{path}/patient", {"birthdate": "mayo de 1984"})
+    assert_spanish(page, "Fecha buscada:", "1 persona, y hay más", "Mostrar más")
+    assert_spanish(browser.post(f"{path}/patient", more_form(page)), "2, y no hay más", "Volver al principio")
+    lost = browser.post(f"{path}/patient", {"birthdate": "05/12/1984", "following": "x"})
+    assert_spanish(lost, "que empieza de nuevo", "puede ser el", "se buscaron ambas fechas")
 
 
 @pytest.fixture

@@ -39,7 +39,8 @@ def require_user(idp: UpstreamIdp, identity: Identity, *, context: RequestContex
     references = _references(idp, identity.claims)
     user = _find(identity.issuer, subject) or _make(idp, identity, subject, context)
     if not user.is_active:
-        raise DeactivatedPerson(Refusal("upstream.deactivated", "the user of this person is deactivated"))
+        fix = "Activate the user again, if they may sign in: Administration, People, Users."
+        raise DeactivatedPerson(Refusal("upstream.deactivated", "the user of this person is deactivated", fix=fix))
     UpstreamIdentity.objects.filter(issuer=identity.issuer, subject=subject).update(last_used_at=now)
     for tenant, reference in references:
         _let_be(user, tenant, reference, context)
@@ -76,6 +77,7 @@ def _references(idp: UpstreamIdp, claims: Mapping[str, Any]) -> list[tuple[Tenan
                     f"the claim {name} is no FHIR resource of the tenant {slug}",
                     expected=f"for example Practitioner/dr-grey, or {tenant.fhir_base}/Practitioner/dr-grey",
                     seen=shown(value),
+                    fix="Mend the claim at the identity provider, or SMARTAUTH_UPSTREAM_IDP_FHIR_USER_CLAIMS.",
                 )
             )
         found.append((tenant, reference))

@@ -4,6 +4,9 @@ Its signature is verified although it comes over TLS: a proxy in between must no
 Source: OIDC Core §2 and §3.1.3.7; RFC 8725.
 """
 
+import base64
+import hashlib
+import hmac
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -21,6 +24,23 @@ ALGORITHMS = {
     **dict.fromkeys(("ES256", "ES384", "ES512"), "EC"),
 }
 CURVES = {"ES256": "P-256", "ES384": "P-384", "ES512": "P-521"}
+OTHER_TOKEN = "Find out where the ID token comes from: it was not made for this sign-in."
+CLOCK = "Set the clocks of the identity provider and of this server."
+FIXES = {
+    "missing": "Ask for the scope openid, and let the token endpoint answer with an id_token.",
+    "too_large": "Let the identity provider put fewer claims into ID tokens.",
+    "not_jws": "Turn off the encryption of ID tokens for this client.",
+    "alg": "Let the identity provider sign ID tokens for this client with an algorithm that its metadata name.",
+    "crit": "Let the identity provider sign ID tokens without extensions.",
+    "key": "Publish each key once, with a kid of its own, and name it in the header of ID tokens.",
+    "signature": "Give a new key a new kid. If keys did not change, find out who else makes ID tokens.",
+    "exp": CLOCK,
+    "iat": CLOCK,
+    "nbf": CLOCK,
+    "auth_time": "Let the identity provider put auth_time into ID tokens (OIDC Core §2).",
+    "not_again": "Let the identity provider obey prompt=login and max_age=0.",
+    "too_old": "Let the identity provider obey max_age.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +48,7 @@ class Asked:
     """What we asked the provider for, and so what the ID token has to say.
 
     max_age: how old its sign-in may be at most.    again: somebody had to sign in anew, after `at`.
-    leeway: how far its clock may be from ours.
+    leeway: how far its clock may be from ours.    algorithms: those its metadata name.
     """
 
     issuer: str
@@ -38,6 +58,7 @@ class Asked:
     max_age: timedelta
     again: bool = False
     leeway: timedelta = timedelta(seconds=60)
+    algorithms: frozenset[str] = frozenset(ALGORITHMS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +80,21 @@ def read_id_token(text: object) -> CompactJws:
         raise _wrong(error.rule, f"the ID token cannot be read: {error.reason}") from None
 
 
-def verify_id_token(token: CompactJws, keys: Iterable[Mapping[str, Any]], asked: Asked, *, now: datetime) -> Identity:
+def verify_id_token(
+    token: CompactJws,
+    keys: Iterable[Mapping[str, Any]],
+    asked: Asked,
+    *,
+    now: datetime,
+    access_token: object = None,
+) -> Identity:
     """Return who signed in at the provider, and when.
 
     keys: the provider's JWK entries of `kty` RSA and EC.    now: aware datetime.
+    access_token: what came with the ID token. We have no use for it; one that was exchanged on the way tells of that.
     Raises ProviderRefused; its refusal names the failing check.
     """
-    _require_signed(token, keys)
+    _require_signed(token, keys, asked)
     claims = token.claims
     if claims.get("iss") != asked.issuer:
         raise _wrong("iss", "the ID token is another issuer's", asked.issuer, claims.get("iss"))
@@ -73,13 +102,15 @@ def verify_id_token(token: CompactJws, keys: Iterable[Mapping[str, Any]], asked:
     if claims.get("nonce") != asked.nonce:
         raise _wrong("nonce", "the ID token answers another request than ours", "the nonce of our request")
     _require_current(claims, asked, now)
+    _require_its_access_token(token, access_token)
     return Identity(asked.issuer, _auth_time(claims, asked, now), claims)
 
 
-def _require_signed(token: CompactJws, keys: Iterable[Mapping[str, Any]]) -> None:
+def _require_signed(token: CompactJws, keys: Iterable[Mapping[str, Any]], asked: Asked) -> None:
     alg, kid = token.header.get("alg"), token.header.get("kid")
-    if not isinstance(alg, str) or alg not in ALGORITHMS:
-        raise _wrong("alg", "the ID token is not signed in a way that is accepted", ", ".join(ALGORITHMS), alg)
+    if not isinstance(alg, str) or alg not in ALGORITHMS or alg not in asked.algorithms:
+        accepted = ", ".join(one for one in ALGORITHMS if one in asked.algorithms)
+        raise _wrong("alg", "the ID token is not signed in a way that is accepted", accepted, alg)
     if "crit" in token.header:
         raise _wrong("crit", "the ID token has a critical extension that is not known here")
     fitting = [key for key in keys if _fits(key, alg)]
@@ -95,9 +126,12 @@ def _require_signed(token: CompactJws, keys: Iterable[Mapping[str, Any]]) -> Non
 
 
 def _fits(key: Mapping[str, Any], alg: str) -> bool:
+    uses = key.get("key_ops", ["verify"])
     return (
         key.get("kty") == ALGORITHMS[alg]
         and key.get("use", "sig") == "sig"
+        and isinstance(uses, list)
+        and "verify" in uses
         and key.get("alg", alg) == alg
         and (alg not in CURVES or key.get("crv") == CURVES[alg])
     )
@@ -119,6 +153,21 @@ def _require_current(claims: Mapping[str, Any], asked: Asked, now: datetime) -> 
         raise _wrong("exp", "the ID token has expired, or says not when", f"after {now:%FT%TZ}", claims.get("exp"))
     if begins is None or begins - asked.leeway > now:
         raise _wrong("iat", "the ID token is from the future, or says not when", f"{now:%FT%TZ}", claims.get("iat"))
+    if "nbf" in claims:  # OIDC has no use for it, and a JWT that has one is not to be taken before (RFC 7519 §4.1.5).
+        starts = numeric_date(claims["nbf"])
+        if starts is None or starts - asked.leeway > now:
+            raise _wrong("nbf", "the ID token is not good yet, or says not when", f"{now:%FT%TZ}", claims["nbf"])
+
+
+def _require_its_access_token(token: CompactJws, access_token: object) -> None:
+    """Compare the access token with its hash, where there are both.  Source: OIDC Core §3.1.3.8."""
+    claimed = token.claims.get("at_hash")
+    if claimed is None or not isinstance(access_token, str):
+        return
+    digest = hashlib.new(f"sha{token.header['alg'][2:]}", access_token.encode(errors="replace")).digest()
+    right = base64.urlsafe_b64encode(digest[: len(digest) // 2]).rstrip(b"=")
+    if not isinstance(claimed, str) or not hmac.compare_digest(claimed.encode(errors="replace"), right):
+        raise _wrong("at_hash", "the access token beside the ID token is not the one it was made with", "its at_hash")
 
 
 def _auth_time(claims: Mapping[str, Any], asked: Asked, now: datetime) -> datetime:
@@ -129,7 +178,6 @@ def _auth_time(claims: Mapping[str, Any], asked: Asked, now: datetime) -> dateti
             "the ID token does not say when the person signed in, although max_age was asked for",
             "auth_time",
             claims.get("auth_time"),
-            fix="Let the identity provider put auth_time into ID tokens (OIDC Core §2).",
         )
     if asked.again and found < asked.at - asked.leeway:
         raise _wrong(
@@ -140,6 +188,6 @@ def _auth_time(claims: Mapping[str, Any], asked: Asked, now: datetime) -> dateti
     return min(found, now)
 
 
-def _wrong(rule: str, reason: str, expected: str = "", seen: object = "", fix: str = "") -> ProviderRefused:
+def _wrong(rule: str, reason: str, expected: str = "", seen: object = "") -> ProviderRefused:
     told = "" if seen in ("", None) else shown(seen)
-    return ProviderRefused(Refusal(f"upstream.id_token_{rule}", reason, expected, told, fix))
+    return ProviderRefused(Refusal(f"upstream.id_token_{rule}", reason, expected, told, FIXES.get(rule, OTHER_TOKEN)))

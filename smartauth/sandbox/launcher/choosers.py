@@ -125,7 +125,7 @@ def _patients(asked: str, looker: str, context: RequestContext, now: datetime) -
     if person is None:
         return Found("patient", asked)
     if DATE.fullmatch(asked):
-        search = PatientSearch(birth_date=asked)
+        search = PatientSearch(birth_dates=(asked,))
     elif any(letter.isdigit() for letter in asked):
         search = PatientSearch(identifier=asked)
     else:

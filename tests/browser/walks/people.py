@@ -62,14 +62,16 @@ def act_for_others(user: User, tenant: Tenant) -> None:
 
 
 def load_evil(world: World) -> None:
-    """File a patient and a visit whose every text is made to run in a browser."""
+    """File a patient and more than a page of visits whose every text is made to run in a browser."""
     person = {"name": [{"text": EVIL}], "identifier": [{"value": EVIL}], "gender": EVIL, "birthDate": EVIL}
     visit = {"subject": {"reference": "Patient/evil"}, "type": [{"text": EVIL}], "reasonCode": [{"text": EVIL}]}
     visit |= {"status": "finished", "class": {"code": EVIL, "display": EVIL}, "period": {"start": EVIL}}
-    for kind, body in {"Patient": person, "Encounter": visit}.items():
-        resource = {"resourceType": kind, "id": "evil", **body}
-        headers = {"Authorization": f"Bearer {world.upstream.bearer}", "Content-Type": "application/fhir+json"}
-        answer = requests.put(f"{world.upstream.base_url}/{kind}/evil", json=resource, headers=headers, timeout=10)
+    headers = {"Authorization": f"Bearer {world.upstream.bearer}", "Content-Type": "application/fhir+json"}
+    visits = {f"Encounter/evil{number}": visit for number in range(22)}
+    for name, body in {"Patient/evil": person, **visits}.items():
+        kind, _, resource_id = name.partition("/")
+        resource = {"resourceType": kind, "id": resource_id, **body}
+        answer = requests.put(f"{world.upstream.base_url}/{name}", json=resource, headers=headers, timeout=10)
         assert answer.ok, answer.text
 
 
@@ -130,6 +132,14 @@ def walk(page: Page, world: World, judge: Judge, language: str) -> None:
     for client, patient in {"wordy": "evil", "stranger": "ben"}.items():
         ask(client_id=client)
         page.locator(f"button[name=patient][value={patient}]").click()
+        if patient == "evil" and language == "en":
+            page.locator("button[name=following]").press("Enter")
+            page.locator("button[name=visit]:focus").wait_for()
+            see("visit picker, more")
+            page.locator("#day").fill("05/12/2020")
+            page.locator("#day").press("Enter")
+            page.locator("button[name=day]:focus").wait_for()
+            see("visit picker, two days")
         page.locator("button[name=visit]").first.click()
         see(f"consent for {client}")
         page.locator("input[name=scope]").first.uncheck()
@@ -167,6 +177,7 @@ def _search(page: Page, world: World, judge: Judge, language: str) -> None:
     judge(page, f"clinician's picker ({language})", language=language)
     for name, asked in {"many": "a", "nobody": EVIL[-90:]}.items():
         page.locator("#name").fill(asked)
+        page.locator("#birthdate").fill("" if name == "many" else "05/12/1984")
         page.locator("#name").press("Enter")
         page.locator(f"#name[value='{asked}']").wait_for()
         judge(page, f"clinician's picker, {name} ({language})", language=language)
