@@ -5,7 +5,7 @@ from uuid import UUID
 
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import redirect
 from django.utils.translation import gettext_noop as _
 
 from smartauth import launches, pending, tokens
@@ -13,7 +13,6 @@ from smartauth.audit.recording import AuditEvent, record_now
 from smartauth.browser import (
     PageRefused,
     RedirectToClient,
-    allow_form_to_end_at,
     browser_page,
     redirect_code,
     redirect_error,
@@ -68,14 +67,12 @@ def _ask(request: HttpRequest, opened: Open) -> HttpResponse:
             return redirect("visit_picker", pk=opened.pending.pk)
     asked = _possible(opened, has_patient=patient is not None)
     if granting.reads_records(opened.asked) and not granting.reads_records(asked):
-        response = render(request, "consent/no_record.html", {"opened": opened})
-        return allow_form_to_end_at(response, opened.pending.redirect_uri)
+        return opened.show(request, "consent/no_record.html")
     answer = unasked.find_answer(opened, asked)
     if answer is not None:
         return _grant(request, opened, opened.pending.page, answer)
     facts = facts_for(request, opened, asked=asked, patient=patient, visit=visit)
-    response = render(request, "consent/consent.html", facts)
-    return allow_form_to_end_at(response, opened.pending.redirect_uri)
+    return opened.show(request, "consent/consent.html", **facts)
 
 
 def _find_patient(request: HttpRequest, opened: Open) -> PatientRecord | None:
