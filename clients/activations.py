@@ -84,7 +84,7 @@ def unfit_to_skip(client: Client, allowed_scope: str) -> str:
     if client.token_endpoint_auth_method == AuthMethod.NONE:
         return "a client that cannot prove who it is never goes without consent"
     if not allowed_scope.strip():
-        return "only scopes that are written down at the tenant go without consent"
+        return "only scopes that are written down at the tenant go without consent: choose them under Only these"
     return ""
 
 

@@ -82,7 +82,8 @@ def take_step(
     require_role(by, step.roles, "lifecycle.role", what)
     reason = read_reason(reason, "lifecycle.reason", what, needed=step.needs_reason)
     with transaction.atomic():
-        client = Client.objects.select_for_update().get(client_id=client_id)
+        # No key, so that tokens of the client can be written meanwhile: whoever writes one holds what is ended below.
+        client = Client.objects.select_for_update(no_key=True).get(client_id=client_id)
         _require_possible(client, step, seen)
         if step.target == Status.APPROVED:
             require_other(by, client.user_id, "lifecycle.own", what)

@@ -16,6 +16,7 @@ from clients.lifetimes import AS_FOR_EVERYBODY, Lifetimes
 from clients.models import Activation, AuthMethod, Client
 from smartauth.errors import InvalidClient, Refusal
 from smartauth.marks import MarkedCache, client_mark, tenant_mark
+from smartauth.policy import redirects
 from smartauth.policy.access import UNRESTRICTED, Restrictions
 from smartauth.policy.fhir_context import SmartVersion
 
@@ -87,6 +88,10 @@ class RegisteredClient:
     def is_public(self) -> bool:
         """Return True for a client that has nothing to prove itself with."""
         return self.token_endpoint_auth_method == AuthMethod.NONE
+
+    def is_answered_at(self, redirect_uri: str) -> bool:
+        """Return True when the client may be answered at `redirect_uri`."""
+        return redirects.is_registered(redirect_uri, self.redirect_uris, native=self.application_type == "native")
 
     @property
     def is_approved(self) -> bool:

@@ -93,7 +93,7 @@ def require_client(client_id: str, token: str, *, context: RequestContext) -> Cl
 
     Raises InvalidToken; that the client is unknown or was deleted looks like a wrong token.
     """
-    known = Client.objects.exclude(status=Client.Status.RETIRED).select_for_update()
+    known = Client.objects.exclude(status=Client.Status.RETIRED).select_for_update(no_key=True)  # see lifecycle.py
     client = None
     if CLIENT_ID.fullmatch(client_id):
         context.client_id = client_id

@@ -23,12 +23,12 @@ CHOSEN = "smartauth_language"
 WISHED = "smartauth_ui_locales"  # by the app that began the launch; the person's own choice comes first
 A_YEAR = 365 * 24 * 3600
 LONGEST_QUERY = 2_000  # characters
-# Pages of people at work, which are in English only.
 # What was sent to these is not sent again to change the language of the answer.
 ONCE = re.compile(r"/(?:authorize|logout|apps/stop)/?$")
 # Where the query says where to go afterwards, in our own words; elsewhere it is not for repeating.
 WITH_QUERY = ("/account/", "/auth/logout/confirm")
-ENGLISH_ONLY = re.compile(r"/(?:$|(?:admin|developers|launcher|account/signup)(?:/|$))")
+# Pages of people at work.
+ENGLISH_ONLY = re.compile(r"/(?:admin|developers|launcher|account/signup)(?:/|$)")
 
 
 def language(get_response: GetResponse) -> GetResponse:

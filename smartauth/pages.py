@@ -47,12 +47,12 @@ def site(request: HttpRequest) -> dict[str, Any]:
 def landing(request: HttpRequest) -> HttpResponse:
     """Say what this server is and where its documents are."""
     tenant = find_default_tenant()
-    documents = [("Public keys", endpoints.jwks_uri())]
+    documents = [(_("Public keys"), endpoints.jwks_uri())]
     if tenant is not None:
         documents = [
-            ("OpenID configuration", f"{endpoints.issuer()}/.well-known/openid-configuration"),
-            ("SMART configuration", f"{tenant.fhir_base}/.well-known/smart-configuration"),
-            ("Capability statement", f"{tenant.fhir_base}/metadata"),
+            (_("OpenID configuration"), f"{endpoints.issuer()}/.well-known/openid-configuration"),
+            (_("SMART configuration"), f"{tenant.fhir_base}/.well-known/smart-configuration"),
+            (_("Capability statement"), f"{tenant.fhir_base}/metadata"),
             *documents,
         ]
     # On the configured origin: the app's session belongs to that, whatever this host is called in the address bar.

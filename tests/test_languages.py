@@ -52,13 +52,14 @@ PAGES = sorted(
         "account/*.html",
         "consent/*.html",
         "mfa/**/*.html",
+        "mfa/messages/*.txt",
         "people/*.html",
         "skin/*.html",
         "allauth/**/*.html",
     )
     for path in (ROOT / "templates").glob(pattern)
     # They speak to developers and operators.
-    if path.name not in ("landing.html", "signup.html", "signup_closed.html")
+    if path.name not in ("signup.html", "signup_closed.html")
 )
 NAMES = {"Smartauth"}  # the same in every language
 MARKERS = {"_", "gettext", "gettext_noop"}
@@ -201,7 +202,7 @@ def test_a_whole_launch_speaks_spanish(browser: Browser, growth_chart: App, dr_g
     assert_spanish(browser.get("/account/logout/"))
 
 
-@pytest.mark.parametrize("path", ["/nowhere", "/auth/sandbox/authorize?client_id=nobody", "/account/login/"])
+@pytest.mark.parametrize("path", ["/", "/nowhere", "/auth/sandbox/authorize?client_id=nobody", "/account/login/"])
 def test_pages_without_anybody_speak_spanish_too(browser: Browser, tenant: TenantInfo, path: str) -> None:
     assert_spanish(browser.get(path))
 

@@ -136,7 +136,7 @@ class ClientAdmin(TracedAdmin):
         found: Client | None = super().get_object(request, object_id, from_field)
         if found is not None and request.method == "POST":
             # Held until it is saved, so that of two who save at once the second is told (the form compares `updated`).
-            Client.objects.select_for_update().get(pk=found.pk)
+            Client.objects.select_for_update(no_key=True).get(pk=found.pk)
             found.refresh_from_db()
         return found
 

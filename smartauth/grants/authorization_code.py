@@ -41,6 +41,7 @@ def exchange(
         _require_own(taken, client)
         context.tenant = taken.consent.tenant  # Not before: of another client's code nothing is told.
         _require_good(taken, params, now)
+        _require_still_answered_there(taken, client)
         _require_key(taken, key)
         require_tenant(taken.consent, named, params)
         scopes = still_allowed(taken.consent, client)
@@ -106,6 +107,19 @@ def _require_good(taken: TakenCode, params: dict[str, str], now: datetime) -> No
             )
         )
     pkce.verify(params.get("code_verifier", ""), taken.code_challenge)
+
+
+def _require_still_answered_there(taken: TakenCode, client: RegisteredClient) -> None:
+    """Raise InvalidGrant when the client has lost the address the code was sent to: others may be there now."""
+    if not client.is_answered_at(taken.redirect_uri):
+        raise InvalidGrant(
+            Refusal(
+                "code.redirect_uri_removed",
+                "the redirect_uri to which the code was sent is no longer registered for the client",
+                seen=repeatable_url(taken.redirect_uri),
+                fix="Launch again with a redirect_uri that is registered now.",
+            )
+        )
 
 
 def _require_key(taken: TakenCode, key: str | None) -> None:

@@ -17,6 +17,7 @@ from smartauth.grants.final_refusals import committing_refusals
 from smartauth.grants.standing import require_tenant, still_allowed
 from smartauth.policy import granting
 from smartauth.policy.rotation import decide_rotation
+from smartauth.policy.scopes import NamedScope, Scope
 from smartauth.tokens import FoundRefreshToken, Issued, Rotation
 
 REUSED = Refusal(
@@ -53,6 +54,7 @@ def exchange(
         rotation = _require_good(found, client, key, context, now)
         require_tenant(found.consent, named, params)
         granted = still_allowed(found.consent, client)
+        _require_connected(granted)
         scopes = granting.narrow_for_refresh(params.get("scope", ""), granted)
         return tokens.issue_user_tokens(
             found.consent,
@@ -64,6 +66,18 @@ def exchange(
             rule="token.refresh_token",
             context=context,
             now=now,
+        )
+
+
+def _require_connected(granted: tuple[Scope, ...]) -> None:
+    """Raise InvalidGrant when nothing of what is still allowed lets the app stay connected."""
+    if not any(isinstance(one, NamedScope) and one.kind == "refresh" for one in granted):
+        raise InvalidGrant(
+            Refusal(
+                "grant.stays_no_more",
+                "offline_access and online_access are no longer allowed, and a refresh needs one of them",
+                fix="Launch again, or have the registration or activation changed.",
+            )
         )
 
 

@@ -15,7 +15,7 @@ from smartauth.browser import PageRefused, error_page
 from smartauth.conf import config
 from smartauth.context import context_of
 from smartauth.errors import Refusal
-from smartauth.people import wrong_passwords
+from smartauth.people import messages, wrong_passwords
 from smartauth.people.models import User
 from smartauth.sealing import decrypt, encrypt
 
@@ -24,6 +24,8 @@ PURPOSE = "second factor"
 
 class Accounts(DefaultAccountAdapter):
     """Accounts are made by the operator; in the sandbox also by whoever comes along to register an app."""
+
+    error_messages = DefaultAccountAdapter.error_messages | messages.OF_ACCOUNTS
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         """Return True in the sandbox only: in production nobody signs up by themselves."""
@@ -61,6 +63,8 @@ class Accounts(DefaultAccountAdapter):
 
 class SealedSecondFactors(DefaultMFAAdapter):
     """Keeps the secrets of second factors sealed: a copy of the database is no copy of somebody's authenticator."""
+
+    error_messages = DefaultMFAAdapter.error_messages | messages.OF_SECOND_FACTORS
 
     def encrypt(self, text: str) -> str:
         """Seal a secret with the keys from the environment."""

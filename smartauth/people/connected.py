@@ -16,6 +16,7 @@ from clients.tenants import TenantInfo, find_tenant
 from smartauth.models import Authorization
 from smartauth.policy import granting
 from smartauth.policy.scopes import NamedScope, ResourceScope, Scope
+from smartauth.policy.unasked import stands_until
 from smartauth.policy.wording import Words, words_for
 
 Stay = Literal["offline", "online", "brief"]
@@ -104,7 +105,7 @@ def _app(client_id: str, slug: str, granted: tuple[Authorization, ...], now: dat
         client=client,
         tenant=tenant,
         connections=tuple(
-            _connection(patient, rows, [scope for row in rows for scope in scopes[row.pk]], now)
+            _connection(patient, rows, [scope for row in rows for scope in scopes[row.pk]], tenant, now)
             for patient, rows in by_patient.items()
         ),
         tells_identity=any("openid" in _names(found) for found in scopes.values()),
@@ -112,7 +113,14 @@ def _app(client_id: str, slug: str, granted: tuple[Authorization, ...], now: dat
     )
 
 
-def _connection(patient: str, rows: list[Authorization], scopes: list[Scope], now: datetime) -> Connection:
+def _connection(
+    patient: str, rows: list[Authorization], scopes: list[Scope], tenant: TenantInfo, now: datetime
+) -> Connection:
+    remembered = (
+        stands_until(row.remembered_until, row.created_at, tenant.policy.remember_days)
+        for row in rows
+        if row.remembered_until
+    )
     names, ends = _names(scopes), [row.ends_at for row in rows if row.ends_at]
     return Connection(
         patient=patient,
@@ -122,7 +130,7 @@ def _connection(patient: str, rows: list[Authorization], scopes: list[Scope], no
         until=max(row.expires_at for row in rows if row.expires_at),
         ends_at=max(ends) if len(ends) == len(rows) else None,
         used_at=max((row.used_at for row in rows if row.used_at), default=None),  # type: ignore[attr-defined]
-        remembered_until=max((row.remembered_until for row in rows if row.remembered_until), default=None),
+        remembered_until=max((until for until in remembered if until > now), default=None),
         is_unasked=any(row.unasked == Authorization.Unasked.OPERATOR for row in rows),
         is_live=any(row.expires_at is None or row.expires_at > now for row in rows),
     )

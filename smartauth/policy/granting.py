@@ -157,6 +157,19 @@ def screen_app_scopes(
     return Granting(each_once(found), tuple(dropped))
 
 
+def screen_again(
+    screened: str, permitted: tuple[Scope, ...], *, may_refresh: bool, is_public: bool, from_ehr: bool
+) -> tuple[Scope, ...]:
+    """Return what is left of `screened`, an outcome of `screen_app_scopes`, within what is permitted by now.
+
+    Nothing raises here: what was asked for was right when it was.
+    """
+    kept = within(parse_registered(screened), permitted)
+    meant = frozenset(map(str, kept))
+    conditions = {"may_refresh": may_refresh, "is_public": is_public, "from_ehr": from_ehr}
+    return tuple(one for one in kept if not _useless(one, meant, **conditions))
+
+
 def _useless(scope: Scope, asked: frozenset[str], *, may_refresh: bool, is_public: bool, from_ehr: bool) -> str:
     """Say why a permitted scope does nothing in this app launch, or return ""."""
     match scope:

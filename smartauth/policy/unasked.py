@@ -4,6 +4,7 @@ Source: RFC 6749 §10.2; RFC 8252 §8.6; RFC 9700 §2.1 and §4.11; OIDC Core §
 """
 
 from collections.abc import Collection, Iterable
+from datetime import datetime, timedelta
 
 from smartauth.policy.scopes import split_scope
 
@@ -42,6 +43,14 @@ def may_be_skipped(
         and not reaches_sensitive
         and PAGE_WANTED.isdisjoint(prompts)
     )
+
+
+def stands_until(said: datetime, given_at: datetime, days: int) -> datetime:
+    """Return until when an answer stands for others like it.
+
+    said: what was said with it.    given_at: when that was.    days: for how many the tenant lets answers stand now.
+    """
+    return min(said, given_at + timedelta(days=days))
 
 
 def same_scopes(asked: str, remembered: str) -> bool:

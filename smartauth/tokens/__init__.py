@@ -6,6 +6,7 @@ from smartauth.tokens.consents import Consent
 from smartauth.tokens.earlier import find_earlier, revoke_earlier
 from smartauth.tokens.families import FoundRefreshToken, find_owner, find_refresh_token
 from smartauth.tokens.finding import is_live, require_access
+from smartauth.tokens.ground import Ground, hold_answer, hold_ground
 from smartauth.tokens.introspection import introspect
 from smartauth.tokens.issuing import Issued, issue_service_token
 from smartauth.tokens.remembering import Remembered, find_remembered, forget, remembers_any
@@ -25,6 +26,7 @@ __all__ = [
     "FIRST",
     "Consent",
     "FoundRefreshToken",
+    "Ground",
     "Issued",
     "Remembered",
     "Rotation",
@@ -36,6 +38,8 @@ __all__ = [
     "find_refresh_token",
     "find_remembered",
     "forget",
+    "hold_answer",
+    "hold_ground",
     "introspect",
     "is_live",
     "is_unused",

@@ -103,8 +103,9 @@ def issue_code(
 
 
 def is_unused(code: str) -> bool:
-    """Return True for a code that was issued and not presented yet."""
-    return AuthorizationCode.objects.filter(code=digest(code), spent_at__isnull=True).exists()
+    """Return True for a code that was issued and not presented yet, and for which nothing has been revoked."""
+    waiting = AuthorizationCode.objects.filter(spent_at__isnull=True, authorization__revoked_at__isnull=True)
+    return waiting.filter(code=digest(code)).exists()
 
 
 def take_code(code: str, *, context: RequestContext, now: datetime) -> TakenCode:

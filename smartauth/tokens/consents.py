@@ -18,7 +18,7 @@ from smartauth.policy.relations import may_act_for
 
 COLUMNS = """
     a.id, a.scope, a.context, a.auth_time, a.revoked_at, a.revoked_by, a.expires_at, a.created_at, a.ends_at,
-    a.session,
+    a.unasked, a.session,
     (SELECT s.expire_date FROM django_session s
       WHERE smartauth_session_digest(s.session_key) = a.session AND s.expire_date > %(now)s),
     a.client_id, tenant.id, tenant.slug, tenant.is_active,
@@ -53,6 +53,7 @@ class Consent:
     expires_at: datetime | None
     created_at: datetime
     ends_at: datetime | None
+    unasked: str
     session: str
     session_ends_at: datetime | None
     client_pk: int

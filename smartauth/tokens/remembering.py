@@ -11,7 +11,7 @@ from uuid import UUID
 from django.db.models import QuerySet
 
 from smartauth.models import Authorization, PendingAuthorization
-from smartauth.policy.unasked import same_scopes
+from smartauth.policy.unasked import same_scopes, stands_until
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +23,14 @@ class Remembered:
     ends_at: datetime | None
 
 
-def find_remembered(pending: PendingAuthorization, asked: str, now: datetime) -> Remembered | None:
+def find_remembered(pending: PendingAuthorization, asked: str, now: datetime, *, days: int) -> Remembered | None:
     """Return the newest answer that stands for this request: same user, app, tenant, record and scopes; or None.
 
-    asked: what is asked for, as scope text.
+    asked: what is asked for, as scope text.    days: for how many the tenant lets answers stand now.
     """
     for row in _remembered(pending).filter(remembered_until__gt=now).order_by("-created_at"):
+        if row.remembered_until is None or stands_until(row.remembered_until, row.created_at, days) <= now:
+            continue
         if str(row.context.get("patient", "")) == pending.patient and same_scopes(asked, row.remembered_scope):
             return Remembered(row.pk, row.scope, row.ends_at)
     return None

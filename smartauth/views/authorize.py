@@ -9,7 +9,7 @@ from django.utils.translation import gettext_noop as _
 from django.views.decorators.csrf import csrf_exempt
 
 from clients.authentication import claim_client, repeatable_id
-from clients.models import AuthMethod, Client
+from clients.models import AuthMethod
 from clients.registered import RegisteredClient, find_client
 from clients.tenants import TenantInfo, find_tenant
 from smartauth import endpoints, languages, launches, pending, pushed, rates
@@ -18,15 +18,12 @@ from smartauth.context import RequestContext, context_of
 from smartauth.errors import InvalidRequest, InvalidTarget, OAuthError, Refusal, UnauthorizedClient
 from smartauth.forms import form_fields, is_utf8, query_fields, single_valued
 from smartauth.models import Launch, PendingAuthorization
-from smartauth.policy import granting, redirects
+from smartauth.policy import granting
 from smartauth.policy.authorization_requests import AuthorizationRequest, forbids_pages, parse_authorization_request
-from smartauth.policy.scopes import Scope
 from smartauth.storable import repeatable_url
-from smartauth.views.continuing import NOTHING_SHARED
-from smartauth.views.refused import fail, is_registered_for, refuse
-
-CANNOT_START = _("This app cannot start here")
-TELL_THEM = _("Tell the maker of the app, and give them the number below.")
+from smartauth.views.leading_on import CANNOT_START, NOT_ITS_ADDRESS, NOTHING_SHARED, TELL_THEM
+from smartauth.views.refused import fail, refuse
+from smartauth.views.standing import client_refusal, redirect_uri_refusal, require_launch_scope, require_permitted
 
 
 @csrf_exempt  # Posted by apps, which have no token of ours; nothing is decided here, and no cookie is read.
@@ -94,7 +91,7 @@ def examine(
         wanted = replace(wanted, dpop_jkt="")  # It gets bearer tokens, whatever it asks for.
     tenant = _require_tenant(parameters, addressed)
     context.tenant = tenant.slug
-    permitted = _require_permitted(client, tenant)
+    permitted = require_permitted(client, tenant)
     launch = _require_launch(client, tenant, wanted) if wanted.launch else None
     screened = granting.screen_app_scopes(
         wanted.scope,
@@ -187,9 +184,8 @@ def _require_client(client_id: str, context: RequestContext) -> RegisteredClient
         seen, fix = repeatable_id(client_id), "Send the client_id the app was registered with."
         refusal = Refusal("client.unknown", "no client has this client_id", seen=seen, fix=fix)
         raise _page(refusal, _("This server does not know the app that sent you here."))
-    if not client.is_approved:
-        rule = "client.suspended" if client.status == Client.Status.SUSPENDED else "client.not_approved"
-        refusal = Refusal(rule, f"the client is {client.status}", expected="approved", seen=client.status)
+    refusal = client_refusal(client)
+    if refusal is not None:
         raise _page(refusal, _("The app that sent you here is not allowed to use this server at the moment."))
     return client
 
@@ -198,21 +194,7 @@ def _require_redirect_uri(client: RegisteredClient, redirect_uri: str) -> str:
     refusal = redirect_uri_refusal(client, redirect_uri)
     if refusal is None:
         return redirect_uri
-    raise _page(refusal, _("The app that sent you here asks to be answered at an address that is not its own."))
-
-
-def redirect_uri_refusal(client: RegisteredClient, redirect_uri: str) -> Refusal | None:
-    """Return why a client may not be answered at `redirect_uri` ("" for none sent), or None where it may."""
-    if is_registered_for(client, redirect_uri):
-        return None
-    missing = not redirect_uri
-    return Refusal(
-        "redirect_uri.missing" if missing else "redirect_uri.not_registered",
-        "redirect_uri is missing" if missing else "redirect_uri is not registered for this client",
-        expected=redirects.nearest(redirect_uri, client.redirect_uris),
-        seen=repeatable_url(redirect_uri) if redirect_uri else "",
-        fix="Send a registered redirect_uri, character for character, or have this one registered.",
-    )
+    raise _page(refusal, NOT_ITS_ADDRESS)
 
 
 def _require_tenant(parameters: dict[str, str], addressed: TenantInfo | None) -> TenantInfo:
@@ -245,21 +227,6 @@ def _served(url: str, addressed: TenantInfo | None) -> TenantInfo | None:
     return tenant if addressed is None or tenant == addressed else None
 
 
-def _require_permitted(client: RegisteredClient, tenant: TenantInfo) -> tuple[Scope, ...]:
-    """Return the most the client may ask for at the tenant. Raises OAuthError when it may not ask at all."""
-    if "authorization_code" not in client.grant_types:
-        refusal = Refusal("client.grant_type", "the client is not registered for authorization_code")
-        raise UnauthorizedClient(refusal)
-    activated = client.activations.get(tenant.slug)
-    if activated is None:
-        fix = "Ask the operator of the tenant to activate the client."
-        raise InvalidRequest(
-            Refusal("client.not_activated", "the client is not active at this tenant", tenant.slug, fix=fix),
-            "The client is not active at this FHIR server",
-        )
-    return granting.allowed(client.scope, activated)
-
-
 def _require_launch(client: RegisteredClient, tenant: TenantInfo, wanted: AuthorizationRequest) -> Launch:
     """Return the launch the request goes on with. A handle that is not good never begins a launch without an EHR.
 
@@ -270,10 +237,7 @@ def _require_launch(client: RegisteredClient, tenant: TenantInfo, wanted: Author
         fix = "Register the launch URL of the app as launch_urls."
         refusal = Refusal("launch.not_registered", "the client has no launch URL, so no EHR launches it", fix=fix)
         raise UnauthorizedClient(refusal)
-    if "launch" not in map(str, granting.parse_registered(wanted.scope)):
-        fix = "Ask for the scope launch with every launch parameter."
-        refusal = Refusal("launch.scope_missing", "launch comes without the scope launch", "launch", fix=fix)
-        raise InvalidRequest(refusal, "The parameter launch needs the scope launch")
+    require_launch_scope(granting.parse_registered(wanted.scope))
     return launches.require(wanted.launch, client=client, tenant=tenant, now=timezone.now())
 
 

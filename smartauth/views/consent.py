@@ -21,15 +21,23 @@ from smartauth.context import context_of
 from smartauth.errors import AccessDenied, ConsentRequired, OAuthError, Refusal
 from smartauth.people.rights import is_clinician
 from smartauth.policy import granting
+from smartauth.policy.consent import declined
 from smartauth.policy.launch import types_in
 from smartauth.policy.scopes import NamedScope, Scope
 from smartauth.policy.unasked import as_text
+from smartauth.receipts.recording import record
 from smartauth.records import EncounterRecord, PatientRecord, PatientSearch, Person, records
 from smartauth.views import launched, pressed_twice, unasked
 from smartauth.views.consent_answers import Answer, read_answer
-from smartauth.views.consent_page import facts_for
-from smartauth.views.continuing import NOTHING_SHARED, START_AGAIN, AlreadyAnswered, Open, continuing
+from smartauth.views.consent_page import PAGE, facts_for, page_name
+from smartauth.views.continuing import AlreadyAnswered, Open, continuing
+from smartauth.views.held import CHANGED, ChangedMeanwhile, hold
+from smartauth.views.leading_on import NOTHING_SHARED, START_AGAIN
 from smartauth.views.refused import refuse
+
+OFFER_CHANGED = Refusal(
+    "consent.offer_changed", "what the app may ask for, or what of it is sensitive, changed since the page was shown"
+)
 
 
 @browser_page("GET", "POST", endpoint="consent")
@@ -48,9 +56,12 @@ def consent(request: HttpRequest, opened: Open) -> HttpResponse:
         return response
     except OAuthError as error:
         return _refuse(request, opened, error)
+    except ChangedMeanwhile:
+        return _look_again(request, opened)
 
 
-def _ask(request: HttpRequest, opened: Open) -> HttpResponse:
+def _ask(request: HttpRequest, opened: Open, *, changed: Refusal | None = None) -> HttpResponse:
+    """Return the page, or whatever has to come first. changed: why the answer to an earlier one does not count."""
     launch, patient, visit = opened.pending.launch, None, None
     if launch is not None and launch.used_at is not None:
         raise launched.used_up()
@@ -61,18 +72,20 @@ def _ask(request: HttpRequest, opened: Open) -> HttpResponse:
         patient = _find_patient(request, opened)
         if patient is None and _has_records(opened.person):
             return redirect("picker", pk=opened.pending.pk)
-    if patient is not None and _picks_visit(opened):
+    if patient is not None and opened.picks_visit:
         visit = _find_visit(request, opened)
         if visit is None and opened.pending.encounter is None:
             return redirect("visit_picker", pk=opened.pending.pk)
     asked = _possible(opened, has_patient=patient is not None)
     if granting.reads_records(opened.asked) and not granting.reads_records(asked):
         return opened.show(request, "consent/no_record.html")
-    answer = unasked.find_answer(opened, asked)
+    answer = unasked.find_answer(opened, asked) if changed is None else None
     if answer is not None:
         return _grant(request, opened, opened.pending.page, answer)
-    facts = facts_for(request, opened, asked=asked, patient=patient, visit=visit)
-    return opened.show(request, "consent/consent.html", **facts)
+    facts = facts_for(request, opened, asked=asked, patient=patient, visit=visit) | {"has_changed": changed}
+    if changed is not None:
+        record(context_of(request), status=409, error="page", refusal=changed)
+    return opened.show(request, "consent/consent.html", status=200 if changed is None else 409, **facts)
 
 
 def _find_patient(request: HttpRequest, opened: Open) -> PatientRecord | None:
@@ -87,10 +100,6 @@ def _find_patient(request: HttpRequest, opened: Open) -> PatientRecord | None:
         return None
     pending.choose_patient(opened.pending, found.patients[0].id)
     return found.patients[0]
-
-
-def _picks_visit(opened: Open) -> bool:
-    return opened.pending.launch is None and granting.picks_encounter(opened.asked)
 
 
 def _find_visit(request: HttpRequest, opened: Open) -> EncounterRecord | None:
@@ -143,9 +152,11 @@ def _allow(request: HttpRequest, opened: Open, page: UUID) -> HttpResponse:
         and records().find_patient(opened.person, stored.patient, context=context, now=opened.now) is None
     ):
         raise _outdated()
-    if _picks_visit(opened) and stored.patient and _find_visit(request, opened) is None and stored.encounter != "":
+    if opened.picks_visit and stored.patient and _find_visit(request, opened) is None and stored.encounter != "":
         raise _outdated()
     asked = _possible(opened, has_patient=bool(stored.patient))
+    if asked and request.POST["page"] != page_name(opened, asked):
+        return _ask(request, opened, changed=OFFER_CHANGED)
     answer = read_answer(request, opened, asked)
     if not answer.granted:
         nothing = Refusal("consent.nothing", "the user allowed nothing of what was asked for")
@@ -158,6 +169,7 @@ def _grant(request: HttpRequest, opened: Open, page: UUID, answer: Answer) -> Ht
     context, stored, launch, granted = context_of(request), opened.pending, opened.pending.launch, answer.granted
     stays_online = any(isinstance(one, NamedScope) and one.name == "online_access" for one in granted)
     with transaction.atomic():
+        hold(request, opened, answer)
         _close(opened, page)
         if launch is not None and not launches.take(launch.pk, opened.now):
             raise launched.used_up()
@@ -166,7 +178,7 @@ def _grant(request: HttpRequest, opened: Open, page: UUID, answer: Answer) -> Ht
         code, authorization = tokens.issue_code(
             stored,
             scope=as_text(granted),
-            context=launched.told_context(stored) if granting.tells_context(granted) else {},
+            context=launched.told_context(opened) if granting.tells_context(granted) else {},
             auth_time=opened.auth_time,
             session_key=request.session.session_key if stays_online else None,
             terms=answer.terms,
@@ -210,6 +222,14 @@ def _refuse(request: HttpRequest, opened: Open, error: OAuthError) -> HttpRespon
         return pressed_twice.keep(request, answer)
 
 
+def _look_again(request: HttpRequest, opened: Open) -> HttpResponse:
+    """Let the browser come again, to what holds now."""
+    if opened.is_silent:
+        return _refuse(request, opened, ConsentRequired(CHANGED))
+    record(context_of(request), status=302, error="page", refusal=CHANGED)
+    return redirect("consent", pk=opened.pending.pk)
+
+
 def _close(opened: Open, page: UUID) -> None:
     """Make this the one answer. Raises PageRefused when another came first, or the page was for somebody else."""
     if not pending.lock_unanswered(opened.pending, page=page):
@@ -218,8 +238,9 @@ def _close(opened: Open, page: UUID) -> None:
 
 
 def _require_page(request: HttpRequest, opened: Open) -> UUID:
-    """Return which page the form was on, if that is what the user would see now. Raises PageRefused."""
-    if request.POST.get("page") != str(opened.pending.page):
+    """Return which page the form was on, if it was for whom and about whom it would be now. Raises PageRefused."""
+    found = PAGE.fullmatch(request.POST.get("page", ""))
+    if found is None or found["page"] != str(opened.pending.page):
         raise _outdated()
     return opened.pending.page
 
@@ -242,6 +263,8 @@ def _event(
 ) -> AuditEvent:
     stored = opened.pending
     launch = {"launch": str(stored.launch_id)} if stored.launch_id else {}
+    if lost := declined(granting.parse_registered(stored.scope), opened.asked):
+        details["no_longer_allowed"] = as_text(lost)
     return AuditEvent(
         "consent",
         rule=rule,

@@ -15,7 +15,8 @@ from smartauth.policy.consent import OFFLINE, ONLINE, choose, declined
 from smartauth.policy.durations import Choice, choices, find_choice, longest
 from smartauth.policy.scopes import Scope
 from smartauth.policy.unasked import as_text, may_be_remembered
-from smartauth.views.continuing import NOTHING_SHARED, Open
+from smartauth.views.continuing import Open
+from smartauth.views.leading_on import NOTHING_SHARED
 
 
 @dataclass(frozen=True, slots=True)

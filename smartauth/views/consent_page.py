@@ -1,5 +1,6 @@
 """What the consent page shows: everything the template says, in its own words."""
 
+import re
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -9,16 +10,31 @@ from django.http import HttpRequest
 from smartauth import tokens
 from smartauth.conf import config
 from smartauth.context import context_of
+from smartauth.digests import digest
 from smartauth.people.rights import is_clinician
 from smartauth.policy import granting
 from smartauth.policy.consent import is_sensitive, permissions
 from smartauth.policy.redirects import shown_target
 from smartauth.policy.scopes import NamedScope, Scope
+from smartauth.policy.unasked import as_text
 from smartauth.policy.wording import Words, words_for
 from smartauth.records import EncounterRecord, PatientRecord, RecordsUnavailable, records
 from smartauth.views import launched
 from smartauth.views.consent_answers import lengths, remember_days
 from smartauth.views.continuing import Open
+
+# For whom and about whom a form is, and what it offers.
+PAGE = re.compile(r"(?P<page>[0-9a-f-]{36})(:[0-9a-f]{16})?")
+
+
+def page_name(opened: Open, asked: tuple[Scope, ...]) -> str:
+    """Return what a form carries so that it decides about what it showed and nothing else.
+
+    What an app may ask for, and what of it counts as sensitive and so begins without a tick, may change while somebody
+    reads.
+    """
+    offer = "\n".join([as_text(asked), *opened.tenant.policy.sensitive_categories])
+    return f"{opened.pending.page}:{digest(offer)[:16]}"
 
 
 def facts_for(
@@ -33,9 +49,10 @@ def facts_for(
     names = {scope.name for scope in asked if isinstance(scope, NamedScope)}
     ticks = _ticks(asked, opened.tenant.policy.sensitive_categories)
     return {
+        "page": page_name(opened, asked),
         "patient": patient,
         "visit": visit,
-        "picks_visit": opened.pending.encounter is not None,
+        "picks_visit": opened.picks_visit and opened.pending.encounter is not None,
         "tells_more": launched.tells_more(opened) and granting.tells_context(asked),
         "is_own_record": patient is not None and opened.person.fhir_user == f"Patient/{patient.id}",
         "user_name": _name(request, opened),

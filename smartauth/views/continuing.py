@@ -4,17 +4,15 @@ import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from urllib.parse import urlencode
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
-from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_noop as _
 
-from clients.registered import RegisteredClient, find_client
-from clients.tenants import TenantInfo, find_tenant
+from clients.registered import RegisteredClient
+from clients.tenants import TenantInfo
 from smartauth import pending, tokens
 from smartauth.browser import PageRefused, ReturnTo, allow_form_to_end_at, error_page, redirect_error
 from smartauth.conf import config
@@ -25,15 +23,16 @@ from smartauth.models import PendingAuthorization
 from smartauth.people.rights import person_at
 from smartauth.people.upstream.asking import must_sign_in_again, renewed_sign_in, silent_sign_in
 from smartauth.people.upstream.proofs import last_proof
-from smartauth.policy.granting import parse_registered
+from smartauth.policy.granting import picks_encounter
 from smartauth.policy.scopes import Scope
 from smartauth.receipts.recording import record
 from smartauth.records import Person, RecordsUnavailable
 from smartauth.views import pressed_twice
+from smartauth.views.leading_on import START_AGAIN, by_way_of
+from smartauth.views.refused import refuse
+from smartauth.views.standing import require_asked, require_client
 
 COOKIE = "smartauth_browser"
-START_AGAIN = _("Go back to the app and start again.")
-NOTHING_SHARED = _("Nothing was shared.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +55,11 @@ class Open:
     def is_silent(self) -> bool:
         """Return True when the app forbade us to show a page (OIDC Core §3.1.2.1, `prompt`)."""
         return "none" in self.pending.prompts
+
+    @property
+    def picks_visit(self) -> bool:
+        """Return True when the user chooses which visit it is about."""
+        return self.pending.launch is None and picks_encounter(self.asked)
 
     def show(self, request: HttpRequest, template: str, *, status: int = 200, **facts: object) -> HttpResponse:
         """Return a page about the request, from which forms lead to pages of ours or to the app."""
@@ -91,15 +95,14 @@ def continuing(view: View) -> Callable[[HttpRequest, UUID], HttpResponse]:
         cookie = request.COOKIES.get(COOKIE) or new_secret()
         try:
             stored = _require_waiting(pk, digest(cookie), context_of(request), now)
-        except AlreadyAnswered:
-            if (again := pressed_twice.find(request)) is None:
-                raise
-            return again
+        except AlreadyAnswered as answered:
+            return _again(request, pk, answered)
         try:
             response = _continue(request, view, stored, now)
+        except AlreadyAnswered as answered:
+            response = _again(request, pk, answered)
         except PageRefused as refused:  # Here: the row is this browser's now, so the cookie goes with it.
-            again = pressed_twice.find(request) if isinstance(refused, AlreadyAnswered) else None
-            response = again or error_page(request, refused)
+            response = error_page(request, refused)
         if not request.COOKIES.get(COOKIE):
             # For this browser session, and for nothing but these pages.
             response.set_cookie(
@@ -115,9 +118,27 @@ def continuing(view: View) -> Callable[[HttpRequest, UUID], HttpResponse]:
     return wrapper
 
 
+def _again(request: HttpRequest, pk: UUID, answered: AlreadyAnswered) -> HttpResponse:
+    """Return what the same form was answered a moment ago.
+
+    Raises `answered` where this is another form, and PageRefused where the app may not be told any more.
+    """
+    again = pressed_twice.find(request)
+    if again is None:
+        raise answered
+    if (stored := pending.find(pk)) is not None:
+        require_client(stored)
+    return again
+
+
 def _continue(request: HttpRequest, view: View, stored: PendingAuthorization, now: datetime) -> HttpResponse:
-    client, tenant = _require_active(stored)
+    client = require_client(stored)
     silent = "none" in stored.prompts
+    try:
+        tenant, asked = require_asked(stored, client)
+    except OAuthError as error:
+        pending.mark_answered(stored, now)
+        return refuse(request, client, ReturnTo(stored.redirect_uri, stored.state), error, silent=silent)
     if not request.user.is_authenticated:
         if url := silent_sign_in(request, stored):
             return HttpResponseRedirect(url)
@@ -135,7 +156,7 @@ def _continue(request: HttpRequest, view: View, stored: PendingAuthorization, no
         return _back(request, stored, ConsentRequired(Refusal("prompt.none", "the user would have to be asked")))
     pending.bind_to_user(stored, request.user.pk)
     person = person_at(request.user, tenant, client_id=client.client_id, restrictions=client.restrictions, now=now)
-    opened = Open(stored, client, tenant, person, proof.auth_time, parse_registered(stored.scope), now)
+    opened = Open(stored, client, tenant, person, proof.auth_time, asked, now)
     try:
         return view(request, opened)
     except RecordsUnavailable as error:
@@ -185,23 +206,6 @@ def _require_waiting(pk: UUID, browser: str, context: RequestContext, now: datet
     return stored
 
 
-def _require_active(stored: PendingAuthorization) -> tuple[RegisteredClient, TenantInfo]:
-    client, tenant = find_client(stored.client.client_id), find_tenant(stored.tenant.slug)
-    if client is None or tenant is None or not client.is_approved or tenant.slug not in client.activations:
-        raise PageRefused(
-            Refusal("client.not_active", "the client was stopped while the user was answering"),
-            title=_("This app has been stopped"),
-            advice=(_("It may not be used here at the moment."), NOTHING_SHARED),
-            status=403,
-        )
-    return client, tenant
-
-
 def _back(request: HttpRequest, stored: PendingAuthorization, error: OAuthError) -> HttpResponse:
     pending.mark_answered(stored, timezone.now())
     return redirect_error(request, ReturnTo(stored.redirect_uri, stored.state), error)
-
-
-def by_way_of(name: str, request: HttpRequest) -> HttpResponse:
-    """Send the browser to a page about its session, and from there back to where it is."""
-    return HttpResponseRedirect(f"{reverse(name)}?{urlencode({'next': request.path})}")

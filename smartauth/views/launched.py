@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse
 from smartauth import launches
 from smartauth.context import context_of
 from smartauth.errors import AccessDenied, InvalidRequest, Refusal
-from smartauth.models import Launch, PendingAuthorization
+from smartauth.models import Launch
 from smartauth.receipts.recording import record
 from smartauth.records import EncounterRecord, PatientRecord, records
 from smartauth.tenant_style import style_url_at
@@ -64,12 +64,14 @@ def tells_more(opened: Open) -> bool:
     return launch is not None and any(launch.context.get(name) for name in BESIDES)
 
 
-def told_context(stored: PendingAuthorization) -> dict[str, Any]:
+def told_context(opened: Open) -> dict[str, Any]:
     """Return what the app is told: what the EHR said, or that nobody but the app shows the patient."""
+    stored = opened.pending
     patient = {"patient": stored.patient} if stored.patient else {}
     alone = {"need_patient_banner": True, "smart_style_url": style_url_at(stored.tenant.slug)}
     if stored.launch is None:
-        return patient | ({"encounter": stored.encounter} if stored.encounter else {}) | alone
+        visit = {"encounter": stored.encounter} if opened.picks_visit and stored.encounter else {}
+        return patient | visit | alone
     # A patient whom the user picked, because the EHR named none, the EHR does not show either.
     picked_here = patient and not stored.launch.patient
     return stored.launch.context | (patient | {"need_patient_banner": True} if picked_here else {})

@@ -19,7 +19,8 @@ from smartauth.forms import form_fields, single_valued
 from smartauth.policy.authorization_requests import AuthorizationRequest
 from smartauth.responses import oauth_json
 from smartauth.views.audience import addressed_tenant
-from smartauth.views.authorize import examine, redirect_uri_refusal, require_one_target
+from smartauth.views.authorize import examine, require_one_target
+from smartauth.views.standing import redirect_uri_refusal
 
 
 @oauth_json("POST", endpoint="par", origins=REGISTERED_ORIGINS, status=201)

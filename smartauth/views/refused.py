@@ -14,7 +14,6 @@ from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext_noop as _
 
-from clients.models import Client
 from clients.registered import RegisteredClient, find_client
 from smartauth.browser import (
     PageRefused,
@@ -33,7 +32,7 @@ from smartauth.policy import redirects
 from smartauth.receipts.recording import record
 from smartauth.responses import database_away
 from smartauth.skins import tenant_of
-from smartauth.views.continuing import NOTHING_SHARED, START_AGAIN, by_way_of
+from smartauth.views.leading_on import NOTHING_SHARED, START_AGAIN, by_way_of
 
 _log = logging.getLogger(__name__)
 
@@ -90,7 +89,7 @@ def refused(request: HttpRequest, pk: UUID) -> HttpResponse:
         raise PageRefused(refusal, title=_("This request is not known here"), advice=START_AGAIN, status=404)
     context_of(request).client_id, context_of(request).tenant = stored.client.client_id, stored.tenant
     client = find_client(stored.client.client_id)
-    if client is None or not client.is_approved or not is_registered_for(client, stored.redirect_uri):
+    if client is None or not client.is_approved or not client.is_answered_at(stored.redirect_uri):
         raise PageRefused(
             Refusal("client.not_active", "the client was stopped before the user went back to it"),
             title=_("This app has been stopped"),
@@ -109,12 +108,6 @@ def refused(request: HttpRequest, pk: UUID) -> HttpResponse:
         "refused": stored,
     }
     return render(request, "consent/refused.html", facts)
-
-
-def is_registered_for(client: RegisteredClient, redirect_uri: str) -> bool:
-    """Return True when the client may be answered at `redirect_uri`."""
-    native = client.application_type == Client.ApplicationType.NATIVE
-    return redirects.is_registered(redirect_uri, client.redirect_uris, native=native)
 
 
 def _is_told_at_once(client: RegisteredClient, *, silent: bool) -> bool:

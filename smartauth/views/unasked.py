@@ -34,9 +34,10 @@ def _skipped(opened: Open, asked: tuple[Scope, ...]) -> Answer | None:
 
 
 def _remembered(opened: Open, asked: tuple[Scope, ...]) -> Answer | None:
-    if not remember_days(opened):
+    days = remember_days(opened)
+    if not days:
         return None
-    found = tokens.find_remembered(opened.pending, as_text(asked), opened.now)
+    found = tokens.find_remembered(opened.pending, as_text(asked), opened.now, days=days)
     if found is None:
         return None
     granted = within(parse_registered(found.scope), asked)  # Never more than is possible now.

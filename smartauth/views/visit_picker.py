@@ -8,7 +8,6 @@ from smartauth import pending
 from smartauth.browser import PageRefused, browser_page
 from smartauth.context import context_of
 from smartauth.errors import Refusal
-from smartauth.policy import granting
 from smartauth.policy.typed_dates import read_dates
 from smartauth.records import EncounterPage, PatientRecord, Place, records
 from smartauth.views.continuing import Open, continuing
@@ -51,7 +50,7 @@ def visit_picker(request: HttpRequest, opened: Open) -> HttpResponse:
 
 def _find_patient(request: HttpRequest, opened: Open) -> PatientRecord | None:
     """Return the patient whose visits they are, if the user may still act for them and is asked for a visit at all."""
-    if opened.pending.launch is not None or not opened.pending.patient or not granting.picks_encounter(opened.asked):
+    if not opened.pending.patient or not opened.picks_visit:
         return None
     return records().find_patient(opened.person, opened.pending.patient, context=context_of(request), now=opened.now)
 

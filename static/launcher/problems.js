@@ -31,7 +31,13 @@ export function fromCallback(query, isOurs) {
     // Anybody can make a link to this page, and must not speak to the patient through it.
     return new Problem(UNKNOWN[0], "The answer belongs to no request of this window. Please connect again.");
   }
-  return new Problem(title, advice, described([["Error", error], ["Description", query.get("error_description")]]));
+  const description = query.get("error_description");
+  const details = described([["Error", error], ["Description", description]]);
+  if (error === "invalid_request" && /^The launch\b/.test(description ?? "")) {
+    const again = "Each opening counts once, for a few minutes. Go back to where you opened the app, and open it again.";
+    return new Problem("This opening cannot be used any more", again, details);
+  }
+  return new Problem(title, advice, details);
 }
 
 /** Return the problem behind whatever was thrown. */
@@ -46,6 +52,10 @@ export function fromFailure(error) {
   if (/failed to fetch|networkerror|load failed/i.test(message)) {
     const advice = "Check your connection to the internet and try again.";
     return new Problem("The hospital's server cannot be reached", advice, [["Details", message]]);
+  }
+  if (/sessionStorage|localStorage/.test(message)) {
+    const advice = "Allow cookies and site data for this site, and load the page again.";
+    return new Problem("Your browser keeps nothing for this app", advice, [["Details", message]]);
   }
   if (/state/i.test(message) && /launch/i.test(message)) {
     const advice = "It may have been started in another window, or a while ago. Please connect again.";

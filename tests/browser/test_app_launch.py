@@ -159,6 +159,9 @@ def test_what_is_unticked_is_refused_by_the_proxy_and_nothing_else(
 ) -> None:
     connect(page, world)
     sign_in(page, "ana")
+    page.get_by_role("button", name="Remove all ticks").click()
+    expect(page.get_by_role("group").get_by_role("checkbox", checked=True)).to_have_count(0)
+    page.get_by_role("button", name="Tick all").click()
     page.get_by_label("Vital signs").uncheck()
     page.get_by_label("Diagnoses from visits").uncheck()
     page.get_by_label("Vaccinations").uncheck()
@@ -294,7 +297,7 @@ def test_prompt_login_asks_once_more(page: Page, world: World, cast: dict[str, U
     page.goto(authorize_url(world, prompt="login"))
     expect(page.get_by_role("heading", name="Is it still you?")).to_be_visible()
     page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("main").get_by_role("button", name="Sign in").click()
+    page.get_by_role("main").get_by_role("button", name="Go on").click()
     expect(page.get_by_role("button", name="Allow")).to_be_visible()
 
 

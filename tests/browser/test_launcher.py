@@ -101,6 +101,11 @@ def test_a_fault_shows_at_the_app_and_its_reason_beside_it(
 
 def test_an_app_in_a_window_of_its_own_is_watched_from_the_ehr(page: Page, hospital: World) -> None:
     open_form(page, hospital, Where_it_opens="In a window of its own")
+    app_list = page.get_by_label("App", exact=True)
+    page.get_by_label("Backend service").check()
+    expect(app_list).to_have_value("bulk-loader")  # What does not go with a kind gives way, and comes back.
+    page.get_by_label("Provider EHR").check()
+    expect(app_list).to_have_value("growth-chart")
     press_launch(page)
     with page.context.expect_page() as opened:
         page.get_by_role("link", name="Open the app in a window of its own").click()

@@ -74,7 +74,7 @@ def add_passkey(page: Page, base: str, *, alone: bool = True, name: str = "Blue 
     page.get_by_role("link", name="Manage second factors").click()
     page.get_by_role("link", name="Add a passkey").click()
     page.get_by_label("Password").fill(PASSWORD)  # Such a change asks for a proof first.
-    page.get_by_role("button", name="Sign in", exact=True).click()
+    page.get_by_role("button", name="Go on", exact=True).click()
     page.get_by_label("Name, so that you know it again").fill(name)
     page.get_by_label("Sign in with it alone").set_checked(alone)
     page.get_by_role("button", name="Add it").click()

@@ -19,7 +19,11 @@ pytestmark = pytest.mark.django_db
 
 SCOPE = "launch user/Patient.rs"
 UNFIT = [
-    (web_app(scope=SCOPE), "", "only scopes that are written down at the tenant go without consent"),
+    (
+        web_app(scope=SCOPE),
+        "",
+        "only scopes that are written down at the tenant go without consent: choose them under Only these",
+    ),
     (phone_app(scope=SCOPE), SCOPE, "a client that cannot prove who it is never goes without consent"),
 ]
 
@@ -54,7 +58,7 @@ def test_it_is_decided_on_the_page_of_the_client_at_the_tenant_and_taken_back_th
 
     assert "Weakens a rule" in browser.get(url).content.decode()
     whole = send(most="whole", skips_consent="on", confirmed="yes")
-    assert "Only scopes that are written down at the tenant go without consent." in whole
+    assert "Only scopes that are written down at the tenant go without consent: choose them under Only these." in whole
     chosen: dict[str, str | list[str]] = {"most": "chosen", "keep": SCOPE.split()}
     assert "Clinicians whom an EHR launches into it are not asked. This weakens a rule." in send(
         **chosen, skips_consent="on"

@@ -93,14 +93,14 @@ def test_a_patient_is_told_who_asks_for_what(browser: Browser, growth_chart: App
     for fact in (
         "App Growth Chart Checked by Hillside Clinic",
         "Who pays, whether data is passed on, how to have it deleted Not answered",
-        "Answers go to cardio.example.org",
+        "What you allow goes to cardio.example.org",
         "Record Ana Lindqvist Born 12 May 1984 Female No. MRN-1001",
         "Signed in Ana Lindqvist Not you?",
         "In your record, the app may see Optional",
         "also for kinds of information that are added later",
         "Stay connected",
         f"until it has not been used for {config().refresh_token_lifetime.days} days",
-        "What goes along if you allow anything Required",
+        "If you allow it, the app also gets Required",
         "That it is you",
         "learns which entry in the records is yours",
         "Allow Deny",
@@ -121,6 +121,15 @@ def test_only_what_stands_for_everything_is_told_as_everything(browser: Browser,
     _, page = ask(browser, growth_chart, ana, scope="patient/Goal.rs user/*.rs")
     mine, everybodys = page.content.decode().split("</fieldset>")[:2]
     assert ("The app asks for everything" in mine, "The app asks for everything" in everybodys) == (False, True)
+    assert ("data-ticks" in mine, "data-ticks" in everybodys) == (False, True)  # A long list goes at one press, too.
+
+
+def test_what_changes_the_record_is_marked(browser: Browser, growth_chart: App, ana: User) -> None:
+    Client.objects.filter(client_id=growth_chart.client_id).update(scope="launch/patient patient/*.cruds")
+    _, page = ask(browser, growth_chart, ana, scope="launch/patient patient/Goal.cu patient/Patient.r")
+    text = text_of(page)
+    assert "the app may see Optional Can change" not in text
+    assert "the app may add and change Optional Can change data" in text
 
 
 def test_what_the_makers_say_is_told_in_their_words(browser: Browser, growth_chart: App, ana: User) -> None:
@@ -136,7 +145,7 @@ def test_what_the_makers_say_is_told_in_their_words(browser: Browser, growth_cha
     text = text_of(page)
     for fact in (
         "Checked by",
-        "Draws growth & more. By Chart Makers <b> For Parents Answers go to",
+        "Draws growth & more. By Chart Makers <b> For Parents What you allow goes to",
         "Partly answered",
         "Who pays for it? A grant",
         "Does it pass data on? <script>No</script>",
@@ -208,7 +217,7 @@ def test_a_native_app_is_answered_where_the_page_says(
     browser: Browser, pocket: App, ana: User, redirect_uri: str, named: str, source: str
 ) -> None:
     path, page = ask(browser, pocket, ana, redirect_uri=redirect_uri)
-    assert f"Answers go to {named}" in text_of(page)
+    assert f"What you allow goes to {named}" in text_of(page)
     assert f"form-action 'self' {source}" in page.headers["Content-Security-Policy"].split("; ")
     answer = decide(browser, path, page)
     assert callback(answer, redirect_uri).keys() == {"code", "state"}
@@ -232,7 +241,8 @@ def test_the_page_is_framed_kept_and_read_by_nobody_else(browser: Browser, growt
     markup = page.content.decode()
     for secret in ("a-state-of-the-app", "a-nonce-of-the-app", pending().code_challenge, pending().browser):
         assert secret not in markup
-    assert "<script" not in markup
+    # Its only script is ours, sends nothing, and sets ticks or takes them away.
+    assert re.findall(r"<script[^>]*>", markup) == ['<script type="module" src="/static/consent/ticks.js">']
     assert not re.search(r'(?:src|<link[^>]*href)="(?:https?:)?//', markup)
 
 

@@ -4,7 +4,6 @@ OIDC Core §3.1.2.1, §3.1.2.3 and §3.1.2.6; RFC 6749 §10.12; RFC 9700 §4.7, 
 """
 
 import re
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -16,7 +15,7 @@ from django.http import HttpResponse
 from django.test import Client as Browser
 from django.utils import timezone
 
-from clients.models import Activation, Client, Tenant
+from clients.models import Client
 from clients.tenants import TenantInfo
 from smartauth.audit.models import AuditRecord
 from smartauth.digests import digest
@@ -497,40 +496,13 @@ def test_a_page_number_out_of_thin_air_decides_nothing(browser: Browser, growth_
     assert_no_grant()
 
 
-# What changes meanwhile
-
-
-def suspend() -> None:
-    Client.objects.update(status=Client.Status.SUSPENDED)
-
-
-def deactivate() -> None:
-    Activation.objects.update(is_active=False)
-
-
-def close_tenant() -> None:
-    Tenant.objects.update(is_active=False)
-
-
-@pytest.mark.parametrize("stop", [suspend, deactivate, close_tenant])
-def test_an_app_that_is_stopped_meanwhile_gets_nothing(
-    browser: Browser, growth_chart: App, parent: User, stop: Callable[[], None]
-) -> None:
-    path = begin(browser, growth_chart)
-    form = answer_form(open_consent(browser, path, parent, patient="ana")) | {"patient": "ben"}
-    stop()
-    for target in (path, f"{path}/patient"):
-        for answer in (browser.get(target), browser.post(target, form)):
-            receipt = page_refusal(answer, 403)
-            assert (receipt.rule, receipt.client_id) == ("client.not_active", "growth-chart")
-    assert (pending().answered_at, pending().patient) == (None, "ana")
-    assert_no_grant()
+# What changes meanwhile: see also test_changed_midway.py
 
 
 def test_a_stopped_app_is_not_even_told_that_nobody_is_signed_in(browser: Browser, growth_chart: App) -> None:
     path = begin(browser, growth_chart, prompt="none")
-    suspend()
-    assert page_refusal(browser.get(path), 403).rule == "client.not_active"
+    Client.objects.update(status=Client.Status.SUSPENDED)
+    assert page_refusal(browser.get(path), 403).rule == "client.suspended"
 
 
 # Forms are posted from our own pages only

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import transaction
 from django.http import HttpResponse
 from django.test import Client as Browser
 from django.utils import timezone
@@ -22,6 +23,7 @@ from smartauth.people.models import ProxyRelation, User
 from tests.endpoints.app_launch import (
     App,
     Behind,
+    Pkce,
     answer_form,
     begin,
     callback,
@@ -33,9 +35,10 @@ from tests.endpoints.app_launch import (
 )
 from tests.endpoints.ehr import Begin, begin_answer, begin_launch, clinic, ehr, visits
 from tests.endpoints.pickers import choose
+from tests.endpoints.test_token_authorization_code import Ask, _rsa_key, ask, assert_refused, signing_key
 from tests.factories import make_tenant
 
-__all__ = ["begin_answer", "begin_launch", "clinic", "ehr", "visits"]
+__all__ = ["_rsa_key", "ask", "begin_answer", "begin_launch", "clinic", "ehr", "signing_key", "visits"]
 
 pytestmark = pytest.mark.usefixtures("small")
 
@@ -192,11 +195,23 @@ def forbid() -> None:
     Tenant.objects.update(policy={"remember_days": 0})
 
 
-@pytest.mark.parametrize("end", [expire, stop, new_password, forbid])
+def shorten() -> None:
+    Tenant.objects.update(policy={"remember_days": 1})
+    Authorization.objects.update(created_at=timezone.now() - timedelta(days=1))
+
+
+def mark_sensitive() -> None:
+    Tenant.objects.update(policy={"sensitive_categories": ["Goal"]})
+    # Also when it is not sensitive any more: it begins with a tick again, but not as if somebody had been asked.
+    Tenant.objects.update(policy={})
+
+
+@pytest.mark.parametrize("end", [expire, stop, new_password, forbid, shorten, mark_sensitive])
 def test_what_ends_it_is_heeded(browser: Browser, growth_chart: App, ana: User, end: Callable[[], None]) -> None:
     remember(browser, growth_chart, ana)
     end()
     assert is_asked(again(browser, growth_chart))
+    assert "it need not ask you again" not in browser.get("/account/apps").content.decode()
 
 
 def test_a_relation_that_ended_forgets(browser: Browser, growth_chart: App, tenant: TenantInfo) -> None:
@@ -344,6 +359,36 @@ def test_otherwise_the_clinician_is_asked(
     handle = begin_launch(client_id="clinic")
     change(trusted)
     assert is_asked(come(browser, trusted, dr_grey, handle))
+
+
+@pytest.mark.requirement("LAUNCH-08", "REFRESH-17")
+def test_what_nobody_was_asked_about_goes_on_only_while_nobody_has_to_be(
+    browser: Browser, ask: Ask, trusted: App, dr_grey: User, begin_launch: Begin
+) -> None:
+    scope, codes = f"{LAUNCHED} offline_access", []
+    Activation.objects.filter(client__client_id=trusted.client_id).update(allowed_scope=scope)
+    pkce = Pkce()
+    for _ in range(2):
+        launch = begin_launch(client_id="clinic")
+        answer = come(browser, trusted, dr_grey, launch, scope=scope, code_challenge=pkce.challenge)
+        codes.append(callback(answer, trusted.redirect_uri)["code"])
+    exchanges = [
+        {
+            "grant_type": "authorization_code",
+            "code": code,
+            "redirect_uri": trusted.redirect_uri,
+            "code_verifier": pkce.verifier,
+        }
+        for code in codes
+    ]
+    token = ask(trusted, exchanges[0]).json()["refresh_token"]
+    for change in (not_decided, sensitive):
+        with transaction.atomic():
+            change(trusted)
+            for form in (exchanges[1], {"grant_type": "refresh_token", "refresh_token": token}):
+                assert_refused(ask(trusted, form), "invalid_grant", "grant.never_asked")
+            transaction.set_rollback(True)
+    assert ask(trusted, exchanges[1]).status_code == 200
 
 
 @pytest.mark.requirement("LAUNCH-08")

@@ -84,6 +84,7 @@ def test_an_expired_code_is_refused_at_the_token_endpoint(make_flow: MakeFlow) -
     flow = make_flow(fault="expired-code")
     answer = flow.ask(flow.app, redemption(flow.code()))
     assert (answer.status_code, answer.json()["error"], rule_of(answer)) == (400, "invalid_grant", "code.expired")
+    assert "you chose this fault" in flow.seen()[-1]["fix"]  # Nothing of the app's is to be mended.
     assert flow.seen()[-1]["fault"] == "Expired code"
 
 
@@ -223,6 +224,9 @@ def test_a_habit_that_leaves_nothing_is_no_scope_at_all(make_flow: MakeFlow) -> 
     flow = make_flow(STANDALONE, habit="exact-scopes")
     answer = flow.browser.get(AUTHORIZE, authorize_params(flow.app, scope="patient/*.rs", state="state-1"))
     assert told_in(answer, flow.app.redirect_uri, "state-1", "invalid_scope").rule == "scope.missing"
+    told = flow.seen()[0]
+    assert "knows none of the scopes" in told["reason"]  # It did send some, so "scope is missing" would mislead.
+    assert "choose no habit" in told["fix"]
 
 
 def test_short_tokens_say_so_and_end_so(make_flow: MakeFlow, begin_run: Watch, service_token: Any) -> None:

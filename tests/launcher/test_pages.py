@@ -61,7 +61,8 @@ def test_a_link_fills_the_form_and_begins_nothing(chart: App, dr_grey: object) -
     query = urlencode({"client": "chart", "user": "dr-grey", "intent": "a & <b>", "fault": "fhir-fails"})
     page = Browser().get(f"/launcher/?{query}").content.decode()
     assert value_of(page, "intent") == "a & <b>"
-    assert '<option value="fhir-fails" selected>' in page
+    assert 'value="fhir-fails" selected>' in page
+    assert '<details class="more" open>' in page  # Nothing that was chosen is folded away.
     assert not Run.objects.exists()
 
 

@@ -5,10 +5,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.http import HttpResponseRedirect
 from django.test import Client as Browser
+from django.test import RequestFactory
 from django.utils import timezone
 
-from smartauth.sandbox.launcher import recorder, runs
+from smartauth.sandbox.launcher import noting, recorder, runs
+from smartauth.sandbox.launcher.arriving import Arrived
 from smartauth.sandbox.launcher.choices import Choices
 from smartauth.sandbox.launcher.kinds import BACKEND, STANDALONE
 from smartauth.sandbox.models import Handle, Run, Step
@@ -118,7 +121,8 @@ def test_what_is_seen_is_told_to_the_browser_that_began_it_alone(make_flow: Make
     assert other.get(path).status_code == 404
     other.cookies["smartauth_launcher"] = "of somebody else"
     assert other.get(path).status_code == 404
-    assert other.get(f"/launcher/run/{flow.run.pk}").status_code == 404
+    page = other.get(f"/launcher/run/{flow.run.pk}")
+    assert (page.status_code, b"Only the browser that began a launch sees it" in page.content) == (404, True)
     assert other.post(f"/launcher/run/{flow.run.pk}/service").status_code == 404
 
 
@@ -143,3 +147,12 @@ def test_few_launches_are_kept_and_none_for_long(db: None, monkeypatch: pytest.M
     assert Run.objects.count() == 3
     assert not Run.objects.filter(pk=old.pk).exists()
     assert Run.objects.filter(pk=made[-1].pk).exists()
+
+
+@pytest.mark.parametrize(
+    ("method", "said"), [("GET", "a code for the app; nobody was asked"), ("POST", "a code for the app")]
+)
+def test_a_code_that_no_form_brought_is_told_as_one_nobody_was_asked_about(method: str, said: str) -> None:
+    request = RequestFactory().generic(method, "/auth/consent/x")
+    answer = HttpResponseRedirect("https://chart.example.org/callback?code=c&state=s")
+    assert noting.outcome(request, answer, Arrived("consent", {}, (), "chart")) == (said, False)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from smartauth.sandbox.launcher.habit_mark import of_habit
 from smartauth.sandbox.launcher.kinds import BACKEND, PROVIDER, STANDALONE
 from smartauth.sandbox.launcher.report_card import report_card
 from smartauth.sandbox.launcher.seen import Seen
@@ -69,6 +70,7 @@ CASES = [
     ("nonce",    [asks()],                                                        "good",  ""),
     ("nonce",    [asks(nonce=False)],                                             "look",  "ID token"),
     ("nonce",    [asks(nonce=False, scopes="launch patient/*.rs")],               "open",  "openid"),
+    ("nonce",    [],                                                              "open",  "No authorization request"),
     ("aud",      [asks()],                                                        "good",  ""),
     ("aud",      [asks(aud_right=False), asks()],                                 "bad",   "first"),
     ("aud",      [asks(), asks(aud_right=False)],                                 "look",  "1 later"),
@@ -94,7 +96,8 @@ CASES = [
     ("refused",  [asks(), token(), read()],                                       "good",  "No request"),
     ("refused",  [no_read("scope", 403), no_read("scope", 403)],                  "look",  "scope × 2"),
     ("refused",  [no_read("", 500)],                                              "look",  "status 500"),
-    ("refused",  [no_read("fault.fhir_fails", 503, "fhir-fails")],                "good",  "1 more met the fault"),
+    ("refused",  [no_read("fault.fhir_fails", 503, "fhir-fails")],                "good",  "1 that met the fault"),
+    ("refresh",  [asks()],                                                        "open",  "No token"),
     ("refresh",  [token()],                                                       "open",  "got none"),
     ("refresh",  [token(refresh_token=True)],                                     "open",  "did not need"),
     ("refresh",  [token(refresh_token=True), REFRESH],                            "good",  ""),
@@ -148,3 +151,30 @@ def test_a_service_is_judged_by_what_it_does() -> None:
         "refused": "good",
         "expired": "good",
     }
+
+
+GONE = asks(gone="patient/*.rs")
+HABITS_MET = [
+    # habit          what was seen                                     verdict  part of what it says
+    ("no-refresh",   [],                                               "open",  "No request met it"),
+    ("exact-scopes", [asks(), token(), read()],                        "open",  "changed nothing"),
+    ("exact-scopes", [GONE],                                           "open",  "It took away: patient/*.rs."),
+    ("exact-scopes", [GONE, token(), read()],                          "good",  "went on with the rest"),
+    ("exact-scopes", [GONE, token(), no_read("scope", 403)],           "look",  "1 requests were refused"),
+    ("v1-scopes",    [GONE, token("launch openid")],                   "look",  "nothing that reaches records"),
+    ("v1-scopes",    [token(grant="client_credentials", gone="a b")],  "good",  "It took away: a b."),
+    ("short-tokens", [asks()],                                         "open",  "No token"),
+    ("short-tokens", [asks(), token()],                                "open",  "Wait for 60 seconds"),
+    ("short-tokens", [asks(), token(), EXPIRED],                       "look",  "no new one"),
+    ("short-tokens", [asks(), token(), EXPIRED, REFRESH],              "good",  "a new token"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("habit", "seen", "verdict", "says"), HABITS_MET)
+def test_the_report_says_what_a_habit_did(habit: str, seen: list[Seen], verdict: str, says: str) -> None:
+    (mark,) = of_habit(seen, habit)
+    assert (mark.verdict, says in mark.says) == (verdict, True), mark
+
+
+def test_without_a_habit_there_is_no_line_on_it() -> None:
+    assert of_habit([asks(), token()], "") == ()

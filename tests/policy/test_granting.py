@@ -18,6 +18,7 @@ from smartauth.policy.granting import (
     narrow_for_refresh,
     needs_patient,
     parse_registered,
+    screen_again,
     screen_app_scopes,
     tells_context,
     within,
@@ -399,3 +400,24 @@ def test_the_right_to_begin_launches_is_for_no_user_to_allow() -> None:
     screened = screen_app_scopes("openid __launch", permitted, may_refresh=True)
     assert (screened.scope, [one.rule for one in screened.dropped]) == ("openid", ["scope.no_use_here"])
     assert grant_service_scopes("__launch", permitted).scope == "__launch"
+
+
+LEFT = [
+    # screened                                permitted by now                        refreshes  left
+    ("openid fhirUser",                       "openid fhirUser patient/*.rs",         True,      "openid fhirUser"),
+    ("openid fhirUser patient/*.rs",          "fhirUser patient/Goal.r",              True,      "patient/Goal.r"),
+    ("offline_access patient/Goal.rs",        "offline_access patient/*.cruds",       False,     "patient/Goal.rs"),
+    ("patient/Goal.rs patient/CarePlan.rs",   "patient/Goal.cruds user/CarePlan.rs",  True,      "patient/Goal.rs"),
+    ("patient/Goal.rs",                       "user/*.cruds",                         True,      ""),
+]  # fmt: skip
+
+
+@pytest.mark.requirement("CONSENT-08")
+@pytest.mark.parametrize(("screened", "permitted", "may_refresh", "left"), LEFT)
+def test_what_was_screened_shrinks_with_what_is_permitted(
+    screened: str, permitted: str, may_refresh: bool, left: str
+) -> None:
+    found = screen_again(
+        screened, parse_registered(permitted), may_refresh=may_refresh, is_public=False, from_ehr=False
+    )
+    assert " ".join(map(str, found)) == left

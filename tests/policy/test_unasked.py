@@ -3,11 +3,12 @@
 RFC 8252 §8.6; RFC 9700 §2.1; OIDC Core §3.1.2.1.
 """
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from smartauth.policy.unasked import may_be_remembered, may_be_skipped, same_scopes
+from smartauth.policy.unasked import may_be_remembered, may_be_skipped, same_scopes, stands_until
 
 REMEMBERED = [
     # public  answered at                              prompts                          may be
@@ -75,3 +76,10 @@ SAME = [
 @pytest.mark.parametrize(("asked", "remembered", "expected"), SAME)
 def test_only_the_same_scopes_are_the_same(asked: str, remembered: str, expected: bool) -> None:
     assert same_scopes(asked, remembered) is expected
+
+
+@pytest.mark.requirement("CONSENT-09")
+@pytest.mark.parametrize(("days", "expected"), [(90, 30), (30, 30), (7, 7), (0, 0)])
+def test_an_answer_stands_as_long_as_was_said_and_the_tenant_lets_it_now(days: int, expected: int) -> None:
+    given = datetime(2026, 3, 1, tzinfo=UTC)
+    assert stands_until(given + timedelta(days=30), given, days) == given + timedelta(days=expected)

@@ -42,7 +42,7 @@ from tests.sign_in.odd_provider import (
 def test_a_provider_that_says_little_is_enough(odd: Odd, user: User) -> None:
     browser = Browser()
     answer = come_back(browser, odd, begin(browser))
-    assert (answer.status_code, answer.headers["Location"]) == (302, "/")
+    assert (answer.status_code, answer.headers["Location"]) == (302, "/account/")
     path, authorization, body = odd.seen[-1]
     assert path == "/token"
     assert authorization.startswith("Basic ")  # Its default (OIDC Discovery §3).

@@ -26,6 +26,7 @@ from smartauth.sandbox.seed import TENANT
 from smartauth.tenant_style import style_url_at
 
 LONGEST_LABEL = 60  # characters
+FOLDED = ("intent", "need_patient_banner", "smart_style_url", "fhir_context")  # what few launches say
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,8 @@ def show(
         "faults": _options(FAULTS.values(), faults.why_not),
         "habits": _options(HABITS.values(), habits.why_not),
         "list_of": list_of,
+        "is_untouched": request.method != "POST" and not request.GET,
+        "says_more": bool(list_of and list_of.chooser == "context") or _says_more(found, wrong),
         "related_types": related.TYPES,
         "chosen": choosers.chosen(found, known, context, now),
         "own_style": style_url_at(TENANT),
@@ -75,6 +78,12 @@ def show(
         "fhir_base": endpoints.fhir_base(TENANT),
     }
     return render(request, "launcher/form.html", facts, status=400 if wrong else 200)
+
+
+def _says_more(found: Choices, wrong: Mapping[str, str]) -> bool:
+    """Return True when a field that stands folded away says something, or something is said of it."""
+    untouched = Choices()
+    return any(name in wrong or getattr(found, name) != getattr(untouched, name) for name in FOLDED)
 
 
 def _told(problems: Mapping[str, str]) -> list[Field]:

@@ -36,6 +36,7 @@ WORDS = {
     503: "not available",
 }
 LONGEST_SCOPE = 2_000  # characters
+CODE = "a code for the app"
 
 
 def what(request: HttpRequest, arrived: Arrived) -> str:
@@ -68,7 +69,9 @@ def outcome(request: HttpRequest, response: HttpResponseBase, arrived: Arrived) 
     """Return how a request ended, in a few words, and whether that is a refusal."""
     status, location = response.status_code, response.get("Location", "")
     if location:
-        return _redirected(location, arrived)
+        said, is_refusal = _redirected(location, arrived)
+        is_unasked = said == CODE and request.method == "GET"  # Where somebody decides, there is a form.
+        return f"{said}; nobody was asked" if is_unasked else said, is_refusal
     if arrived.part in ("token", "par", "introspect", "revoke") and status >= 400:
         return f"refused: {_member(response, 'error') or status}", True
     if arrived.is_by_browser and status < 400:
@@ -131,7 +134,7 @@ def _redirected(location: str, arrived: Arrived) -> tuple[str, bool]:
     if "error" in query:
         error = query["error"]
         return f"refused: {error if NAME.fullmatch(error) else 'an error'}", True
-    return ("a code for the app" if "code" in query else "goes on"), False
+    return (CODE if "code" in query else "goes on"), False
 
 
 def _of_authorization(params: Mapping[str, str]) -> dict[str, Any]:

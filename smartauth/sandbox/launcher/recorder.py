@@ -1,12 +1,14 @@
 """The flight recorder: one row for each request of a launch, a bounded number of them, and how they are told."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from smartauth.receipts.views import describe, find_receipt
 from smartauth.sandbox.launcher.faults import FAULTS
+from smartauth.sandbox.launcher.habit_mark import of_habit
 from smartauth.sandbox.launcher.report_card import report_card
 from smartauth.sandbox.launcher.seen import PARTS, Seen
 from smartauth.sandbox.models import Run, Step
@@ -18,7 +20,10 @@ LONGEST_WHY = 500  # characters
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A request to be kept. `took`: milliseconds.  `trace_id`: under which a refusal has its receipt."""
+    """A request to be kept. `took`: milliseconds.  `trace_id`: under which a refusal has its receipt.
+
+    `why`: what of its reasons the launcher knows better than the receipt, because it changed the request: name to text.
+    """
 
     part: str
     what: str
@@ -30,6 +35,7 @@ class Entry:
     is_refusal: bool = False
     fault: str = ""
     facts: dict[str, Any] | None = None
+    why: Mapping[str, str] = field(default_factory=dict)
 
 
 def keep(run: Run, entry: Entry) -> None:
@@ -37,7 +43,7 @@ def keep(run: Run, entry: Entry) -> None:
     if run.steps.count() >= MOST_STEPS:
         return
     receipt = find_receipt(entry.trace_id) if entry.is_refusal and entry.trace_id else None
-    told = describe(receipt, "partner") if receipt else {}
+    told = {**describe(receipt, "partner"), **entry.why} if receipt else {}
     Step.objects.create(
         run=run,
         at=entry.at,
@@ -57,7 +63,7 @@ def told(run: Run) -> dict[str, Any]:
     """Return everything that was seen of a run and the report on it, JSON-ready."""
     steps = list(run.steps.order_by("pk"))
     seen = [Seen(step.part, step.status, step.rule, step.fault, step.facts) for step in steps]
-    marks = report_card(seen, kind=run.kind, fault=run.fault)
+    marks = (*of_habit(seen, run.habit), *report_card(seen, kind=run.kind, fault=run.fault))
     return {
         "steps": [_told(step, since=run.begun_at) for step in steps],
         "is_full": len(steps) >= MOST_STEPS,

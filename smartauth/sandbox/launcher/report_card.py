@@ -107,6 +107,8 @@ def _state(seen: Sequence[Seen], kind: str, fault: str) -> Mark:
 def _nonce(seen: Sequence[Seen], kind: str, fault: str) -> Mark:
     mark = _marker("nonce", "A nonce with openid")
     asked = [one for one in _requests(seen) if "openid" in _scopes(one)]
+    if not _requests(seen):
+        return mark("open", "No authorization request yet.")
     if not asked:
         return mark("open", "openid was not asked for.")
     if not all(one.facts.get("nonce") for one in asked):
@@ -174,10 +176,10 @@ def _refused(seen: Sequence[Seen], kind: str, fault: str) -> Mark:
         return mark("open", "No request yet.")
     refused = [one for one in seen if one.is_refused and not one.fault]
     spoilt = sum(1 for one in seen if one.fault)
-    beside = f" {spoilt} more met the fault you chose." if spoilt else ""
     if refused:
+        beside = f" {spoilt} more met the fault you chose." if spoilt else ""
         return mark("look", f"{len(refused)} refused: {_rules(refused)}.{beside}")
-    return mark("good", f"No request of the app's own.{beside}")
+    return mark("good", f"No request was{f', but for {spoilt} that met the fault you chose' if spoilt else ''}.")
 
 
 def _refresh(seen: Sequence[Seen], kind: str, fault: str) -> Mark:
@@ -188,8 +190,12 @@ def _refresh(seen: Sequence[Seen], kind: str, fault: str) -> Mark:
         return mark("good", "A new access token was fetched with it.")
     if used:
         return mark("look", f"It was tried and refused: {_rules(used)}.")
+    if not tokens:
+        return mark("open", "No token was asked for yet.")
     if not any(one.facts.get("refresh_token") for one in tokens):
-        return mark("open", "The app got none.")
+        return mark(
+            "open", "The app got none: it asked for neither offline_access nor online_access, or was not given it."
+        )
     if fault == EXPIRED_TOKEN and any(one.rule == "token.expired" for one in seen):
         return mark("bad", "The access token had expired, and the app did not fetch a new one.")
     return mark("open", "The app has one, and did not need it yet.")

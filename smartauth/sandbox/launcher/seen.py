@@ -29,6 +29,7 @@ class Seen:
 
     authorize and par: `scopes`, `pkce` (method), `challenge_length`, `state_length`, `nonce`, `aud_right`, `launch`.
     token: `grant_type`, `scopes`, `refresh_token`, `patient`.    fhir: `type`, `letter` (one of cruds).
+    Where a habit took scopes away: `gone`, which they were.
     `rule`: why it was refused, "" if it was not.    `fault`: the fault that was made here, "" for none.
     """
 

@@ -81,6 +81,18 @@ def after(request: HttpRequest, response: HttpResponseBase, arrived: Arrived, ru
         _alter_state(response, run, spoilt)
 
 
+def why(spoilt: Spoilt) -> dict[str, str]:
+    """Return what stands in a refusal that the request alone would not have met: name to sentence."""
+    if spoilt.fault:
+        return {"fix": "Nothing was wrong with the request: you chose this fault. See what the app makes of it."}
+    if spoilt.scopes == "":
+        return {
+            "reason": "an EHR with the habit you chose knows none of the scopes that were asked for",
+            "fix": "Ask for scopes that such an EHR knows as well, or choose no habit.",
+        }
+    return {}
+
+
 def _follow_habit(request: HttpRequest, arrived: Arrived, run: Run, spoilt: Spoilt) -> None:
     asks = arrived.part in ("authorize", "par") or arrived.params.get("grant_type") == "client_credentials"
     asked = arrived.params.get("scope", "")

@@ -13,8 +13,10 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from clients.registered import find_client
 from smartauth import endpoints
+from smartauth.browser import PageRefused, error_page
 from smartauth.conf import config
 from smartauth.context import context_of
+from smartauth.errors import Refusal
 from smartauth.sandbox.launcher import cast, choosers, clinic, ehr, form, framing, outgoing, runs, services
 from smartauth.sandbox.launcher.browsers import browser_of, remember
 from smartauth.sandbox.launcher.choices import NAMES, Choices, Known, forget, missing, read
@@ -28,6 +30,16 @@ from smartauth.sandbox.seed import TENANT
 
 FIND, CHOOSERS = "find-", ("user", "patient", "encounter", "context")
 FIRST = Choices(client="growth-chart", user="dr-grey", patient="ana")  # what an untouched form proposes
+
+NOT_YOURS = PageRefused(
+    Refusal("launcher.run", "no launch of this browser has this id", fix="Open it in the browser that began it."),
+    title="This launch is not kept here",
+    advice=(
+        "Only the browser that began a launch sees it, and only for twelve hours.",
+        "To give somebody the same choices, make a link in the launcher.",
+    ),
+    status=404,
+)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -53,10 +65,10 @@ def launcher(request: HttpRequest) -> HttpResponse:
 @require_GET
 def run(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Show a launch to whoever began it: the app in the frame of the EHR, what was seen, and the report."""
-    found = _require_own(request, pk)
-    client = find_client(found.client_id)
-    if client is None:
-        raise Http404
+    found = runs.find(pk, browser_of(request))
+    client = find_client(found.client_id) if found else None
+    if found is None or client is None:
+        return error_page(request, NOT_YOURS)
     opened = runs.opened_url(found)
     facts = shown(found, opened, context_of(request), timezone.now())
     if framing.is_framed(found):

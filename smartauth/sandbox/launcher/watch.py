@@ -85,6 +85,9 @@ def _note(
     facts = noting.facts(request, response, arrived)
     if spoilt.scopes is not None:
         outcome = f"{outcome} (the habit left: {spoilt.scopes or 'no scope'})"
+        left = spoilt.scopes.split()
+        gone = [scope for scope in arrived.params["scope"].split() if scope not in left]
+        facts["gone"] = " ".join(gone)[: noting.LONGEST_SCOPE]
     entry = Entry(
         part=arrived.part,
         what=noting.what(request, arrived),
@@ -96,5 +99,6 @@ def _note(
         is_refusal=is_refusal,
         fault=spoilt.fault,
         facts=facts,
+        why=spoiling.why(spoilt),
     )
     keep(run, entry)
