@@ -14,8 +14,7 @@ from clients.key_finding_words import WORDS
 from clients.key_watch import Kind
 from clients.models import WITH_SECRET, Client, KeyFinding
 from clients.uri_rules import LOOPBACK_HOSTS
-from smartauth.errors import InvalidScope
-from smartauth.policy.scopes import ResourceScope, parse_scope, split_scope
+from smartauth.policy.scopes import ResourceScope, find_scope, split_scope
 
 MOST_SHOWN = 6  # values named in one hint
 WRITES = frozenset("cud")
@@ -97,7 +96,7 @@ def hints_of(
 
 def _scopes(text: str) -> Iterator[Hint]:
     scopes = split_scope(text)
-    parsed = {text: scope for text in scopes if isinstance(scope := _parsed(text), ResourceScope)}
+    parsed = {text: scope for text in scopes if isinstance(scope := find_scope(text), ResourceScope)}
     for rule, title, chosen, is_grave in (
         (
             "scope.system",
@@ -122,13 +121,6 @@ def _scopes(text: str) -> Iterator[Hint]:
     ):
         if chosen:
             yield Hint(rule, title, _listed(chosen), is_grave)
-
-
-def _parsed(text: str) -> object:
-    try:
-        return parse_scope(text)
-    except InvalidScope:
-        return None
 
 
 def _hosts(client: Client, asked: Mapping[str, Any], neighbours: Neighbours) -> Iterator[Hint]:

@@ -27,8 +27,8 @@ from smartauth.audit.recording import AuditEvent, record_now
 from smartauth.conf import config
 from smartauth.context import RequestContext
 from smartauth.digests import digest, new_secret
-from smartauth.errors import AccessDenied, InvalidScope, InvalidToken, Refusal
-from smartauth.policy.scopes import NamedScope, parse_scope, split_scope
+from smartauth.errors import AccessDenied, InvalidToken, Refusal
+from smartauth.policy.scopes import NamedScope, find_scope, split_scope
 
 Json = dict[str, Any]
 NEVER_SENT = ("registration_access_token", "registration_client_uri", "client_secret_expires_at", "client_id_issued_at")
@@ -204,10 +204,7 @@ def _with_fewer_scopes(metadata: Json, present: str = "") -> Json:
 
 
 def _is_a_right(text: str) -> bool:
-    try:
-        scope = parse_scope(text)
-    except InvalidScope:
-        return False  # Left out where metadata is read.
+    scope = find_scope(text)  # What cannot be read is left out where metadata is read.
     return isinstance(scope, NamedScope) and scope.kind == "extension"
 
 

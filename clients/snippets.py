@@ -15,8 +15,8 @@ from django.template.loader import render_to_string
 from clients.models import WITH_SECRET, AuthMethod, Client
 from clients.tenants import TenantInfo
 from smartauth import endpoints
-from smartauth.errors import InvalidScope
-from smartauth.policy.scopes import ResourceScope, parse_scope, split_scope
+from smartauth.policy.granting import parse_registered
+from smartauth.policy.scopes import ResourceScope
 
 KEY_FILE = "private-key.pem"  # As the portal names the file it makes.
 UNKNOWN_KID = "the-kid-of-your-key"
@@ -121,14 +121,7 @@ def _key(client: Client) -> tuple[str, str]:
 
 def _first_read(scope: str) -> str:
     """Return a path below the FHIR base that these scopes open: a small search where there is one."""
-    held: list[ResourceScope] = []
-    for text in split_scope(scope):
-        try:
-            parsed = parse_scope(text)
-        except InvalidScope:
-            continue
-        if isinstance(parsed, ResourceScope) and not parsed.filters:
-            held.append(parsed)
+    held = [one for one in parse_registered(scope) if isinstance(one, ResourceScope) and not one.filters]
     types = (*FIRST_READS, *(one.resource for one in held if one.resource != "*"))
     for resource in types:
         if any(one.permits("s", resource) for one in held):

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import quote
 
-from django.db import Error
-
 from clients.tenants import TenantInfo
 from fhirproxy import app_states
 from fhirproxy.answers import PRIVATE, answer
 from fhirproxy.app_states import Item
+from fhirproxy.audit_events import event_by, scopes_in
 from fhirproxy.limits import watch_results
 from fhirproxy.messages import FHIR_JSON, RawResponse
 from fhirproxy.policy.app_state import (
@@ -40,7 +39,7 @@ from fhirproxy.policy.state_trust import Permitted, decide_state, having_letter
 from fhirproxy.policy.targets import Target, render
 from fhirproxy.tenant_rules import limits_under
 from smartauth import endpoints
-from smartauth.audit.recording import AuditEvent, AuditUnavailable, record_now, record_read
+from smartauth.audit.recording import AuditEvent, record_before, record_read
 from smartauth.conf import config
 from smartauth.context import RequestContext
 from smartauth.errors import Refusal
@@ -124,7 +123,7 @@ def _create(keeping: Keeping, wanted: CreateState, grants: tuple[Grant, ...], se
     try:
         with app_states.in_one():
             item = app_states.add(keeping.tenant.pk, keeping.access.client_id, sent, keeping.now)
-            _record(keeping, _event(keeping, wanted, item.key, permitted, item.id))
+            record_before(keeping.context, _event(keeping, wanted, item.key, permitted, item.id))
     except app_states.TooMany:
         reason = f"the app keeps {app_states.MOST} items about this subject, which is the most"
         raise unprocessable("app_state.full", reason, fix="Update or delete one of them.") from None
@@ -137,7 +136,7 @@ def _update(keeping: Keeping, wanted: UpdateState, grants: tuple[Grant, ...], se
         if _filed_under(item) != _filed_under(sent):
             raise _lost("subject or code of the body are not those of what is kept")
         written = app_states.replace(item, sent, keeping.now)
-        _record(keeping, _event(keeping, wanted, item.key, permitted, item.id))
+        record_before(keeping.context, _event(keeping, wanted, item.key, permitted, item.id))
     return _told(keeping, 200, written, wanted.shape)
 
 
@@ -145,7 +144,7 @@ def _delete(keeping: Keeping, wanted: DeleteState, grants: tuple[Grant, ...]) ->
     with app_states.in_one():
         item, permitted = _take(keeping, wanted, grants)
         app_states.remove(item, keeping.now)
-        _record(keeping, _event(keeping, wanted, item.key, permitted, item.id))
+        record_before(keeping.context, _event(keeping, wanted, item.key, permitted, item.id))
     return RawResponse(204, PRIVATE)
 
 
@@ -206,14 +205,6 @@ def _told(keeping: Keeping, status: int, item: Item, shape: Shape, *lines: tuple
     return answer(status, value, *lines, ("ETag", f'W/"{item.version}"'), pretty=shape.pretty)
 
 
-def _record(keeping: Keeping, event: AuditEvent) -> None:
-    """Store what is done in its transaction: a change that cannot be recorded does not happen."""
-    try:
-        record_now(keeping.context, event)
-    except Error as error:
-        raise AuditUnavailable("the audit trail cannot be written") from error
-
-
 def _event(
     keeping: Keeping,
     wanted: StateRequest,
@@ -224,24 +215,19 @@ def _event(
     query: str = "",
     found: int = 0,
 ) -> AuditEvent:
-    access = keeping.access
     about = {key.subject.removeprefix("Patient/")} if key.kind == "patient" else set()
     verb = VERBS[wanted.letter]
-    return AuditEvent(
+    return event_by(
+        keeping.access,
         "search" if verb == "search-type" else verb,
         rule="app_state",
-        client_id=access.client_id,
-        tenant=access.tenant,
-        user=access.user,
-        patient=access.patient or "",
-        authorization=access.authorization,
         resource_type="Basic",
         resource_id=resource_id,
         query=query,
         patients=frozenset(about),
         details={
             "interaction": verb,
-            "scopes": ",".join(sorted({f"{grant.level}/{grant.resource}.{grant.letters}" for grant in permitted.via})),
+            "scopes": scopes_in(permitted.via),
             "state": f"{key.kind} {key.system}|{key.code}",
             "checked": found,
         },

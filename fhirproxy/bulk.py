@@ -14,6 +14,7 @@ from django.db import transaction
 from clients.tenants import TenantInfo
 from fhirproxy import bulk_jobs, bulk_upstream
 from fhirproxy.answers import PRIVATE
+from fhirproxy.audit_events import event_by
 from fhirproxy.bulk_files import Deletions, Resources, error_answer, file_answer
 from fhirproxy.bulk_upstream import Reply, places_of
 from fhirproxy.exchange import Exchange
@@ -226,13 +227,10 @@ def _event(
     resource_type: str = "",
     facts: Mapping[str, str | int] | None = None,
 ) -> AuditEvent:
-    return AuditEvent(
+    return event_by(
+        access,
         "export",
         rule="allow",
-        client_id=access.client_id,
-        tenant=access.tenant,
-        user=access.user,
-        authorization=access.authorization,
         resource_type=resource_type or ("Group" if group else ""),
         resource_id="" if resource_type else group,
         query=query,

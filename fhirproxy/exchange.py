@@ -55,6 +55,11 @@ class Exchange:
     patients: set[str] = field(default_factory=set)
     began: float = field(default_factory=time.monotonic)
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """What it took, as the audit record tells it."""
+        return {"upstream_calls": self.calls, "checked": self.checked, "removed": self.removed}
+
     def give(self, checked: Checked) -> None:
         """Note whose data leaves with a resource."""
         self.patients |= patients_of(checked, self.info.bases)

@@ -12,6 +12,7 @@ from uuid import uuid5
 from clients.tenants import TenantInfo, find_tenant
 from fhirproxy import app_state, bulk
 from fhirproxy.answers import answer, error_code, preflight_answer, refusal_answer, with_challenge
+from fhirproxy.audit_events import read_event
 from fhirproxy.batches import run_batch
 from fhirproxy.cursors import no_page, open_cursor, seal_cursor
 from fhirproxy.exchange import Exchange
@@ -34,7 +35,6 @@ from fhirproxy.policy.targets import parse_target, render
 from fhirproxy.policy.terminology import TerminologyPlan
 from fhirproxy.policy.validation_plans import ValidationPlan
 from fhirproxy.policy.write_plans import WritePlan
-from fhirproxy.read_trail import read_event
 from fhirproxy.readers import path_below_base, preflight_origin, readable
 from fhirproxy.reading import read
 from fhirproxy.rights import load_facts

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from clients.tenants import TenantPolicy, find_tenant
+from fhirproxy.audit_events import event_by
 from fhirproxy.encounters import GOING_ON, NEWEST_FIRST, encounter_of, is_visit, on_day, visits_in
 from fhirproxy.exchange import Exchange
 from fhirproxy.leafing import Asked, Leaf, Leafer, Start, list_of, open_place, seal_place
@@ -31,7 +32,7 @@ from fhirproxy.shown_texts import is_date
 from fhirproxy.tenancy import find_upstream
 from fhirproxy.tenant_rules import authority_under
 from fhirproxy.upstream import UpstreamError, UpstreamGone
-from smartauth.audit.recording import AuditEvent, AuditUnavailable, record_read
+from smartauth.audit.recording import AuditUnavailable, record_read
 from smartauth.context import RequestContext
 from smartauth.policy.access import UNRESTRICTED, Access
 from smartauth.policy.scopes import ResourceScope
@@ -216,22 +217,14 @@ class _Inquiry:
     def _record(self, plan: ReadPlan | SearchPlan, patients: frozenset[str] = frozenset()) -> None:
         """Put what was read into the audit trail, before it is given. Raises AuditUnavailable."""
         is_read = isinstance(plan, ReadPlan)
-        event = AuditEvent(
+        event = event_by(
+            self.access,
             "read" if is_read else "search",
             rule=RULE,
-            client_id=self.access.client_id,
-            tenant=self.access.tenant,
-            user=self.access.user,
-            patient=self.access.patient or "",
             resource_type=plan.type,
             resource_id=plan.id if isinstance(plan, ReadPlan) else "",
             query=plan.request.target if plan.request else "",
-            details={
-                "interaction": "read" if is_read else "search-type",
-                "upstream_calls": self.exchange.calls,
-                "checked": self.exchange.checked,
-                "removed": self.exchange.removed,
-            },
+            details={"interaction": "read" if is_read else "search-type", **self.exchange.counts},
             patients=patients,
         )
         record_read(self.context, event)

@@ -3,13 +3,12 @@
 import logging
 from dataclasses import dataclass
 
-from django.db import Error
-
+from fhirproxy.audit_events import event_by, scopes_in
 from fhirproxy.exchange import Exchange
 from fhirproxy.policy.compartments import Checked
 from fhirproxy.policy.subjects import patients_of
 from fhirproxy.policy.write_plans import WritePlan
-from smartauth.audit.recording import AuditEvent, AuditUnavailable, record_now, record_read
+from smartauth.audit.recording import AuditEvent, AuditUnavailable, record_before, record_read
 from smartauth.context import RequestContext
 from smartauth.policy.access import Access
 
@@ -28,10 +27,7 @@ class Trail:
 
         checked: what will be there, or for a delete what was.
         """
-        try:
-            record_now(self.context, self._event(plan, plan.verb, plan.id, {"version": version}, checked))
-        except Error as error:
-            raise AuditUnavailable("the audit trail cannot be written") from error
+        record_before(self.context, self._event(plan, plan.verb, plan.id, {"version": version}, checked))
 
     def done(self, plan: WritePlan, resource_id: str, status: int, checked: Checked) -> None:
         """Note what came of it. The write has happened, so a trail that cannot be written no longer stops it."""
@@ -47,24 +43,17 @@ class Trail:
     def _event(
         self, plan: WritePlan, action: str, resource_id: str, details: dict[str, str | int], checked: Checked
     ) -> AuditEvent:
-        access, exchange = self.access, self.exchange
-        return AuditEvent(
+        return event_by(
+            self.access,
             action,
             rule=plan.rule,
-            client_id=access.client_id,
-            tenant=access.tenant,
-            user=access.user,
-            patient=access.patient or "",
-            authorization=access.authorization,
             resource_type=plan.type,
             resource_id=resource_id,
-            patients=_whose(plan, checked, exchange),
+            patients=_whose(plan, checked, self.exchange),
             details={
                 "interaction": plan.verb,
-                "scopes": ",".join(sorted({f"{grant.level}/{grant.resource}.{grant.letters}" for grant in plan.via})),
-                "upstream_calls": exchange.calls,
-                "checked": exchange.checked,
-                "removed": exchange.removed,
+                "scopes": scopes_in(plan.via),
+                **self.exchange.counts,
                 **({"within": self.within} if self.within else {}),
                 **_weakened(plan),
                 **details,

@@ -13,6 +13,7 @@ from rest_framework.response import Response
 
 from clients.api.base import ApiView
 from clients.api.inputs import Input
+from clients.api.urls import urlpatterns
 
 # What a string may not have in it, in the words of ECMA 262: see clients/serializers.py.
 PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
@@ -112,8 +113,6 @@ class Document(ApiView):
 @cache
 def openapi_document() -> dict[str, Any]:
     """Return the OpenAPI 3 document of every resource."""
-    from clients.api.urls import urlpatterns  # The map names this module's view.
-
     generator = SchemaGenerator(patterns=[path(PREFIX, include(urlpatterns))])  # type: ignore[no-untyped-call]
     document: dict[str, Any] = generator.get_schema(request=None, public=True)
     return document

@@ -1,4 +1,4 @@
-"""The JSON interface of the partner portal."""
+"""The JSON interface of the partner portal. Its OpenAPI document is written from this map, and stands beside it."""
 
 from django.urls import path
 
@@ -6,12 +6,10 @@ from clients.api import choices, clients, drafts, key_tests, tokens
 from clients.api import client_parts as parts
 from clients.api import client_work as work
 from clients.api.base import Nothing
-from clients.api.document import Document
 
 CLIENT = "clients/<str:client_id>"
 
 urlpatterns = [
-    path("schema", Document.as_view()),
     path("kinds", choices.Kinds.as_view()),
     path("scopes", choices.Scopes.as_view()),
     path("tenants", choices.Tenants.as_view()),

@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.urls import reverse
 
+from clients.acting import NotPossible
 from clients.models import Client, Draft
 from clients.registered import CLIENT_ID
 from smartauth.browser import PageRefused, browser_page
@@ -29,7 +30,10 @@ def may_use_portal(user: Any) -> bool:
 
 
 def portal_page(*methods: str, endpoint: str = "developers") -> Callable[[View], View]:
-    """Make a page of the portal of a view: whoever is not signed in does so first, and comes back."""
+    """Make a page of the portal of a view: whoever is not signed in does so first, and comes back.
+
+    What the view finds cannot be done now, and does not answer itself, ends on the page that says so.
+    """
 
     def decorate(view: View) -> View:
         @functools.wraps(view)
@@ -49,11 +53,19 @@ def portal_page(*methods: str, endpoint: str = "developers") -> Callable[[View],
                     advice="Ask the operator of this server for an account that may.",
                     status=403,
                 )
-            return view(request, *args, **kwargs)
+            try:
+                return view(request, *args, **kwargs)
+            except NotPossible as error:
+                raise _not_now(error) from None
 
         return browser_page(*dict.fromkeys(("GET", *methods)), endpoint=endpoint)(guarded)
 
     return decorate
+
+
+def _not_now(error: NotPossible) -> PageRefused:
+    advice = f"{error.refusal.reason}. {error.refusal.fix}".strip()
+    return PageRefused(error.refusal, title="This cannot be done now", advice=advice, status=error.status)
 
 
 def _page_of(words: Mapping[str, Any]) -> str:

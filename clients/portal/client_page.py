@@ -8,7 +8,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
 
-from clients.acting import NotPossible, owner
+from clients.acting import owner
 from clients.app_kinds import KINDS, kind_of
 from clients.changes import differences_of, withdraw_change
 from clients.client_secrets import LONGEST_OVERLAP
@@ -22,7 +22,6 @@ from clients.portal.wordings import ACTS, STATES
 from clients.recent_requests import recent_requests
 from clients.snippets import first_read, snippets
 from clients.tenants import find_tenant
-from smartauth.browser import PageRefused
 from smartauth.conf import config
 from smartauth.context import context_of
 
@@ -44,10 +43,7 @@ def take_client_step(request: HttpRequest, client_id: str, name: str) -> HttpRes
     client = own_client(request, client_id)
     if name not in BUTTONS:
         raise not_yours("app")
-    try:
-        take_step(client.client_id, name, by=owner(int(request.user.pk)), context=context_of(request))
-    except NotPossible as error:
-        raise refused(error) from None
+    take_step(client.client_id, name, by=owner(int(request.user.pk)), context=context_of(request))
     return HttpResponseRedirect(reverse("client_page", args=[client.client_id]))
 
 
@@ -55,10 +51,7 @@ def take_client_step(request: HttpRequest, client_id: str, name: str) -> HttpRes
 def withdraw_client_change(request: HttpRequest, client_id: str) -> HttpResponse:
     """Take back the change that waits."""
     client = own_client(request, client_id)
-    try:
-        withdraw_change(client.client_id, by=owner(int(request.user.pk)), context=context_of(request))
-    except NotPossible as error:
-        raise refused(error) from None
+    withdraw_change(client.client_id, by=owner(int(request.user.pk)), context=context_of(request))
     return HttpResponseRedirect(reverse("client_page", args=[client.client_id]))
 
 
@@ -109,11 +102,3 @@ def own_client(request: HttpRequest, client_id: str) -> Client:
     if client is None:
         raise not_yours("app")
     return client
-
-
-def refused(error: NotPossible) -> PageRefused:
-    """Return the page for what cannot be done as things are now."""
-    return PageRefused(
-        error.refusal, title="This cannot be done now", advice=f"{error.refusal.reason}. {error.refusal.fix}".strip(),
-        status=error.status,
-    )  # fmt: skip

@@ -7,9 +7,9 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from clients.app_kinds import Kind
-from smartauth.errors import InvalidScope
 from smartauth.policy.advertising import US_CORE_TYPES
-from smartauth.policy.scopes import NamedScope, ResourceScope, parse_scope, split_scope
+from smartauth.policy.granting import parse_registered
+from smartauth.policy.scopes import NamedScope, ResourceScope, find_scope, split_scope
 from smartauth.policy.wording import words_for
 
 LETTERS = (("r", "Read"), ("s", "Search"), ("c", "Create"), ("u", "Update"), ("d", "Delete"))
@@ -61,7 +61,7 @@ def take_apart(kind: Kind, scope: str) -> Wanted:
     letters: dict[str, str] = {}
     named, rest = [], []
     for text in split_scope(scope):
-        parsed = _parsed(text)
+        parsed = find_scope(text)
         if isinstance(parsed, ResourceScope) and _is_a_row(parsed, text, level) and parsed.resource not in letters:
             letters[parsed.resource] = parsed.permissions
             continue
@@ -107,7 +107,7 @@ def rows(wanted: Wanted) -> tuple[tuple[str, tuple[Row, ...]], ...]:
 
 def level_of(kind: Kind, scope: str) -> str:
     """Return the level the table speaks of: a clinician app may be about the patient of the chart alone."""
-    levels = [parsed.level for text in split_scope(scope) if isinstance(parsed := _parsed(text), ResourceScope)]
+    levels = [one.level for one in parse_registered(scope) if isinstance(one, ResourceScope)]
     return "patient" if kind.level == "user" and levels and set(levels) == {"patient"} else kind.level
 
 
@@ -126,10 +126,3 @@ def _row(resource: str, wanted: Wanted) -> Row:
 
 def _suffix(letters: Collection[str]) -> str:
     return "".join(letter for letter in ORDER if letter in letters)
-
-
-def _parsed(text: str) -> ResourceScope | NamedScope | None:
-    try:
-        return parse_scope(text)
-    except InvalidScope:
-        return None

@@ -8,12 +8,12 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
 
-from clients.acting import NotPossible, owner
+from clients.acting import owner
 from clients.client_secrets import LONGEST_OVERLAP, issue_secret, withdraw_previous
 from clients.models import Client
 from clients.portal import once
 from clients.portal.access import portal_page
-from clients.portal.client_page import own_client, refused, show_client
+from clients.portal.client_page import own_client, show_client
 from smartauth.context import context_of
 
 
@@ -21,14 +21,9 @@ from smartauth.context import context_of
 def new_secret(request: HttpRequest, client_id: str) -> HttpResponse:
     """Make a secret and show it. `former=ends`: the one before ends at once; else it stays good for a month."""
     client = own_client(request, client_id)
-    try:
-        with transaction.atomic():
-            Client.objects.select_for_update().get(
-                pk=client.pk
-            )  # Of one form that comes twice at once, one goes first.
-            done = once.find(request) or _make_secret(request, client.client_id)
-    except NotPossible as error:
-        raise refused(error) from None
+    with transaction.atomic():
+        Client.objects.select_for_update().get(pk=client.pk)  # Of one form that comes twice at once, one goes first.
+        done = once.find(request) or _make_secret(request, client.client_id)
     return show_client(request, own_client(request, client_id), secret=done.secret)
 
 
@@ -36,10 +31,7 @@ def new_secret(request: HttpRequest, client_id: str) -> HttpResponse:
 def end_former_secret(request: HttpRequest, client_id: str) -> HttpResponse:
     """End the secret before the current one now."""
     client = own_client(request, client_id)
-    try:
-        withdraw_previous(client.client_id, by=owner(int(request.user.pk)), context=context_of(request))
-    except NotPossible as error:
-        raise refused(error) from None
+    withdraw_previous(client.client_id, by=owner(int(request.user.pk)), context=context_of(request))
     messages.success(request, "The former secret is good no more.", extra_tags="portal")
     return HttpResponseRedirect(reverse("client_page", args=[client.client_id]))
 

@@ -3,6 +3,7 @@
 from django.urls import include, path
 
 from clients.api import urls as api
+from clients.api.document import PREFIX, Document
 from clients.portal import client_page, key_test, secret_forms, token_page, wizard
 from clients.portal.clinic_page import clinic_page
 from clients.portal.home import home
@@ -12,7 +13,8 @@ from clients.portal.receipt_page import receipt_page
 urlpatterns = [
     path("developers", home),
     path("developers/", home, name="developers"),
-    path("developers/api/", include(api)),
+    path(f"{PREFIX}schema", Document.as_view()),
+    path(PREFIX, include(api)),
     path("developers/tokens", token_page.tokens_page, name="api_tokens"),
     path("developers/tokens/<int:pk>/withdraw", token_page.withdraw_token, name="withdraw_token"),
     path("developers/new", wizard.new, name="new_app"),

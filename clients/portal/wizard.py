@@ -21,7 +21,7 @@ from clients.metadata import InvalidClientMetadata
 from clients.models import Client, Draft, Tenant
 from clients.portal import answers as reading
 from clients.portal import data_table, once
-from clients.portal.access import find_own_client, find_own_draft, not_yours, portal_page
+from clients.portal.access import find_own_draft, not_yours, portal_page
 from clients.portal.client_page import own_client, show_client
 from clients.portal.step_pages import AFTER, STEPS, marks, review_page, step_page, step_url
 from clients.portal.summaries import lines_of, named
@@ -155,9 +155,7 @@ def export(request: HttpRequest, pk: int) -> HttpResponse:
 @portal_page("POST")
 def revise(request: HttpRequest, client_id: str) -> HttpResponse:
     """Begin to change a registered client, or go on with the change that was begun."""
-    client = find_own_client(request.user, client_id)
-    if client is None:
-        raise not_yours("app")
+    client = own_client(request, client_id)
     try:
         draft = drafts.revise(client, _user(request))
     except NotPossible as error:

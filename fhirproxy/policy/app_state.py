@@ -9,14 +9,14 @@ from typing import Literal
 
 from fhirproxy.policy.arrived import method_not_allowed, no_such_place
 from fhirproxy.policy.authority import USER_TYPES
-from fhirproxy.policy.bodies import Json, MalformedJson, Resource, parse_resource
+from fhirproxy.policy.bodies import Json, Resource
 from fhirproxy.policy.headers import Headers, require_json_accepted, require_media
 from fhirproxy.policy.outcomes import FhirRefusal, bad_request, unprocessable
 from fhirproxy.policy.references import is_id
 from fhirproxy.policy.results import Shape, parse_read_parameters
 from fhirproxy.policy.sent import SHAPING, Sent
 from fhirproxy.policy.targets import Pairs, Target
-from fhirproxy.policy.written import RESOURCE_TYPES
+from fhirproxy.policy.written import RESOURCE_TYPES, read_tree
 from smartauth.errors import Refusal
 
 LARGEST = 256 * 1024  # bytes of a body
@@ -174,10 +174,7 @@ def read_state(content_type: str, data: bytes, *, public_url: str, resource_id: 
         refusal = Refusal("app_state.size", "app state is at most 256 KB", seen=f"{len(data)} bytes")
         raise FhirRefusal(413, "too-long", refusal)
     require_media(content_type, RESOURCE_TYPES)
-    try:
-        tree = parse_resource(data)
-    except MalformedJson as why:
-        raise bad_request("body.json", f"the body cannot be read: {why}") from None
+    tree = read_tree(data)
     if tree["resourceType"] != "Basic":
         raise bad_request("body.type", "the body is not a resource of the type Basic")
     unknown = sorted(set(tree) - ELEMENTS)

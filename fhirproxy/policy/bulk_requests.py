@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from typing import Literal
 from uuid import UUID
 
-from fhirproxy.policy.bodies import Json, MalformedJson, parse_resource
+from fhirproxy.policy.bodies import Json
 from fhirproxy.policy.dates import find_interval
 from fhirproxy.policy.headers import Headers, require_json_accepted
 from fhirproxy.policy.outcomes import FhirRefusal, bad_request, forbidden
 from fhirproxy.policy.parameters import Criterion, parse_search
 from fhirproxy.policy.references import Bases, find_local, is_id
 from fhirproxy.policy.targets import MAX_VALUE, Pairs, Target, parse_query
+from fhirproxy.policy.written import read_tree
 from smartauth.errors import Refusal
 from smartauth.policy import r4
 
@@ -177,10 +178,7 @@ def _parse_parameters(headers: Headers, body: bytes) -> Pairs:
     media, _, rest = headers.content_type.partition(";")
     if media.strip().lower() not in JSON_BODIES or rest.strip().lower() not in ("", "charset=utf-8"):
         raise FhirRefusal(415, "not-supported", Refusal("header.content_type", "the body is application/fhir+json"))
-    try:
-        tree = parse_resource(body)
-    except MalformedJson as why:
-        raise bad_request("bulk.body", f"the body cannot be read: {why}") from None
+    tree = read_tree(body, rule="bulk.body")
     parameters = tree.get("parameter", [])
     if tree["resourceType"] != "Parameters" or not set(tree) <= {"resourceType", "parameter"}:
         raise bad_request("bulk.body", "the body is a Parameters resource with parameters alone")

@@ -8,7 +8,7 @@ import binascii
 import re
 from dataclasses import dataclass, replace
 
-from fhirproxy.policy.bodies import Json, MalformedJson, Resource, parse_resource, write_json
+from fhirproxy.policy.bodies import Json, Resource, write_json
 from fhirproxy.policy.extras import NO_EXTRAS, Extras
 from fhirproxy.policy.headers import Headers, require_media
 from fhirproxy.policy.mentions import URN
@@ -29,7 +29,7 @@ from fhirproxy.policy.requests import (
     parse_request,
 )
 from fhirproxy.policy.targets import parse_target
-from fhirproxy.policy.written import RESOURCE_TYPES
+from fhirproxy.policy.written import RESOURCE_TYPES, read_tree
 from smartauth.errors import Refusal
 
 METHODS = ("DELETE", "POST", "PUT", "PATCH", "GET")  # in the order in which FHIR has them happen
@@ -76,10 +76,7 @@ def parse_bundle(content_type: str, data: bytes, *, most: int) -> BundleRequest:
     Servers read tenants and partitions from what else a Bundle may hold, so it holds nothing else.
     """
     require_media(content_type, RESOURCE_TYPES)
-    try:
-        tree = parse_resource(data)
-    except MalformedJson as why:
-        raise bad_request("body.json", f"the body cannot be read: {why}") from None
+    tree = read_tree(data)
     if tree["resourceType"] != "Bundle" or tree.get("type") not in ("batch", "transaction"):
         raise bad_request("bundle.type", "the body is a Bundle of the type batch or transaction")
     if not tree.keys() <= BUNDLE_NAMES:

@@ -6,7 +6,7 @@ An operation of another name, or at another place, is none of these and is refus
 import re
 from dataclasses import dataclass, field
 
-from fhirproxy.policy.bodies import MalformedJson, Number, parse_resource
+from fhirproxy.policy.bodies import Number
 from fhirproxy.policy.dates import find_interval
 from fhirproxy.policy.headers import Headers
 from fhirproxy.policy.outcomes import FhirRefusal, bad_request
@@ -16,6 +16,7 @@ from fhirproxy.policy.results import SHAPE_NAMES, Shape, parse_count, parse_shap
 from fhirproxy.policy.targets import MAX_PAIRS, Pairs
 from fhirproxy.policy.terminology import Terminology, is_question, parse_question
 from fhirproxy.policy.values import MalformedValue, ReferenceValue, parse_reference, parse_value
+from fhirproxy.policy.written import read_tree
 from smartauth.errors import Refusal
 from smartauth.policy import r4
 
@@ -112,10 +113,7 @@ def parse_parameters(headers: Headers, body: bytes) -> Pairs:
         return ()
     if JSON_BODY.fullmatch(headers.content_type.strip()) is None:
         raise FhirRefusal(415, "not-supported", Refusal("header.content_type", "the body of an operation is JSON"))
-    try:
-        tree = parse_resource(body)
-    except MalformedJson as why:
-        raise bad_request("body.json", f"the body cannot be read: {why}") from None
+    tree = read_tree(body)
     given = tree.get("parameter", [])
     if tree["resourceType"] != "Parameters" or not isinstance(given, list) or len(given) > MAX_PAIRS:
         raise bad_request("operation.parameters", "the body is not a Parameters resource of at most 100 parameters")

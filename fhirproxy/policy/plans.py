@@ -157,6 +157,13 @@ class Limits:
         return found is not None and found["host"].lower() in self.valueset_hosts
 
 
+def having_write_level(grants: tuple[Grant, ...], limits: Limits) -> tuple[Grant, ...] | Deny:
+    """Return the grants whose level may write at this tenant, or that there is none."""
+    found = tuple(grant for grant in grants if grant.level in limits.writes.levels)
+    reason = "writing with scopes of this level is not offered here"
+    return found or Deny("interaction.write", reason, status=405, issue="not-supported", allow="GET, HEAD")
+
+
 def deny_letter(authority: Authority, letter: str, resource_type: str, doing: str) -> Deny:
     """Return why no grant has `letter` for a type, and the smallest scope that would do if one would."""
     if r4.memberships()[resource_type].cls == "operator":

@@ -69,15 +69,10 @@ def entry(checked: Checked, wanted: Shape, bases: Bases, mode: Literal["match", 
 
 def searchset(entries: list[Entry], *, total: int | None, links: dict[str, str]) -> Shaped:
     """Return a searchset Bundle. `links`: relation to absolute URL. `total` None: not told."""
-    tree: Resource = {"resourceType": "Bundle", "type": "searchset"}
-    if total is not None:
-        tree["total"] = total
-    tree["link"] = [{"relation": relation, "url": url} for relation, url in links.items()]
-    if entries:
-        tree["entry"] = [
-            {"fullUrl": one.full_url, "resource": one.resource.tree, "search": {"mode": one.mode}} for one in entries
-        ]
-    return Shaped(tree, _SEAL)
+    told: list[Json] = [
+        {"fullUrl": one.full_url, "resource": one.resource.tree, "search": {"mode": one.mode}} for one in entries
+    ]
+    return _bundle("searchset", told, total, links)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +89,16 @@ class Event:
 
 def history(events: list[Event], bases: Bases, *, total: int | None, links: dict[str, str]) -> Shaped:
     """Return a history Bundle. Source: FHIR R4 http, "history"."""
-    tree: Resource = {"resourceType": "Bundle", "type": "history"}
+    return _bundle("history", [_event(one, bases) for one in events], total, links)
+
+
+def _bundle(kind: str, entries: list[Json], total: int | None, links: dict[str, str]) -> Shaped:
+    tree: Resource = {"resourceType": "Bundle", "type": kind}
     if total is not None:
         tree["total"] = total
     tree["link"] = [{"relation": relation, "url": url} for relation, url in links.items()]
-    if events:
-        tree["entry"] = [_event(one, bases) for one in events]
+    if entries:
+        tree["entry"] = entries
     return Shaped(tree, _SEAL)
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from fhirproxy.policy.app_state import Kind, StateKey, StateRequest
 from fhirproxy.policy.authority import Authority, Everyone, Grant
 from fhirproxy.policy.constraints import is_supported, matches
-from fhirproxy.policy.plans import Deny, Limits, deny_letter
+from fhirproxy.policy.plans import Deny, Limits, deny_letter, having_write_level
 from fhirproxy.policy.references import Bases, Local
 from smartauth.policy.access import Access
 
@@ -59,12 +59,7 @@ def having_letter(access: Access, authority: Authority, letter: str, limits: Lim
     grants = authority.having(letter, "Basic") + _for_oneself(access, authority.bases, letter)
     if not grants:
         return deny_letter(authority, letter, "Basic", DOING[letter])
-    if letter != "s":
-        grants = tuple(grant for grant in grants if grant.level in limits.writes.levels)
-    if not grants:
-        reason = "writing with scopes of this level is not offered here"
-        return Deny("interaction.write", reason, status=405, issue="not-supported", allow="GET, HEAD")
-    return grants
+    return grants if letter == "s" else having_write_level(grants, limits)
 
 
 def _for_oneself(access: Access, bases: Bases, letter: str) -> tuple[Grant, ...]:

@@ -6,12 +6,12 @@ The body is read only once a letter for some write is known to be there. Source:
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-from fhirproxy.policy.bodies import Json, MalformedJson, Resource, parse_resource
+from fhirproxy.policy.bodies import Json, Resource
 from fhirproxy.policy.headers import Headers, require_media
 from fhirproxy.policy.outcomes import FhirRefusal, bad_request
 from fhirproxy.policy.results import Shape, parse_shape, single
 from fhirproxy.policy.targets import Pairs
-from fhirproxy.policy.written import RESOURCE_TYPES
+from fhirproxy.policy.written import RESOURCE_TYPES, read_tree
 
 Mode = Literal["create", "update", "delete"]
 SHAPING = frozenset({"_format", "_pretty"})
@@ -79,10 +79,7 @@ def _read_body(wanted: Validate) -> tuple[dict[str, str], Resource | None]:
     if not wanted.body:
         return {}, None
     require_media(wanted.content_type, RESOURCE_TYPES)
-    try:
-        tree = parse_resource(wanted.body)
-    except MalformedJson as why:
-        raise bad_request("body.json", f"the body cannot be read: {why}") from None
+    tree = read_tree(wanted.body)
     if tree["resourceType"] != "Parameters":
         return {}, tree
     parameters = tree.get("parameter", [])

@@ -11,7 +11,7 @@ from fhirproxy.policy.jsonpatch import Change, MalformedPatch, parse_patch
 from fhirproxy.policy.narrowing import decide_search
 from fhirproxy.policy.outcomes import bad_request
 from fhirproxy.policy.parameters import SearchQuery, parse_search
-from fhirproxy.policy.plans import Deny, Limits, SearchPlan, deny_letter
+from fhirproxy.policy.plans import Deny, Limits, SearchPlan, deny_letter, having_write_level
 from fhirproxy.policy.requests import Create, Delete, Patch, Update
 from fhirproxy.policy.sent import Sent
 from fhirproxy.policy.targets import Pairs
@@ -60,13 +60,12 @@ def verb_of(wanted: Write) -> Verb:
 def permitted(verb: Verb, resource_type: str, authority: Authority, limits: Limits) -> tuple[Grant, ...] | Deny:
     """Return the grants with which this kind of write may be tried at all, or why there is none."""
     letter = LETTERS[verb]
-    grants = authority.having(letter, resource_type)
-    if not grants:
+    having = authority.having(letter, resource_type)
+    if not having:
         return deny_letter(authority, letter, resource_type, "writing")
-    grants = tuple(grant for grant in grants if grant.level in limits.writes.levels)
-    if not grants:
-        reason = "writing with scopes of this level is not offered here"
-        return Deny("interaction.write", reason, status=405, issue="not-supported", allow="GET, HEAD")
+    grants = having_write_level(having, limits)
+    if isinstance(grants, Deny):
+        return grants
     cls = r4.memberships()[resource_type].cls
     if cls == "operator":
         return Deny("write.operator_type", f"{resource_type} is not written through this server")

@@ -35,12 +35,17 @@ def read_resource(content_type: str, data: bytes, resource_type: str) -> Resourc
     return parse_clean(data, resource_type)
 
 
+def read_tree(data: bytes, *, rule: str = "body.json") -> Resource:
+    """Return the JSON of a body as it is. Raises FhirRefusal (400) for what is no FHIR resource."""
+    try:
+        return parse_resource(data)
+    except MalformedJson as why:
+        raise bad_request(rule, f"the body cannot be read: {why}") from None
+
+
 def parse_clean(data: bytes, resource_type: str) -> Resource:
     """Return JSON text as a resource of a type whose `meta` holds only what a client may say. Raises FhirRefusal."""
-    try:
-        tree = parse_resource(data)
-    except MalformedJson as why:
-        raise bad_request("body.json", f"the body cannot be read: {why}") from None
+    tree = read_tree(data)
     if tree["resourceType"] != resource_type:
         raise bad_request("body.type", f"the body is not a resource of the type {resource_type}")
     _walk(tree)

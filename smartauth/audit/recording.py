@@ -57,6 +57,14 @@ def record_now(context: RequestContext, event: AuditEvent) -> None:
     _row(context, event).save(force_insert=True)
 
 
+def record_before(context: RequestContext, event: AuditEvent) -> None:
+    """Store `event` before what it tells of is done. Raises AuditUnavailable; then it must not be done."""
+    try:
+        record_now(context, event)
+    except Error as error:
+        raise AuditUnavailable("the audit trail cannot be written") from error
+
+
 def record_read(context: RequestContext, event: AuditEvent) -> None:
     """Put `event` into the buffer, or store it at once where the operator wants reads recorded before they happen.
 
@@ -64,11 +72,8 @@ def record_read(context: RequestContext, event: AuditEvent) -> None:
     """
     if config().audit_reads == "buffered":
         _buffer.add(_row(context, event))
-        return
-    try:
-        record_now(context, event)
-    except Error as error:
-        raise AuditUnavailable("the audit trail cannot be written") from error
+    else:
+        record_before(context, event)
 
 
 def _row(context: RequestContext, event: AuditEvent) -> AuditRecord:

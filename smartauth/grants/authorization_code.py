@@ -6,14 +6,13 @@ Source: RFC 6749 §4.1.3; RFC 7636 §4.6; SMART 2.2 app-launch, "Obtain access t
 from dataclasses import replace
 from datetime import datetime
 
-from django.db import transaction
-
 from clients.registered import RegisteredClient
 from clients.tenants import TenantInfo
 from smartauth import tokens
 from smartauth.context import RequestContext
-from smartauth.errors import InvalidGrant, OAuthError, Refusal
+from smartauth.errors import InvalidGrant, Refusal
 from smartauth.forms import require_param
+from smartauth.grants.final_refusals import committing_refusals
 from smartauth.grants.standing import require_tenant, still_allowed
 from smartauth.id_tokens import sign_id_token
 from smartauth.policy import pkce
@@ -37,33 +36,26 @@ def exchange(
     Whoever shows a code spends it, rightly or wrongly (RFC 9700 §4.5); only then is it judged. Raises OAuthError.
     """
     code = require_param(params, "code")
-    with transaction.atomic():
+    with committing_refusals():
         taken = tokens.take_code(code, context=context, now=now)
-        try:
-            _require_own(taken, client)
-            context.tenant = taken.consent.tenant  # Not before: of another client's code nothing is told.
-            _require_good(taken, params, now)
-            _require_still_answered_there(taken, client)
-            _require_key(taken, key)
-            require_tenant(taken.consent, named, params)
-            scopes = still_allowed(taken.consent, client)
-        except OAuthError as error:
-            refused: OAuthError | None = error  # Raised below: an exception here would give the code back.
-        else:
-            refused = None
-            issued = tokens.issue_user_tokens(
-                taken.consent,
-                client,
-                granted=scopes,
-                scopes=scopes,
-                rotation=tokens.FIRST,
-                key=key,
-                rule="token.authorization_code",
-                context=context,
-                now=now,
-            )
-    if refused is not None:
-        raise refused
+        _require_own(taken, client)
+        context.tenant = taken.consent.tenant  # Not before: of another client's code nothing is told.
+        _require_good(taken, params, now)
+        _require_still_answered_there(taken, client)
+        _require_key(taken, key)
+        require_tenant(taken.consent, named, params)
+        scopes = still_allowed(taken.consent, client)
+        issued = tokens.issue_user_tokens(
+            taken.consent,
+            client,
+            granted=scopes,
+            scopes=scopes,
+            rotation=tokens.FIRST,
+            key=key,
+            rule="token.authorization_code",
+            context=context,
+            now=now,
+        )
     id_token = sign_id_token(
         taken.consent, client, scopes, nonce=taken.nonce, access_token=issued.access_token, now=now
     )

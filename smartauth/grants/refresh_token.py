@@ -6,15 +6,14 @@ Source: RFC 6749 §6; RFC 9700 §4.14.2; SMART 2.2 app-launch, "Refresh access t
 from dataclasses import replace
 from datetime import datetime
 
-from django.db import transaction
-
 from clients.registered import RegisteredClient
 from clients.tenants import TenantInfo
 from smartauth import tokens
 from smartauth.conf import config
 from smartauth.context import RequestContext
-from smartauth.errors import InvalidGrant, OAuthError, Refusal
+from smartauth.errors import InvalidGrant, Refusal
 from smartauth.forms import require_param
+from smartauth.grants.final_refusals import committing_refusals
 from smartauth.grants.standing import require_tenant, still_allowed
 from smartauth.policy import granting
 from smartauth.policy.rotation import decide_rotation
@@ -50,32 +49,24 @@ def exchange(
     A stolen token revokes the whole family, committed before the refusal is raised. Raises OAuthError.
     """
     token = require_param(params, "refresh_token")
-    with transaction.atomic():
+    with committing_refusals():
         found = tokens.find_refresh_token(token, now=now)
-        try:
-            rotation = _require_good(found, client, key, context, now)
-            require_tenant(found.consent, named, params)
-            granted = still_allowed(found.consent, client)
-            _require_connected(granted)
-            scopes = granting.narrow_for_refresh(params.get("scope", ""), granted)
-        except OAuthError as error:
-            refused: OAuthError | None = error  # Raised below: an exception here would undo a revocation.
-        else:
-            refused = None
-            issued = tokens.issue_user_tokens(
-                found.consent,
-                client,
-                granted=granted,
-                scopes=scopes,
-                rotation=rotation,
-                key=key,
-                rule="token.refresh_token",
-                context=context,
-                now=now,
-            )
-    if refused is not None:
-        raise refused
-    return issued
+        rotation = _require_good(found, client, key, context, now)
+        require_tenant(found.consent, named, params)
+        granted = still_allowed(found.consent, client)
+        _require_connected(granted)
+        scopes = granting.narrow_for_refresh(params.get("scope", ""), granted)
+        return tokens.issue_user_tokens(
+            found.consent,
+            client,
+            granted=granted,
+            scopes=scopes,
+            rotation=rotation,
+            key=key,
+            rule="token.refresh_token",
+            context=context,
+            now=now,
+        )
 
 
 def _require_connected(granted: tuple[Scope, ...]) -> None:

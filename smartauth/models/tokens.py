@@ -68,7 +68,7 @@ class AccessToken(AbstractAccessToken):
         The toolkit's own authentication classes call this, so a hospital's views that use them see revocation too.
         They read bearer tokens only and check no proofs, so what is bound to a key does not count there.
         """
-        from smartauth import tokens
+        from smartauth import tokens  # Late, here and below: it writes these rows, and the toolkit asks them.
 
         return (
             "cnf" not in self.claims

@@ -7,7 +7,16 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from smartauth.errors import InvalidScope, Refusal
-from smartauth.policy.scopes import NamedScope, ResourceScope, Scope, each_once, parse_scope, shortest, split_scope
+from smartauth.policy.scopes import (
+    NamedScope,
+    ResourceScope,
+    Scope,
+    each_once,
+    find_scope,
+    parse_scope,
+    shortest,
+    split_scope,
+)
 
 # More than every scope US Core names at one level; nobody could decide about more on one page.
 MOST_ASKED = 200
@@ -39,13 +48,7 @@ class Granting:
 
 def parse_registered(text: str) -> tuple[Scope, ...]:
     """Return the readable scopes of a stored registration or activation; what is unreadable there permits nothing."""
-    found = []
-    for part in split_scope(text):
-        try:
-            found.append(parse_scope(part))
-        except InvalidScope:
-            continue
-    return tuple(found)
+    return tuple(scope for part in split_scope(text) if (scope := find_scope(part)) is not None)
 
 
 def allowed(registered: str, activated: str) -> tuple[Scope, ...]:

@@ -137,6 +137,14 @@ def parse_scope(text: str) -> Scope:
     return _parse_short(text)
 
 
+def find_scope(text: str) -> Scope | None:
+    """Return one scope of any kind, or None when it is unreadable or unknown."""
+    try:
+        return parse_scope(text)
+    except InvalidScope:
+        return None
+
+
 def as_uri(scope: Scope) -> str:
     """Return `scope` as a URI, for whoever cannot take its short spelling. What is one already stays."""
     text = str(scope)

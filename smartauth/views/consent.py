@@ -5,7 +5,7 @@ from uuid import UUID
 
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import redirect
 from django.utils.translation import gettext_noop as _
 
 from smartauth import launches, pending, tokens
@@ -13,7 +13,6 @@ from smartauth.audit.recording import AuditEvent, record_now
 from smartauth.browser import (
     PageRefused,
     RedirectToClient,
-    allow_form_to_end_at,
     browser_page,
     redirect_code,
     redirect_error,
@@ -79,16 +78,14 @@ def _ask(request: HttpRequest, opened: Open, *, changed: Refusal | None = None) 
             return redirect("visit_picker", pk=opened.pending.pk)
     asked = _possible(opened, has_patient=patient is not None)
     if granting.reads_records(opened.asked) and not granting.reads_records(asked):
-        response = render(request, "consent/no_record.html", {"opened": opened})
-        return allow_form_to_end_at(response, opened.pending.redirect_uri)
+        return opened.show(request, "consent/no_record.html")
     answer = unasked.find_answer(opened, asked) if changed is None else None
     if answer is not None:
         return _grant(request, opened, opened.pending.page, answer)
     facts = facts_for(request, opened, asked=asked, patient=patient, visit=visit) | {"has_changed": changed}
-    response = render(request, "consent/consent.html", facts, status=200 if changed is None else 409)
     if changed is not None:
         record(context_of(request), status=409, error="page", refusal=changed)
-    return allow_form_to_end_at(response, opened.pending.redirect_uri)
+    return opened.show(request, "consent/consent.html", status=200 if changed is None else 409, **facts)
 
 
 def _find_patient(request: HttpRequest, opened: Open) -> PatientRecord | None:
@@ -218,10 +215,11 @@ def _deny(request: HttpRequest, opened: Open, page: UUID, refusal: Refusal, desc
 
 def _refuse(request: HttpRequest, opened: Open, error: OAuthError) -> HttpResponse:
     """End a launch that cannot go on. What an attempt to answer it had changed is rolled back."""
+    answer = refuse(request, opened.client, opened.return_to, error, silent=opened.is_silent)
     with transaction.atomic():
         pending.mark_answered(opened.pending, opened.now)
         record_now(context_of(request), _event(opened, error.refusal.rule))
-    return refuse(request, opened.client, opened.return_to, error, silent=opened.is_silent)
+        return pressed_twice.keep(request, answer)
 
 
 def _look_again(request: HttpRequest, opened: Open) -> HttpResponse:

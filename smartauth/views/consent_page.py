@@ -45,11 +45,10 @@ def facts_for(
     patient: PatientRecord | None,
     visit: EncounterRecord | None,
 ) -> dict[str, Any]:
-    """Return everything the template shows. Raises RecordsUnavailable."""
+    """Return what the template shows besides `opened`. Raises RecordsUnavailable."""
     names = {scope.name for scope in asked if isinstance(scope, NamedScope)}
     ticks = _ticks(asked, opened.tenant.policy.sensitive_categories)
     return {
-        "opened": opened,
         "page": page_name(opened, asked),
         "patient": patient,
         "visit": visit,

@@ -61,6 +61,11 @@ class Open:
         """Return True when the user chooses which visit it is about."""
         return self.pending.launch is None and picks_encounter(self.asked)
 
+    def show(self, request: HttpRequest, template: str, *, status: int = 200, **facts: object) -> HttpResponse:
+        """Return a page about the request, from which forms lead to pages of ours or to the app."""
+        response = render(request, template, {"opened": self, **facts}, status=status)
+        return allow_form_to_end_at(response, self.pending.redirect_uri)
+
 
 class AlreadyAnswered(PageRefused):
     """The request has its answer; what that shared is not for this page to say."""
@@ -165,9 +170,9 @@ def _away_page(request: HttpRequest, opened: Open, away: Refusal) -> HttpRespons
     """Return the page for records that do not answer: what was sent can be sent again as it was, or the app told no."""
     record(context_of(request), status=503, error="page", refusal=away)
     sent = [(name, value) for name, values in request.POST.lists() if name != "csrfmiddlewaretoken" for value in values]
-    response = render(request, "consent/records_away.html", {"opened": opened, "sent": sent}, status=503)
+    response = opened.show(request, "consent/records_away.html", status=503, sent=sent)
     response["Retry-After"] = "5"
-    return allow_form_to_end_at(response, opened.pending.redirect_uri)
+    return response
 
 
 def _require_waiting(pk: UUID, browser: str, context: RequestContext, now: datetime) -> PendingAuthorization:

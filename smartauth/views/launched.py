@@ -3,10 +3,8 @@
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
 
 from smartauth import launches
-from smartauth.browser import allow_form_to_end_at
 from smartauth.context import context_of
 from smartauth.errors import AccessDenied, InvalidRequest, Refusal
 from smartauth.models import Launch
@@ -33,8 +31,7 @@ def is_for_somebody_else(opened: Open) -> bool:
 def other_user_page(request: HttpRequest, opened: Open) -> HttpResponse:
     """Return the page for whoever is not the user of the launch: they may change places or go back, and see nobody."""
     record(context_of(request), status=403, error="page", refusal=OTHER_USER)
-    response = render(request, "consent/other_user.html", {"opened": opened}, status=403)
-    return allow_form_to_end_at(response, opened.pending.redirect_uri)
+    return opened.show(request, "consent/other_user.html", status=403)
 
 
 def subject_of(request: HttpRequest, opened: Open, launch: Launch) -> tuple[PatientRecord, EncounterRecord | None]:

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import redirect
 from django.utils.translation import gettext_noop as _
 
 from smartauth import pending
-from smartauth.browser import PageRefused, allow_form_to_end_at, browser_page
+from smartauth.browser import PageRefused, browser_page
 from smartauth.context import context_of
 from smartauth.errors import Refusal
 from smartauth.people.rights import is_clinician, ties
@@ -53,7 +53,6 @@ def picker(request: HttpRequest, opened: Open) -> HttpResponse:
         found = PatientPage((), has_more=True)  # Nobody needs to see the first fifty of thousands.
     reasons = ties(opened.person, tenant_pk=opened.tenant.pk, now=opened.now)
     facts = {
-        "opened": opened,
         "people": sorted(
             ((patient, reasons.get(patient.id)) for patient in found.patients),
             key=lambda one: KINDS.index(one[1].kind if one[1] else ""),
@@ -67,7 +66,7 @@ def picker(request: HttpRequest, opened: Open) -> HttpResponse:
         "span": span(found.first, len(found.patients)),
         "can_search": is_clinician(opened.person) or found.has_more or typed != _Typed(),
     }
-    return allow_form_to_end_at(render(request, "consent/picker.html", facts), opened.pending.redirect_uri)
+    return opened.show(request, "consent/picker.html", **facts)
 
 
 def _find(request: HttpRequest, opened: Open, search: PatientSearch) -> tuple[PatientPage, bool]:

@@ -1,11 +1,11 @@
 """The visit picker: which encounter of the chosen patient a launch is about, where no EHR has said it."""
 
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import redirect
 from django.utils.translation import gettext_noop as _
 
 from smartauth import pending
-from smartauth.browser import PageRefused, allow_form_to_end_at, browser_page
+from smartauth.browser import PageRefused, browser_page
 from smartauth.context import context_of
 from smartauth.errors import Refusal
 from smartauth.policy.typed_dates import read_dates
@@ -34,7 +34,6 @@ def visit_picker(request: HttpRequest, opened: Open) -> HttpResponse:
     is_clear = not day or len(days) == 1
     found, is_lost = _find(request, opened, patient, "".join(days)) if is_clear else (EncounterPage(()), False)
     facts = {
-        "opened": opened,
         "patient": patient,
         "is_own_record": opened.person.fhir_user == f"Patient/{patient.id}",
         "day": day,
@@ -46,7 +45,7 @@ def visit_picker(request: HttpRequest, opened: Open) -> HttpResponse:
         "can_search": found.has_more or found.first > 1 or bool(day),
         "this_year": opened.now.year,
     }
-    return allow_form_to_end_at(render(request, "consent/visit_picker.html", facts), opened.pending.redirect_uri)
+    return opened.show(request, "consent/visit_picker.html", **facts)
 
 
 def _find_patient(request: HttpRequest, opened: Open) -> PatientRecord | None:

@@ -13,6 +13,7 @@ from clients.models import Client, Draft
 from clients.portal import once
 from smartauth.digests import digest
 from smartauth.people.models import User
+from smartauth.sealing import decrypt
 from tests.clients.at_once import at_once
 from tests.clients.portal_pages import HOST, IDENTITY, Texts, begin, partner, step_url
 from tests.factories import make_client, make_tenant, web_app
@@ -122,10 +123,10 @@ def test_what_is_kept_for_the_minute_opens_with_the_number_of_the_form_alone(
     draft = filled(kim)
     number = number_on(kim, step_url(draft, "review"))
     secret = secret_in(kim.post(step_url(draft, "submit"), {"form": number}))
-    [(name, sealed, seconds)] = [one for one in kept if one[0].startswith("form:")]
-    assert seconds == once.KEPT == 60
+    [(name, sealed, seconds)] = [one for one in kept if one[0].startswith("sent:")]
+    assert seconds == once.ANSWERS.kept == 60
     assert number not in name
-    assert secret not in once.decrypt(sealed, purpose=once.PURPOSE).decode()
+    assert secret not in decrypt(sealed, purpose=once.ANSWERS.purpose).decode()
 
 
 @pytest.mark.django_db(transaction=True)

@@ -32,6 +32,7 @@ __all__ = [
     "Behind",
     "Load",
     "ana",
+    "browser",
     "calm",
     "cardio",
     "dr_grey",
@@ -91,6 +92,12 @@ class Pkce:
     def challenge(self) -> str:
         hashed = hashlib.sha256(self.verifier.encode("ascii")).digest()
         return base64.urlsafe_b64encode(hashed).rstrip(b"=").decode("ascii")
+
+
+@pytest.fixture
+def browser() -> Browser:
+    """Somebody's browser."""
+    return Browser()
 
 
 def make_app(metadata: dict[str, Any], *activate_at: TenantInfo, **options: Any) -> App:
@@ -192,6 +199,11 @@ def begin(browser: Browser, app: App | None = None, *, path: str = AUTHORIZE, **
     continuation: str = answer.headers["Location"]
     assert continuation == f"/auth/consent/{PendingAuthorization.objects.latest('created_at').pk}", continuation
     return continuation
+
+
+def pending() -> PendingAuthorization:
+    """Return the only request that was stored."""
+    return PendingAuthorization.objects.get()
 
 
 def ticks(page: HttpResponse) -> list[str]:

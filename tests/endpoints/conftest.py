@@ -13,7 +13,7 @@ from django.test import Client as Browser
 from clients.key_pairs import KeyPair
 from clients.tenants import TenantInfo
 from smartauth.receipts import recording
-from tests.endpoints.app_launch import ana, cardio, dr_grey, growth_chart, mallory, parent, pocket
+from tests.endpoints.app_launch import ana, browser, cardio, dr_grey, growth_chart, mallory, parent, pocket
 from tests.factories import ASSERTION_TYPE, claims_at, make_client, make_tenant, service, signed
 from tests.proxy.conftest import call, calm, small
 from tests.proxy.test_records import load
@@ -21,6 +21,7 @@ from tests.proxy.test_records import load
 # Fixtures of elsewhere, for every module here.
 __all__ = [
     "ana",
+    "browser",
     "call",
     "calm",
     "cardio",

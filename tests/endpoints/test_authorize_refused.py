@@ -40,11 +40,6 @@ def unverified(growth_chart: App) -> App:
     return growth_chart
 
 
-@pytest.fixture
-def browser() -> Browser:
-    return Browser()
-
-
 def send(browser: Browser, params: dict[str, str], method: str = "GET") -> HttpResponse:
     if method == "GET":
         return browser.get(f"{AUTHORIZE}?{urlencode(params)}")

@@ -39,6 +39,7 @@ from tests.endpoints.app_launch import (
     open_consent,
     page_number,
     page_refusal,
+    pending,
     records_away,
     sign_in,
     ticks,
@@ -59,15 +60,6 @@ EVERYTHING = [
     for kind in US_CORE_TYPES
     for permission in {"Condition": CONDITIONS, "Observation": OBSERVATIONS}.get(kind, [f"patient/{kind}.rs"])
 ]
-
-
-@pytest.fixture
-def browser() -> Browser:
-    return Browser()
-
-
-def pending() -> PendingAuthorization:
-    return PendingAuthorization.objects.get()
 
 
 def text_of(page: HttpResponse) -> str:

@@ -47,11 +47,6 @@ SOCIAL = CATEGORIES["Observation"][2]
 
 
 @pytest.fixture
-def browser() -> Browser:
-    return Browser()
-
-
-@pytest.fixture
 def policy() -> Callable[..., None]:
     """Set switches of every tenant."""
 

@@ -31,7 +31,6 @@ from tests.endpoints.test_token_authorization_code import (
     ask,
     atlas,
     basic,
-    browser,
     signing_key,
     verified,
 )
@@ -47,7 +46,6 @@ __all__ = [
     "auditor",
     "begin_answer",
     "begin_launch",
-    "browser",
     "chart",
     "ehr",
     "refresh",

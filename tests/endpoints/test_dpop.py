@@ -56,7 +56,6 @@ from tests.endpoints.test_token_authorization_code import (
     assert_refused,
     basic,
     body_of,
-    browser,
     redemption,
     signing_key,
     verified,
@@ -65,7 +64,7 @@ from tests.endpoints.test_token_client_credentials import TOKEN, statements
 from tests.factories import phone_app, weak_rsa, web_app
 from tests.proofs import ISSUER, TOKEN_URL, Holder
 
-__all__ = ["_rsa_key", "auditor", "browser", "signing_key"]
+__all__ = ["_rsa_key", "auditor", "signing_key"]
 
 Ask = Callable[..., HttpResponse]
 BOUND = {"dpop_bound_access_tokens": True}

@@ -43,7 +43,6 @@ from tests.endpoints.test_token_authorization_code import (
     ask,
     basic,
     body_of,
-    browser,
     redemption,
     signing_key,
     verified,
@@ -58,7 +57,6 @@ __all__ = [
     "auditor",
     "begin_answer",
     "begin_launch",
-    "browser",
     "chart",
     "clinic",
     "ehr",
@@ -502,8 +500,10 @@ def test_a_right_that_ended_while_the_page_was_read_ends_the_launch(
     sign_in(browser, dr_grey, then=path)
     page = browser.get(path)
     Client.objects.filter(client_id="chart").update(restrictions={"patients": ["ben"]})
-    answer = decide(browser, path, page)
+    answer, pressed_again = (decide(browser, path, page) for _ in range(2))
     assert told_in(answer, chart.redirect_uri, "state-1", "access_denied").rule == "launch.patient"
+    assert pressed_again.headers["Location"] == answer.headers["Location"]
+    assert AuditRecord.objects.filter(action="consent").count() == 1
     assert_no_code()
 
 

@@ -20,14 +20,13 @@ from tests.endpoints.test_token_authorization_code import (
     _rsa_key,
     ask,
     body_of,
-    browser,
     redemption,
     signing_key,
     verified,
 )
 from tests.factories import phone_app
 
-__all__ = ["_rsa_key", "ask", "auditor", "browser", "signing_key"]
+__all__ = ["_rsa_key", "ask", "auditor", "signing_key"]
 
 pytestmark = [pytest.mark.usefixtures("small"), pytest.mark.requirement("CTX-18", "T-22")]
 

@@ -26,11 +26,6 @@ PATIENT = ("name", "identifier", "birthDate", "gender")
 ENCOUNTER = ("type", "reasonCode", "class", "period", "location", "serviceProvider")
 
 
-@pytest.fixture
-def browser() -> Browser:
-    return Browser()
-
-
 def test_whatever_a_record_holds_can_be_chosen_and_allowed(
     browser: Browser, growth_chart: App, dr_grey: User, load: Load
 ) -> None:

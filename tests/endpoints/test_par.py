@@ -53,13 +53,12 @@ from tests.endpoints.test_token_authorization_code import (
     atlas,
     basic,
     body_of,
-    browser,
     redemption,
     signing_key,
 )
 from tests.factories import make_tenant, phone_app, service, web_app
 
-__all__ = ["_rsa_key", "ask", "atlas", "browser", "signing_key"]
+__all__ = ["_rsa_key", "ask", "atlas", "signing_key"]
 
 PAR = "/auth/sandbox/par"
 FORM = "application/x-www-form-urlencoded"

@@ -32,7 +32,6 @@ from tests.endpoints.test_token_authorization_code import (
     atlas,
     basic,
     body_of,
-    browser,
     redemption,
     signing_key,
 )
@@ -41,7 +40,7 @@ from tests.endpoints.test_token_refresh_token import ONLINE, Refresh, Start, let
 from tests.factories import make_tenant, phone_app
 from tests.proxy.conftest import Caller, Mint, minted
 
-__all__ = ["_rsa_key", "ask", "atlas", "browser", "minted", "refresh", "signing_key", "start"]
+__all__ = ["_rsa_key", "ask", "atlas", "minted", "refresh", "signing_key", "start"]
 
 pytestmark = pytest.mark.usefixtures("small")
 

@@ -39,10 +39,12 @@ from tests.endpoints.app_launch import (
     open_consent,
     page_number,
     page_refusal,
+    pending,
     records_away,
     sign_in,
     told_in,
 )
+from tests.endpoints.pickers import choose, offered, open_picker, said
 from tests.factories import phone_app
 from tests.proxy.conftest import put_behind
 from tests.proxy.scripted import Said, scripted
@@ -51,8 +53,6 @@ from tests.servers import free_port
 
 pytestmark = pytest.mark.usefixtures("small")
 
-BUTTON = re.compile(r'<button name="patient" value="([^"]*)"(?: autofocus)?>')
-STATUS = re.compile(r'<p role="status">([^<]*)</p>')
 TOKEN = re.compile(r'name="csrfmiddlewaretoken" value="[^"]*"')
 SEARCH = 'role="search"'
 CHOOSE_AGAIN = "Choose somebody else"
@@ -60,48 +60,9 @@ NOBODY = "There is nobody whose record you could choose."
 NO_MATCH = "Nobody you may choose matches."
 
 
-@pytest.fixture
-def browser() -> Browser:
-    return Browser()
-
-
-def pending() -> PendingAuthorization:
-    return PendingAuthorization.objects.get()
-
-
-def offered(page: HttpResponse) -> list[str]:
-    """Return the ids of the patients that can be chosen, in order."""
-    assert page.status_code == 200, page.content.decode()
-    return [unescape(value) for value in BUTTON.findall(page.content.decode())]
-
-
-def said(page: HttpResponse) -> str:
-    """Return what the page says of the list, which screen readers announce."""
-    found = STATUS.search(page.content.decode())
-    assert found, page.content.decode()
-    return unescape(found[1])
-
-
-def open_picker(browser: Browser, app: App, user: User, **params: str) -> tuple[str, HttpResponse]:
-    """Begin a launch, sign in, and return the path of the consent page and the picker it leads to."""
-    path = begin(browser, app, **params)
-    assert browser.get(path).status_code == 302
-    sign_in(browser, user, then=path)
-    answer = browser.get(path)
-    assert (answer.status_code, answer.headers.get("Location")) == (302, f"{path}/patient"), answer.content.decode()
-    assert answer.headers["Cache-Control"] == "no-store"
-    return path, browser.get(f"{path}/patient")
-
-
 def find(browser: Browser, path: str, **search: str) -> HttpResponse:
     """Send the search form."""
     answer = browser.post(f"{path}/patient", {"name": "", "birthdate": "", "identifier": ""} | search)
-    assert isinstance(answer, HttpResponse)
-    return answer
-
-
-def choose(browser: Browser, path: str, patient: str) -> HttpResponse:
-    answer = browser.post(f"{path}/patient", {"patient": patient})
     assert isinstance(answer, HttpResponse)
     return answer
 

@@ -32,7 +32,6 @@ from tests.endpoints.test_token_authorization_code import (
     _rsa_key,
     ask,
     body_of,
-    browser,
     redemption,
     signing_key,
     verified,
@@ -41,7 +40,7 @@ from tests.endpoints.test_token_client_credentials import TOKEN
 from tests.factories import phone_app
 from tests.proxy.conftest import Behind, Caller, ids
 
-__all__ = ["_rsa_key", "ask", "auditor", "browser", "signing_key"]
+__all__ = ["_rsa_key", "ask", "auditor", "signing_key"]
 
 pytestmark = pytest.mark.usefixtures("small")
 

@@ -39,6 +39,7 @@ from tests.endpoints.app_launch import (
     open_consent,
     page_number,
     page_refusal,
+    pending,
     records_away,
     sign_in,
     told_in,
@@ -55,15 +56,6 @@ CSRF = re.compile(r'<input type="hidden" name="csrfmiddlewaretoken" value="([^"]
 def ben(tenant: TenantInfo) -> User:
     """A patient, and nobody's relation."""
     return make_person(tenant, "ben", "Patient/ben")
-
-
-@pytest.fixture
-def browser() -> Browser:
-    return Browser()
-
-
-def pending() -> PendingAuthorization:
-    return PendingAuthorization.objects.get()
 
 
 def sign_out(browser: Browser) -> None:

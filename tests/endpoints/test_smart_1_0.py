@@ -38,7 +38,6 @@ from tests.endpoints.test_token_authorization_code import (
     ask,
     basic,
     body_of,
-    browser,
     redemption,
     signing_key,
     verified,
@@ -47,7 +46,7 @@ from tests.endpoints.test_token_client_credentials import TOKEN
 from tests.factories import ASSERTION_TYPE, TOKEN_URL, claims_at, make_client, phone_app, service, signed
 from tests.proxy.conftest import Behind, Caller, ids, restored
 
-__all__ = ["_rsa_key", "ask", "auditor", "browser", "restored", "signing_key"]
+__all__ = ["_rsa_key", "ask", "auditor", "restored", "signing_key"]
 
 pytestmark = pytest.mark.usefixtures("small")
 

@@ -26,14 +26,13 @@ from tests.endpoints.test_token_authorization_code import (
     _rsa_key,
     ask,
     body_of,
-    browser,
     redemption,
     signing_key,
 )
 from tests.factories import make_tenant, phone_app
 from tests.policy.test_task_launch import STANDALONE, app_context, application, task
 
-__all__ = ["_rsa_key", "ask", "auditor", "begin_answer", "browser", "chart", "ehr", "signing_key", "visits"]
+__all__ = ["_rsa_key", "ask", "auditor", "begin_answer", "chart", "ehr", "signing_key", "visits"]
 pytestmark = pytest.mark.usefixtures("small", "dr_grey", "chart", "switched_on")
 
 CONTEXT = '{"form": "intake", "n": 1}'

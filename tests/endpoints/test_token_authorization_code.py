@@ -72,11 +72,6 @@ def keyed_app(pair: KeyPair, **members: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def browser() -> Browser:
-    return Browser()
-
-
-@pytest.fixture
 def ask(post: Post, ec: KeyPair) -> Ask:
     """Post to the token endpoint as an app does, which shows what it is registered to authenticate with."""
 

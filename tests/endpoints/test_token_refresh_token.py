@@ -42,7 +42,6 @@ from tests.endpoints.test_token_authorization_code import (
     atlas,
     basic,
     body_of,
-    browser,
     redemption,
     signing_key,
     verified,
@@ -51,7 +50,7 @@ from tests.endpoints.test_token_client_credentials import TOKEN, statements
 from tests.factories import make_tenant, phone_app
 from tests.proxy.conftest import Caller
 
-__all__ = ["_rsa_key", "ask", "atlas", "auditor", "browser", "signing_key"]
+__all__ = ["_rsa_key", "ask", "atlas", "auditor", "signing_key"]
 
 pytestmark = pytest.mark.usefixtures("small")
 

@@ -34,6 +34,7 @@ from tests.endpoints.app_launch import (
     told_in,
 )
 from tests.endpoints.ehr import Begin, begin_answer, begin_launch, clinic, ehr, visits
+from tests.endpoints.pickers import choose
 from tests.endpoints.test_token_authorization_code import Ask, _rsa_key, ask, assert_refused, signing_key
 from tests.factories import make_tenant
 
@@ -43,11 +44,6 @@ pytestmark = pytest.mark.usefixtures("small")
 
 ASKED = "openid patient/Goal.rs patient/CarePlan.rs offline_access"
 LAUNCHED = "launch openid user/Patient.rs user/Goal.rs"
-
-
-@pytest.fixture
-def browser() -> Browser:
-    return Browser()
 
 
 def remember(browser: Browser, app: App, user: User, **options: Any) -> Authorization:
@@ -129,7 +125,7 @@ def test_another_patient_is_asked_about(browser: Browser, growth_chart: App, par
     remember(browser, growth_chart, parent, patient="ana")
     for patient, asked in (("ben", True), ("ana", False)):
         path = begin(browser, growth_chart, scope=ASKED)
-        browser.post(f"{path}/patient", {"patient": patient})
+        choose(browser, path, patient)
         assert is_asked(browser.get(path)) is asked
 
 

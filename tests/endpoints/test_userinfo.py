@@ -28,7 +28,6 @@ from tests.endpoints.test_token_authorization_code import (
     _rsa_key,
     ask,
     atlas,
-    browser,
     signing_key,
     verified,
 )
@@ -36,7 +35,7 @@ from tests.endpoints.test_token_client_credentials import rule_of, statements
 from tests.endpoints.test_token_refresh_token import Refresh, Start, refresh, start
 from tests.factories import make_tenant
 
-__all__ = ["_rsa_key", "ask", "atlas", "auditor", "browser", "refresh", "signing_key", "start"]
+__all__ = ["_rsa_key", "ask", "atlas", "auditor", "refresh", "signing_key", "start"]
 
 pytestmark = pytest.mark.usefixtures("small")
 

@@ -4,17 +4,17 @@ SMART 2.2 scopes-and-launch-context, "Requesting context with launch/encounter".
 """
 
 import re
-from html import unescape
+from functools import partial
 from typing import Any
 
 import pytest
-from django.http import HttpResponse
 from django.test import Client as Browser
 
 from clients.tenants import TenantInfo
 from smartauth.audit.models import AuditRecord
-from smartauth.models import Authorization, PendingAuthorization
+from smartauth.models import Authorization
 from smartauth.people.models import ProxyRelation, User
+from tests.endpoints import pickers
 from tests.endpoints.app_launch import (
     App,
     Behind,
@@ -29,11 +29,12 @@ from tests.endpoints.app_launch import (
     open_consent,
     page_number,
     page_refusal,
+    pending,
     records_away,
-    sign_in,
     told_in,
 )
 from tests.endpoints.ehr import visits
+from tests.endpoints.pickers import offered, said
 from tests.factories import phone_app
 
 __all__ = ["visits"]
@@ -41,45 +42,10 @@ __all__ = ["visits"]
 pytestmark = pytest.mark.usefixtures("small", "visits")
 
 ASKED = "launch/patient launch/encounter openid patient/Encounter.rs patient/Patient.rs"
-BUTTON = re.compile(r'<button name="visit" value="([^"]+)"(?: autofocus)?>')
-STATUS = re.compile(r'<p role="status">([^<]*)</p>')
 EVIL = "<script>alert('x')</script>"
 
-
-@pytest.fixture
-def browser() -> Browser:
-    return Browser()
-
-
-def pending() -> PendingAuthorization:
-    return PendingAuthorization.objects.get()
-
-
-def offered(page: HttpResponse) -> list[str]:
-    """Return the ids of the visits that can be chosen, in order."""
-    assert page.status_code == 200, page.content.decode()
-    return [unescape(value) for value in BUTTON.findall(page.content.decode())]
-
-
-def said(page: HttpResponse) -> str:
-    found = STATUS.search(page.content.decode())
-    assert found, page.content.decode()
-    return unescape(found[1])
-
-
-def open_picker(browser: Browser, app: App, user: User, **params: Any) -> tuple[str, HttpResponse]:
-    """Begin a launch of somebody with one record, sign in, and return the consent path and the picker it leads to."""
-    path = begin(browser, app, **({"scope": ASKED} | params))
-    sign_in(browser, user, then=path)
-    answer = browser.get(path)
-    assert (answer.status_code, answer.headers.get("Location")) == (302, f"{path}/visit"), answer.content.decode()
-    return path, browser.get(f"{path}/visit")
-
-
-def choose(browser: Browser, path: str, visit: str) -> HttpResponse:
-    answer = browser.post(f"{path}/visit", {"visit": visit})
-    assert isinstance(answer, HttpResponse)
-    return answer
+open_picker = partial(pickers.open_picker, picker="visit", scope=ASKED)
+choose = partial(pickers.choose, picker="visit")
 
 
 @pytest.mark.requirement("CTX-04")

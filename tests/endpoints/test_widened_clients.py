@@ -9,9 +9,9 @@ from clients.models import Client
 from smartauth.people.models import User
 from tests.endpoints.app_launch import AUTHORIZE, App, authorize_params, launch, open_consent, ticks
 from tests.endpoints.test_token_authorization_code import redemption
-from tests.endpoints.test_token_refresh_token import Ask, Refresh, ask, browser, refresh
+from tests.endpoints.test_token_refresh_token import Ask, Refresh, ask, refresh
 
-__all__ = ["ask", "browser", "refresh"]
+__all__ = ["ask", "refresh"]
 
 pytestmark = pytest.mark.usefixtures("small")
 

@@ -16,10 +16,10 @@ from smartauth.sandbox.launcher.choices import Choices
 from smartauth.sandbox.launcher.kinds import PROVIDER, STANDALONE
 from smartauth.sandbox.models import Run
 from tests.conftest import Configure
-from tests.endpoints.app_launch import App, Launch, ana, calm, dr_grey, growth_chart, launch, small
+from tests.endpoints.app_launch import App, Launch, ana, browser, calm, dr_grey, growth_chart, launch, small
 from tests.endpoints.conftest import Post, bulk_loader, get_token, no_flood, post, register, tenant
 from tests.endpoints.ehr import LAUNCH_URL, Begin, begin_answer, begin_launch, chart, clinic, ehr
-from tests.endpoints.test_token_authorization_code import Ask, _rsa_key, ask, browser, redemption, signing_key
+from tests.endpoints.test_token_authorization_code import Ask, _rsa_key, ask, redemption, signing_key
 from tests.proxy.conftest import Caller, call
 
 __all__ = [

@@ -11,6 +11,7 @@ from django.db import OperationalError
 
 from clients.models import Tenant
 from fhirproxy import write_trail
+from smartauth.audit import recording
 from smartauth.audit.models import AuditRecord
 from smartauth.receipts.models import Receipt
 from tests.proxy.conftest import PUBLIC, Behind, Caller, Mint
@@ -290,7 +291,7 @@ def test_somebody_who_writes_between_our_look_and_our_write_wins(
     restored: Behind, minted: Mint, call: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The other writer comes in with the audit record, which is stored between the two."""
-    original, others = write_trail.record_now, iter(range(100))
+    original, others = write_trail.record_before, iter(range(100))
 
     def interfere(*args: Any) -> None:
         original(*args)
@@ -298,7 +299,7 @@ def test_somebody_who_writes_between_our_look_and_our_write_wins(
         if number < 2:
             restored.load({**observation("Patient/ben"), "id": "versioned-ana"})
 
-    monkeypatch.setattr(write_trail, "record_now", interfere)
+    monkeypatch.setattr(write_trail, "record_before", interfere)
     token = minted("patient/Observation.ru", **ANA)
     body = observation(id="versioned-ana", status="amended")
     assert call.write("PUT", OWN, token, body).status_code == 412
@@ -317,7 +318,7 @@ def test_nothing_is_sent_when_it_cannot_be_recorded(
     def away(*args: Any) -> None:
         raise OperationalError("gone")
 
-    monkeypatch.setattr(write_trail, "record_now", away)
+    monkeypatch.setattr(recording, "record_now", away)
     response = call.write("POST", "/Observation", minted("patient/*.cruds", **ANA), observation())
     assert response.status_code == 503
     assert restored.received() == []

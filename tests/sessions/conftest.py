@@ -6,6 +6,7 @@ from smartauth.people.models import User
 from tests.endpoints.app_launch import (
     PASSWORD,
     ana,
+    browser,
     calm,
     cardio,
     dr_grey,
@@ -17,7 +18,7 @@ from tests.endpoints.app_launch import (
 )
 from tests.endpoints.conftest import bulk_loader, get_token, post, register, tenant
 from tests.endpoints.test_introspect import auditor
-from tests.endpoints.test_token_authorization_code import _rsa_key, ask, atlas, browser, signing_key
+from tests.endpoints.test_token_authorization_code import _rsa_key, ask, atlas, signing_key
 from tests.endpoints.test_token_refresh_token import refresh, start
 from tests.proxy.conftest import call
 

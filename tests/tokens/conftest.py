@@ -6,10 +6,10 @@ import pytest
 
 from clients import key_sets
 from tests.clients.conftest import jwks_host
-from tests.endpoints.app_launch import ana, calm, cardio, dr_grey, growth_chart, parent, small
+from tests.endpoints.app_launch import ana, browser, calm, cardio, dr_grey, growth_chart, parent, small
 from tests.endpoints.conftest import bulk_loader, get_token, post, register, tenant
 from tests.endpoints.test_introspect import auditor
-from tests.endpoints.test_token_authorization_code import _rsa_key, ask, atlas, browser, signing_key
+from tests.endpoints.test_token_authorization_code import _rsa_key, ask, atlas, signing_key
 from tests.endpoints.test_token_refresh_token import refresh, start
 from tests.proxy.conftest import call
 

@@ -8,8 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from smartauth.errors import InvalidScope
-from smartauth.policy.scopes import ResourceScope, parse_scope
+from smartauth.policy.scopes import ResourceScope, find_scope
 from smartauth.sandbox.launcher.faults import ALTERED_STATE, EXPIRED_TOKEN
 from smartauth.sandbox.launcher.kinds import BACKEND, KINDS
 from smartauth.sandbox.launcher.seen import Seen
@@ -157,7 +156,9 @@ def _code(seen: Sequence[Seen], kind: str, fault: str) -> Mark:
 def _unused(seen: Sequence[Seen], kind: str, fault: str) -> Mark:
     mark = _marker("unused", "No scope is asked for in vain")
     tokens = [one for one in seen if one.part == "token" and not one.is_refused]
-    granted = [scope for scope in (_scopes(tokens[-1]) if tokens else ()) if isinstance(_parsed(scope), ResourceScope)]
+    granted = [
+        scope for scope in (_scopes(tokens[-1]) if tokens else ()) if isinstance(find_scope(scope), ResourceScope)
+    ]
     reads = [one for one in seen if one.part == "fhir" and not one.is_refused]
     if not granted:
         return mark("open", "No access to records was granted yet.")
@@ -230,16 +231,9 @@ def _scopes(one: Seen) -> list[str]:
 
 
 def _permits(scope: str, read: Seen) -> bool:
-    parsed = _parsed(scope)
+    parsed = find_scope(scope)
     letter, kind = read.facts.get("letter", ""), read.facts.get("type", "")
     return isinstance(parsed, ResourceScope) and bool(letter) and parsed.permits(letter, kind)
-
-
-def _parsed(scope: str) -> object:
-    try:
-        return parse_scope(scope)
-    except InvalidScope:
-        return None
 
 
 def _rules(refused: Sequence[Seen]) -> str:
