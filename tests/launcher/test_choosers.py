@@ -37,6 +37,9 @@ PATIENTS = [
     ({"find_patient": ""},                          ["ana", "ANA", "ben"]),
     ({"find_patient": "lind"},                      ["ana", "ANA"]),
     ({"find_patient": "1979-11-03"},                ["ben"]),
+    ({"find_patient": "3 nov 1979"},                ["ben"]),
+    ({"find_patient": "11/03/1979"},                ["ben"]),
+    ({"find_patient": "19791103"},                  []),
     ({"find_patient": "MRN-1001"},                  ["ana"]),
     ({"find_patient": "nobody"},                    []),
     ({"find_patient": "", "user": "ana"},           ["ana"]),
@@ -69,8 +72,11 @@ def test_visits_are_listed_with_date_kind_and_place_the_newest_first(load: Load)
     assert picks(answer)[:2] == ["encounter visit-2", "encounter visit-1"]
     for shown in ("Outpatient visit", "2026-01-20", "&lt;b&gt;Ward&lt;/b&gt; 7"):
         assert shown in answer.content.decode()
-    assert picks(ask("find-encounter", find_encounter="2025-03")) == ["encounter visit-1"]
-    assert picks(ask("find-encounter", find_encounter="yesterday")) == []
+    for typed in ("2025-03", "March 2025", "1.3.2025"):
+        assert picks(ask("find-encounter", find_encounter=typed)) == ["encounter visit-1"]
+    for typed, told in (("yesterday", "yesterday is no date"), ("03/01/2025", "can be 2025-01-03 or 2025-03-01")):
+        answer = ask("find-encounter", find_encounter=typed)
+        assert (picks(answer), told in answer.content.decode()) == ([], True)
     # In a portal it is the own record without being named.
     portal = {"kind": "patient-portal", "user": "ana", "patient": ""}
     assert picks(ask("find-encounter", **portal))[:1] == ["encounter visit-2"]

@@ -3,11 +3,11 @@
 They are suggestions: any id can be typed, so that an app can be shown what is not there.
 """
 
-import re
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from smartauth.context import RequestContext
+from smartauth.policy.typed_dates import YEAR, read_dates
 from smartauth.records import EncounterRecord, PatientRecord, PatientSearch, RecordsUnavailable, records
 from smartauth.sandbox.launcher import cast, related
 from smartauth.sandbox.launcher.choices import LATEST, Choices, Known
@@ -17,7 +17,6 @@ from smartauth.sandbox.launcher.related import Related
 MOST_FOUND = 20
 MOST_LISTED = 100  # users in a list to choose from; more are searched
 LONGEST = 80  # characters of what is searched for
-DATE = re.compile(r"\d{4}(?:-\d{2}){0,2}")
 UNAVAILABLE = "The records do not answer at the moment. An id can be typed."
 
 
@@ -124,14 +123,19 @@ def _patients(asked: str, looker: str, context: RequestContext, now: datetime) -
     person = cast.person(looker, now)
     if person is None:
         return Found("patient", asked)
-    if DATE.fullmatch(asked):
-        search = PatientSearch(birth_dates=(asked,))
+    if dates := _dates(asked):
+        search = PatientSearch(birth_dates=dates)
     elif any(letter.isdigit() for letter in asked):
         search = PatientSearch(identifier=asked)
     else:
         search = PatientSearch(name=asked)
     page = records().find_patients(person, search, limit=MOST_FOUND, context=context, now=now)
     return Found("patient", asked, patients=page.patients, has_more=page.has_more)
+
+
+def _dates(asked: str) -> tuple[str, ...]:
+    """Return the birth dates that may be meant. A year is one; any other row of figures is the number of a record."""
+    return () if asked.isdecimal() and not YEAR.fullmatch(asked) else read_dates(asked)
 
 
 def _related(resource_type: str, patient_id: str, now: datetime) -> Found:
@@ -151,5 +155,10 @@ def _visits(day: str, looker: str, patient_id: str, context: RequestContext, now
     person = cast.person(looker, now)
     if person is None:
         return Found("encounter", day)
-    page = records().find_encounters(person, patient_id, day, limit=MOST_FOUND, context=context, now=now)
+    days = read_dates(day)
+    if day and not days:
+        return Found("encounter", day, problem=f"{day} is no date. Type one like 2026, May 2026 or 2026-05-12.")
+    if len(days) > 1:
+        return Found("encounter", day, problem=f"{day} can be {' or '.join(days)}: type the one you mean.")
+    page = records().find_encounters(person, patient_id, "".join(days), limit=MOST_FOUND, context=context, now=now)
     return Found("encounter", day, visits=page.encounters, has_more=page.has_more)
