@@ -9,7 +9,7 @@ OF_ACCOUNTS = {
         "This user name and password do not go together. Look at capital letters, and try again. "
         "If you have forgotten the password, ask your hospital for a new one."
     ),
-    "enter_current_password": _("That is not your password at the moment. Enter the one you signed in with."),
+    "enter_current_password": _("That is not your current password. Enter the one you signed in with."),
     "incorrect_password": _("That is not your password. Look at capital letters, and try again."),
     "too_many_login_attempts": _("Too many failed login attempts. Wait a few minutes, and try again."),
     "incorrect_code": INCORRECT_CODE,

@@ -43,12 +43,11 @@ from tests.endpoints.test_token_authorization_code import (
     _rsa_key,
     ask,
     body_of,
-    browser,
     redemption,
     signing_key,
 )
 
-__all__ = ["_rsa_key", "ask", "browser", "signing_key"]
+__all__ = ["_rsa_key", "ask", "signing_key"]
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("small")]
 

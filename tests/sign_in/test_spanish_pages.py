@@ -84,14 +84,14 @@ def test_the_sign_in_page_and_its_refusals(browser: Browser, configure: Configur
     assert_spanish(browser.get(f"{LOGIN}?next=/auth/consent/x"), "No se comparte nada hasta que usted lo autorice")
     assert_spanish(browser.post(LOGIN, {}), "Este campo es")
     for _ in range(5):
-        assert_spanish(browser.post(LOGIN, {"login": "ana", "password": "wrong"}), "no son correctos")
+        assert_spanish(browser.post(LOGIN, {"login": "ana", "password": "wrong"}), "no corresponden")
     assert_spanish(browser.post(LOGIN, {"login": "ana", "password": PASSWORD}), "Demasiados intentos", status=429)
     assert_spanish(browser.get("/account/upstream/"), "Su organización no responde", status=503)
     assert_spanish(browser.get("/account/upstream/callback?state=x"), "No se puede completar", status=400)
     assert_spanish(browser.get("/account/upstream/callback?state=x&state=y"), "No se puede leer", status=400)
     cache.clear()
     User.objects.update(is_active=False)
-    assert_spanish(browser.post(LOGIN, {"login": "ana", "password": PASSWORD}), "no son correctos")
+    assert_spanish(browser.post(LOGIN, {"login": "ana", "password": PASSWORD}), "no corresponden")
 
 
 def test_the_person_hears_of_wrong_passwords(browser: Browser, ana: User) -> None:
@@ -161,13 +161,13 @@ def test_second_factors(browser: Browser, ana: User) -> None:
     assert_spanish(browser.post(f"{index}recovery-codes/generate/", follow=True), "Descargarlos")
     assert_spanish(browser.get(f"{index}totp/deactivate/"), "¿Quitar la aplicación de autenticación?")
     assert_spanish(browser.get("/account/second-factor/reauthenticate/"), "Otras maneras")
-    assert_spanish(browser.post("/account/second-factor/reauthenticate/", {"code": "000000"}), "Código incorrecto")
+    assert_spanish(browser.post("/account/second-factor/reauthenticate/", {"code": "000000"}), "Ese código no sirve")
     fresh = Browser(headers={"Accept-Language": "es"})
     cache.clear()
     asked = fresh.post(LOGIN, {"login": "ana", "password": PASSWORD}, follow=True)
     assert_spanish(asked, "Una comprobación más")
     where = asked.redirect_chain[-1][0]  # type: ignore[attr-defined]
-    assert_spanish(fresh.post(where, {"code": "000000"}), "Código incorrecto")
+    assert_spanish(fresh.post(where, {"code": "000000"}), "Ese código no sirve")
     assert_spanish(fresh.post(where, {"code": ""}), "Este campo es")
     Authenticator.objects.filter(type="totp").update(last_used_at=None)
     cache.clear()
