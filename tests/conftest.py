@@ -1,6 +1,7 @@
 """What every test shares: the database cluster, and what a process that serves requests believes."""
 
 import fcntl
+import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -30,11 +31,19 @@ Configure = Callable[..., Config]
 # Few tests that take long: in a run by several processes none of them is left to one while the others have ended.
 LONG = ("tests/fuzz/", "tests/proxy/proof/", "tests/proxy/test_no_leak.py", "tests/proxy/test_bulk_no_leak.py")
 LONG += ("tests/api/test_schema.py", "tests/sign_in/", "tests/clients/test_watch_rounds.py")
+LONG += ("tests/browser/test_every_page.py",)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes long; the rest keeps its order."""
     items.sort(key=lambda item: not item.nodeid.startswith(LONG))
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector what stays: looking through thousands of tests over and over takes its time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
 
 
 @pytest.fixture(scope="session")

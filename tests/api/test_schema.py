@@ -21,7 +21,7 @@ from tests.world import World, _world, world
 __all__ = ["_world", "world"]
 
 SEED = 20260301
-EXAMPLES = 10  # generated requests of each kind for each operation
+EXAMPLES = 6  # generated requests of each kind for each operation
 NOT_DESCRIBED = {"<path:rest>", ""}  # where nothing is
 
 
