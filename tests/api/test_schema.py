@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 from django.test import Client as Browser
 from django.urls import URLPattern
 
@@ -22,7 +23,7 @@ __all__ = ["_world", "world"]
 
 SEED = 20260301
 EXAMPLES = 6  # generated requests of each kind for each operation
-NOT_DESCRIBED = {"<path:rest>", ""}  # where nothing is
+NOT_DESCRIBED = {""}  # where nothing is
 
 
 def in_braces(pattern: URLPattern) -> str:
@@ -47,6 +48,12 @@ def test_the_document_is_readable_by_everybody_as_json_and_as_yaml(db: None) -> 
     as_yaml = browser.get(f"{BASE}/schema", headers={"Accept": "application/yaml"})
     assert (as_yaml.status_code, as_yaml["Content-Type"].split(";")[0]) == (200, "application/yaml")
     assert browser.get(f"{BASE}/schema", headers={"Accept": "text/html"}).json()["error"] == "not_acceptable"
+
+
+@pytest.mark.parametrize("place", ["", "nothing", "drafts/1/nothing", "drafts/a%0Ab/submit", "drafts/%F0%9F%92%A9"])
+def test_where_nothing_is_the_error_has_the_one_shape_too(db: None, place: str) -> None:
+    answer = Browser(HTTP_HOST="127.0.0.1:8000").post(f"{BASE}/{place}")
+    assert (answer.status_code, answer.json()["error"]) == (404, "not_found")
 
 
 def test_every_error_has_the_one_shape() -> None:
