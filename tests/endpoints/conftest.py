@@ -1,26 +1,25 @@
 """A tenant, the service bulk-loader, and form posts as a partner makes them; people and apps for launches."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import urlencode
 
 import pytest
-from django.http import HttpResponse
-from django.test import Client as Browser
 
 from clients.key_pairs import KeyPair
 from clients.tenants import TenantInfo
 from smartauth.receipts import recording
 from tests.endpoints.app_launch import ana, browser, cardio, dr_grey, growth_chart, mallory, parent, pocket
-from tests.factories import ASSERTION_TYPE, claims_at, make_client, make_tenant, service, signed
+from tests.endpoints.token_requests import Post, Service, _rsa_key, ask, atlas, post, signing_key
+from tests.factories import make_client, make_tenant, service
 from tests.proxy.conftest import call, calm, small
 from tests.proxy.test_records import load
 
 # Fixtures of elsewhere, for every module here.
 __all__ = [
+    "_rsa_key",
     "ana",
+    "ask",
+    "atlas",
     "browser",
     "call",
     "calm",
@@ -31,24 +30,10 @@ __all__ = [
     "mallory",
     "parent",
     "pocket",
+    "post",
+    "signing_key",
     "small",
 ]
-
-Post = Callable[..., HttpResponse]
-
-
-@dataclass(frozen=True, slots=True)
-class Service:
-    """A registered backend service and how it proves who it is."""
-
-    client_id: str
-    pair: KeyPair
-
-    def credentials(self, **claims: Any) -> dict[str, str]:
-        """Return the form parameters of a fresh assertion."""
-        mine = {"iss": self.client_id, "sub": self.client_id} | claims
-        assertion = signed(self.pair, claims_at(datetime.now(UTC), **mine))
-        return {"client_assertion_type": ASSERTION_TYPE, "client_assertion": assertion}
 
 
 @pytest.fixture(autouse=True)
@@ -79,17 +64,6 @@ def register(tenant: TenantInfo, ec: KeyPair) -> Callable[..., Service]:
 @pytest.fixture
 def bulk_loader(register: Callable[..., Service]) -> Service:
     return register()
-
-
-@pytest.fixture
-def post() -> Post:
-    """Post a form to a path."""
-    browser = Browser()
-
-    def send(path: str, params: dict[str, str], **headers: str) -> HttpResponse:
-        return browser.post(path, urlencode(params), content_type="application/x-www-form-urlencoded", headers=headers)
-
-    return send
 
 
 @pytest.fixture

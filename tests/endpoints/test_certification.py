@@ -34,24 +34,12 @@ from tests.endpoints.conftest import Post
 from tests.endpoints.ehr import begin_answer, begin_launch, chart, ehr, visits
 from tests.endpoints.test_discovery_truth import Here, here
 from tests.endpoints.test_introspect import INTROSPECT, auditor
-from tests.endpoints.test_token_authorization_code import (
-    Ask,
-    _rsa_key,
-    ask,
-    atlas,
-    body_of,
-    redemption,
-    signing_key,
-    verified,
-)
 from tests.endpoints.test_token_refresh_token import refresh, start
+from tests.endpoints.token_requests import Ask, body_of, redemption, verified
 from tests.factories import phone_app
 from tests.proxy.test_records import Load
 
 __all__ = [
-    "_rsa_key",
-    "ask",
-    "atlas",
     "auditor",
     "begin_answer",
     "begin_launch",
@@ -59,12 +47,11 @@ __all__ = [
     "ehr",
     "here",
     "refresh",
-    "signing_key",
     "start",
     "visits",
 ]
 
-pytestmark = pytest.mark.usefixtures("small", "visits")
+pytestmark = pytest.mark.usefixtures("signing_key", "small", "visits")
 
 THREE_MONTHS = timedelta(days=93)
 PERSON = "openid fhirUser offline_access"

@@ -38,18 +38,9 @@ from tests.endpoints.test_changed_midway import (
     sign_out_elsewhere,
     switch_off,
 )
-from tests.endpoints.test_token_authorization_code import (
-    Ask,
-    _rsa_key,
-    ask,
-    body_of,
-    redemption,
-    signing_key,
-)
+from tests.endpoints.token_requests import Ask, body_of, redemption
 
-__all__ = ["_rsa_key", "ask", "signing_key"]
-
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("small")]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("signing_key", "small")]
 
 WAITS = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid)))"
 PATIENCE = 10  # seconds

@@ -24,30 +24,19 @@ from smartauth.people.models import FhirUser, ProxyRelation, User
 from smartauth.receipts.models import Receipt
 from tests.endpoints.app_launch import App, answer_form, assert_no_grant, begin, decide, launch, sign_in, told_in
 from tests.endpoints.ehr import Begin, begin_answer, begin_launch, chart, ehr, visits
-from tests.endpoints.test_token_authorization_code import (
-    Ask,
-    _rsa_key,
-    ask,
-    body_of,
-    redemption,
-    signing_key,
-    verified,
-)
+from tests.endpoints.token_requests import Ask, body_of, redemption, verified
 from tests.proxy.conftest import Caller, call
 
 __all__ = [
-    "_rsa_key",
-    "ask",
     "begin_answer",
     "begin_launch",
     "call",
     "chart",
     "ehr",
-    "signing_key",
     "visits",
 ]
 
-pytestmark = pytest.mark.usefixtures("small", "visits")
+pytestmark = pytest.mark.usefixtures("signing_key", "small", "visits")
 
 ASKED = "launch/patient launch/encounter openid fhirUser offline_access patient/*.rs"
 STATE = "state-1"

@@ -33,9 +33,7 @@ from tests.endpoints.app_launch import (
     page_number,
     page_refusal,
 )
-from tests.endpoints.test_token_authorization_code import Ask, ask
-
-__all__ = ["ask"]
+from tests.endpoints.token_requests import Ask
 
 pytestmark = pytest.mark.usefixtures("small")
 

@@ -25,36 +25,24 @@ from tests.endpoints.brands import FULL, publish
 from tests.endpoints.conftest import Post, Service
 from tests.endpoints.ehr import LAUNCH_URL, Begin, begin_answer, begin_launch, chart, ehr, visits
 from tests.endpoints.test_introspect import INTROSPECT, auditor
-from tests.endpoints.test_token_authorization_code import (
-    Ask,
-    _rsa_key,
-    ask,
-    atlas,
-    basic,
-    signing_key,
-    verified,
-)
 from tests.endpoints.test_token_refresh_token import Refresh, Start, refresh, start
+from tests.endpoints.token_requests import Ask, basic, verified
 from tests.factories import make_client, phone_app, service, web_app
 from tests.proofs import Holder
 from tests.proxy.conftest import Caller
 
 __all__ = [
-    "_rsa_key",
-    "ask",
-    "atlas",
     "auditor",
     "begin_answer",
     "begin_launch",
     "chart",
     "ehr",
     "refresh",
-    "signing_key",
     "start",
     "visits",
 ]
 
-pytestmark = pytest.mark.usefixtures("small", "visits")
+pytestmark = pytest.mark.usefixtures("signing_key", "small", "visits")
 
 DOCUMENTS = {
     "smart": "/fhir/sandbox/r4/.well-known/smart-configuration",

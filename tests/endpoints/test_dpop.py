@@ -50,21 +50,15 @@ from tests.endpoints.app_launch import (
 from tests.endpoints.conftest import Post, Service
 from tests.endpoints.test_introspect import INTROSPECT, auditor
 from tests.endpoints.test_par import FORM, PAR, pushed_uri
-from tests.endpoints.test_token_authorization_code import (
-    STATEMENTS,
-    _rsa_key,
-    assert_refused,
-    basic,
-    body_of,
-    redemption,
-    signing_key,
-    verified,
-)
+from tests.endpoints.test_token_authorization_code import assert_refused
 from tests.endpoints.test_token_client_credentials import TOKEN, statements
+from tests.endpoints.token_requests import STATEMENTS, basic, body_of, redemption, verified
 from tests.factories import phone_app, weak_rsa, web_app
 from tests.proofs import ISSUER, TOKEN_URL, Holder
 
-__all__ = ["_rsa_key", "auditor", "signing_key"]
+__all__ = ["auditor"]
+
+pytestmark = pytest.mark.usefixtures("signing_key")
 
 Ask = Callable[..., HttpResponse]
 BOUND = {"dpop_bound_access_tokens": True}

@@ -36,35 +36,22 @@ from tests.endpoints.app_launch import (
 from tests.endpoints.conftest import Post, Service
 from tests.endpoints.ehr import Begin, begin_answer, begin_launch, chart, clinic, ehr, visits
 from tests.endpoints.test_introspect import INTROSPECT, auditor
-from tests.endpoints.test_token_authorization_code import (
-    TOKEN,
-    Ask,
-    _rsa_key,
-    ask,
-    basic,
-    body_of,
-    redemption,
-    signing_key,
-    verified,
-)
+from tests.endpoints.token_requests import TOKEN, Ask, basic, body_of, redemption, verified
 from tests.factories import make_tenant
 from tests.proofs import Holder
 from tests.proxy.conftest import Behind, Caller
 
 __all__ = [
-    "_rsa_key",
-    "ask",
     "auditor",
     "begin_answer",
     "begin_launch",
     "chart",
     "clinic",
     "ehr",
-    "signing_key",
     "visits",
 ]
 
-pytestmark = pytest.mark.usefixtures("small", "dr_grey")
+pytestmark = pytest.mark.usefixtures("signing_key", "small", "dr_grey")
 
 ASKED = "launch openid fhirUser offline_access user/Patient.rs user/Encounter.rs"
 CONTEXT = {

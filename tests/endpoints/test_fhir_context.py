@@ -15,20 +15,12 @@ from smartauth.people.models import User
 from tests.endpoints.app_launch import App, launch, make_app
 from tests.endpoints.conftest import Post, Service
 from tests.endpoints.test_introspect import INTROSPECT, auditor
-from tests.endpoints.test_token_authorization_code import (
-    Ask,
-    _rsa_key,
-    ask,
-    body_of,
-    redemption,
-    signing_key,
-    verified,
-)
+from tests.endpoints.token_requests import Ask, body_of, redemption, verified
 from tests.factories import phone_app
 
-__all__ = ["_rsa_key", "ask", "auditor", "signing_key"]
+__all__ = ["auditor"]
 
-pytestmark = [pytest.mark.usefixtures("small"), pytest.mark.requirement("CTX-18", "T-22")]
+pytestmark = [pytest.mark.usefixtures("signing_key", "small"), pytest.mark.requirement("CTX-18", "T-22")]
 
 OBJECTS = [
     {"reference": "ImagingStudy/img-88"},

@@ -23,12 +23,12 @@ from smartauth.styling import smart_style_url
 from tests.endpoints.app_launch import FHIR_BASE, App, launch, make_app, make_person
 from tests.endpoints.conftest import Post, Service
 from tests.endpoints.ehr import LAUNCH, LAUNCH_URL, BeginAnswer, begin_answer, chart, clinic, ehr, launch_body
-from tests.endpoints.test_token_authorization_code import _rsa_key, basic, signing_key
+from tests.endpoints.token_requests import basic
 from tests.factories import make_tenant, phone_app, web_app
 
-__all__ = ["_rsa_key", "begin_answer", "chart", "clinic", "ehr", "signing_key"]
+__all__ = ["begin_answer", "chart", "clinic", "ehr"]
 
-pytestmark = pytest.mark.usefixtures("chart", "dr_grey")
+pytestmark = pytest.mark.usefixtures("signing_key", "chart", "dr_grey")
 
 HANDLE = 43  # characters of base64url that hold 256 bits
 

@@ -13,9 +13,9 @@ from smartauth.people.models import User
 from tests.endpoints.app_launch import App
 from tests.endpoints.conftest import Post, Service
 from tests.endpoints.test_token_client_credentials import GRANT, TOKEN
-from tests.endpoints.test_token_refresh_token import Refresh, Start, ask, refresh, start
+from tests.endpoints.test_token_refresh_token import Refresh, Start, refresh, start
 
-__all__ = ["ask", "refresh", "start"]
+__all__ = ["refresh", "start"]
 
 pytestmark = [pytest.mark.usefixtures("small"), pytest.mark.requirement("REG-11")]
 

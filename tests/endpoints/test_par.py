@@ -44,21 +44,11 @@ from tests.endpoints.app_launch import (
     told_in,
 )
 from tests.endpoints.conftest import Post, Service
-from tests.endpoints.test_token_authorization_code import (
-    KEYED,
-    Ask,
-    _rsa_key,
-    ask,
-    assert_refused,
-    atlas,
-    basic,
-    body_of,
-    redemption,
-    signing_key,
-)
+from tests.endpoints.test_token_authorization_code import assert_refused
+from tests.endpoints.token_requests import KEYED, Ask, basic, body_of, redemption
 from tests.factories import make_tenant, phone_app, service, web_app
 
-__all__ = ["_rsa_key", "ask", "atlas", "signing_key"]
+pytestmark = pytest.mark.usefixtures("signing_key")
 
 PAR = "/auth/sandbox/par"
 FORM = "application/x-www-form-urlencoded"

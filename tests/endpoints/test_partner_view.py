@@ -25,24 +25,15 @@ from smartauth.receipts.views import describe, find_receipt
 from tests.endpoints.app_launch import FHIR_BASE, App, Launch, authorize_params, launch, make_app
 from tests.endpoints.conftest import Post, Service
 from tests.endpoints.test_authorize import send as authorize
-from tests.endpoints.test_token_authorization_code import (
-    Ask,
-    _rsa_key,
-    ask,
-    atlas,
-    basic,
-    body_of,
-    redemption,
-    signing_key,
-)
 from tests.endpoints.test_token_client_credentials import TOKEN
 from tests.endpoints.test_token_refresh_token import ONLINE, Refresh, Start, let_pass, refresh, start
+from tests.endpoints.token_requests import Ask, basic, body_of, redemption
 from tests.factories import make_tenant, phone_app
 from tests.proxy.conftest import Caller, Mint, minted
 
-__all__ = ["_rsa_key", "ask", "atlas", "minted", "refresh", "signing_key", "start"]
+__all__ = ["minted", "refresh", "start"]
 
-pytestmark = pytest.mark.usefixtures("small")
+pytestmark = pytest.mark.usefixtures("signing_key", "small")
 
 
 def partner_view(answer: HttpResponse) -> dict[str, Any]:

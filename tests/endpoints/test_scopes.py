@@ -27,22 +27,14 @@ from tests.endpoints.app_launch import (
 )
 from tests.endpoints.conftest import Post, Service
 from tests.endpoints.test_introspect import INTROSPECT, auditor
-from tests.endpoints.test_token_authorization_code import (
-    Ask,
-    _rsa_key,
-    ask,
-    body_of,
-    redemption,
-    signing_key,
-    verified,
-)
 from tests.endpoints.test_token_client_credentials import TOKEN
+from tests.endpoints.token_requests import Ask, body_of, redemption, verified
 from tests.factories import phone_app
 from tests.proxy.conftest import Behind, Caller, ids
 
-__all__ = ["_rsa_key", "ask", "auditor", "signing_key"]
+__all__ = ["auditor"]
 
-pytestmark = pytest.mark.usefixtures("small")
+pytestmark = pytest.mark.usefixtures("signing_key", "small")
 
 HL7 = "http://terminology.hl7.org/CodeSystem"
 US_CORE = "http://hl7.org/fhir/us/core/CodeSystem"

@@ -32,23 +32,14 @@ from tests.endpoints.app_launch import (
 )
 from tests.endpoints.conftest import Post
 from tests.endpoints.test_introspect import auditor
-from tests.endpoints.test_token_authorization_code import (
-    Ask,
-    _rsa_key,
-    ask,
-    basic,
-    body_of,
-    redemption,
-    signing_key,
-    verified,
-)
 from tests.endpoints.test_token_client_credentials import TOKEN
+from tests.endpoints.token_requests import Ask, basic, body_of, redemption, verified
 from tests.factories import ASSERTION_TYPE, TOKEN_URL, claims_at, make_client, phone_app, service, signed
 from tests.proxy.conftest import Behind, Caller, ids, restored
 
-__all__ = ["_rsa_key", "ask", "auditor", "restored", "signing_key"]
+__all__ = ["auditor", "restored"]
 
-pytestmark = pytest.mark.usefixtures("small")
+pytestmark = pytest.mark.usefixtures("signing_key", "small")
 
 OAUTH_URIS = "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris"
 # The last part of an extension, the member of smart-configuration.

@@ -21,19 +21,12 @@ from tests.endpoints.conftest import Post, Service
 from tests.endpoints.ehr import LAUNCH_URL, BeginAnswer, begin_answer, chart, ehr, visits
 from tests.endpoints.test_introspect import INTROSPECT, auditor
 from tests.endpoints.test_launch import rule_of
-from tests.endpoints.test_token_authorization_code import (
-    Ask,
-    _rsa_key,
-    ask,
-    body_of,
-    redemption,
-    signing_key,
-)
+from tests.endpoints.token_requests import Ask, body_of, redemption
 from tests.factories import make_tenant, phone_app
 from tests.policy.test_task_launch import STANDALONE, app_context, application, task
 
-__all__ = ["_rsa_key", "ask", "auditor", "begin_answer", "chart", "ehr", "signing_key", "visits"]
-pytestmark = pytest.mark.usefixtures("small", "dr_grey", "chart", "switched_on")
+__all__ = ["auditor", "begin_answer", "chart", "ehr", "visits"]
+pytestmark = pytest.mark.usefixtures("signing_key", "small", "dr_grey", "chart", "switched_on")
 
 CONTEXT = '{"form": "intake", "n": 1}'
 

@@ -13,97 +13,43 @@ from urllib.parse import urlsplit
 
 import pytest
 from django.db import connection
-from django.http import HttpResponse
 from django.test import Client as Browser
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
-from joserfc import jwt
-from joserfc.jwk import KeySet
 
 from clients import registered
 from clients.key_pairs import KeyPair
 from clients.models import Activation, Client, Tenant
 from clients.tenants import TenantInfo
-from smartauth import keys
 from smartauth.audit.models import AuditRecord
 from smartauth.digests import digest
-from smartauth.models import AccessToken, Authorization, AuthorizationCode, RefreshToken, SigningKey
+from smartauth.models import AccessToken, Authorization, AuthorizationCode, RefreshToken
 from smartauth.people.models import FhirUser, ProxyRelation, User
 from smartauth.receipts.models import Receipt
 from tests.endpoints.app_launch import FHIR_BASE, SCOPE, App, Launch, Pkce, launch, make_app
-from tests.endpoints.conftest import Post, Service
 from tests.endpoints.test_introspect import INTROSPECT, auditor
-from tests.endpoints.test_token_client_credentials import TOKEN, rule_of, statements
-from tests.factories import make_tenant, phone_app, web_app
+from tests.endpoints.test_token_client_credentials import rule_of, statements
+from tests.endpoints.token_requests import (
+    APPS,
+    ISSUER,
+    KEYED,
+    SHORT,
+    STATEMENTS,
+    TOKEN,
+    Ask,
+    Post,
+    Service,
+    basic,
+    body_of,
+    redemption,
+    verified,
+)
+from tests.factories import make_tenant, phone_app
 from tests.proxy.conftest import Caller
 
 __all__ = ["auditor"]
 
-pytestmark = pytest.mark.usefixtures("small")
-
-SHORT = "/auth/token"
-ISSUER = "http://127.0.0.1:8000"
-KEYED = "atlas"
-STATEMENTS = 6  # at most, for a code or a refresh token
-Ask = Callable[..., HttpResponse]
-
-
-@pytest.fixture(scope="session")
-def _rsa_key() -> SigningKey:
-    return keys.make_key(SigningKey.Purpose.ID_TOKEN, "RS256")
-
-
-@pytest.fixture(autouse=True)
-def signing_key(_rsa_key: SigningKey, tenant: TenantInfo) -> None:
-    """Sign ID tokens with a key made once for all tests: making it takes longer than all the rest of a launch."""
-    values = {name: getattr(_rsa_key, name) for name in ("kid", "purpose", "alg", "public_jwk", "sealed_private_key")}
-    SigningKey.objects.create(state=SigningKey.State.ACTIVE, activated_at=timezone.now(), **values)
-
-
-@pytest.fixture
-def atlas(tenant: TenantInfo, ec: KeyPair) -> App:
-    """A confidential app with a key of its own."""
-    return make_app(keyed_app(ec), tenant)
-
-
-def keyed_app(pair: KeyPair, **members: Any) -> dict[str, Any]:
-    jwks = {"keys": [pair.public_jwk]}
-    return web_app(client_id=KEYED, token_endpoint_auth_method="private_key_jwt", jwks=jwks) | members
-
-
-@pytest.fixture
-def ask(post: Post, ec: KeyPair) -> Ask:
-    """Post to the token endpoint as an app does, which shows what it is registered to authenticate with."""
-
-    def send(app: App, params: dict[str, str], *, path: str = TOKEN) -> HttpResponse:
-        if app.secret is not None:
-            return post(path, params, Authorization=basic(app.client_id, app.secret))
-        if app.client_id == KEYED:
-            return post(path, {**Service(KEYED, ec).credentials(aud=ISSUER), **params})
-        return post(path, {"client_id": app.client_id, **params})
-
-    return send
-
-
-def basic(client_id: str, secret: str) -> str:
-    return f"Basic {base64.b64encode(f'{client_id}:{secret}'.encode()).decode()}"
-
-
-def redemption(launched: Launch, **changes: Any) -> dict[str, str]:
-    """Return the parameters of a good exchange, with changes; one to ... leaves a parameter out."""
-    good = {
-        "grant_type": "authorization_code",
-        "code": launched.code,
-        "redirect_uri": launched.redirect_uri,
-        "code_verifier": launched.verifier,
-    }
-    return {name: value for name, value in (good | changes).items() if value is not ...}
-
-
-def body_of(answer: HttpResponse) -> Any:
-    """Return the members of a successful answer."""
-    assert answer.status_code == 200, answer.content
-    return answer.json()
+pytestmark = pytest.mark.usefixtures("signing_key", "small")
 
 
 def assert_refused(answer: Any, error: str, rule: str, status: int = 400) -> None:
@@ -124,20 +70,6 @@ def assert_burned(ask: Ask, app: App, launched: Launch) -> None:
     assert AuthorizationCode.objects.get(code=digest(launched.code)).spent_at is not None
     assert_refused(ask(app, redemption(launched)), "invalid_grant", "code.reused")
     assert_nothing_issued()
-
-
-def verified(token: str, alg: str) -> jwt.Token:
-    """Return a JWT of ours, checked with the keys we publish."""
-    published = Browser().get("/.well-known/jwks.json").json()
-    return jwt.decode(token, KeySet.import_key_set(published), algorithms=[alg])
-
-
-APPS = [
-    # fixture         lifetime
-    ("growth_chart", 1800),
-    ("cardio", 3600),
-    ("atlas", 3600),
-]
 
 
 @pytest.mark.requirement("HDR-03", "HDR-04", "TOK-04", "TOK-12", "TOK-14", "TOK-16", "TOK-25", "T-12", "T-13", "T-44")

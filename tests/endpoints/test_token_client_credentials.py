@@ -19,10 +19,9 @@ from smartauth.digests import digest
 from smartauth.models import AccessToken, Authorization
 from smartauth.receipts.models import Receipt
 from smartauth.tokens import issue_service_token
-from tests.endpoints.conftest import Post, Service
+from tests.endpoints.token_requests import TOKEN, Post, Service
 from tests.factories import make_tenant
 
-TOKEN = "/auth/sandbox/token"
 GRANT = {"grant_type": "client_credentials", "scope": "system/Patient.rs"}
 
 

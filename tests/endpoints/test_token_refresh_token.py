@@ -30,29 +30,15 @@ from tests.endpoints.app_launch import FHIR_BASE, SCOPE, App, launch, make_app
 from tests.endpoints.conftest import Post, Service
 from tests.endpoints.test_introspect import INTROSPECT, auditor
 from tests.endpoints.test_revoke import REVOKE
-from tests.endpoints.test_token_authorization_code import (
-    APPS,
-    CHANGES,
-    SHORT,
-    STATEMENTS,
-    Ask,
-    _rsa_key,
-    ask,
-    assert_refused,
-    atlas,
-    basic,
-    body_of,
-    redemption,
-    signing_key,
-    verified,
-)
+from tests.endpoints.test_token_authorization_code import CHANGES, assert_refused
 from tests.endpoints.test_token_client_credentials import TOKEN, statements
+from tests.endpoints.token_requests import APPS, SHORT, STATEMENTS, Ask, basic, body_of, redemption, verified
 from tests.factories import make_tenant, phone_app
 from tests.proxy.conftest import Caller
 
-__all__ = ["_rsa_key", "ask", "atlas", "auditor", "signing_key"]
+__all__ = ["auditor"]
 
-pytestmark = pytest.mark.usefixtures("small")
+pytestmark = pytest.mark.usefixtures("signing_key", "small")
 
 GRACE = timedelta(seconds=10)
 ONLINE = "launch/patient openid online_access patient/*.rs"

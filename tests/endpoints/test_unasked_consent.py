@@ -35,12 +35,13 @@ from tests.endpoints.app_launch import (
 )
 from tests.endpoints.ehr import Begin, begin_answer, begin_launch, clinic, ehr, visits
 from tests.endpoints.pickers import choose
-from tests.endpoints.test_token_authorization_code import Ask, _rsa_key, ask, assert_refused, signing_key
+from tests.endpoints.test_token_authorization_code import assert_refused
+from tests.endpoints.token_requests import Ask
 from tests.factories import make_tenant
 
-__all__ = ["_rsa_key", "ask", "begin_answer", "begin_launch", "clinic", "ehr", "signing_key", "visits"]
+__all__ = ["begin_answer", "begin_launch", "clinic", "ehr", "visits"]
 
-pytestmark = pytest.mark.usefixtures("small")
+pytestmark = pytest.mark.usefixtures("signing_key", "small")
 
 ASKED = "openid patient/Goal.rs patient/CarePlan.rs offline_access"
 LAUNCHED = "launch openid user/Patient.rs user/Goal.rs"

@@ -23,21 +23,14 @@ from smartauth.sandbox.minting import mint
 from tests.endpoints.app_launch import FHIR_BASE
 from tests.endpoints.conftest import Post, Service
 from tests.endpoints.test_introspect import INTROSPECT, auditor
-from tests.endpoints.test_token_authorization_code import (
-    APPS,
-    _rsa_key,
-    ask,
-    atlas,
-    signing_key,
-    verified,
-)
 from tests.endpoints.test_token_client_credentials import rule_of, statements
 from tests.endpoints.test_token_refresh_token import Refresh, Start, refresh, start
+from tests.endpoints.token_requests import APPS, verified
 from tests.factories import make_tenant
 
-__all__ = ["_rsa_key", "ask", "atlas", "auditor", "refresh", "signing_key", "start"]
+__all__ = ["auditor", "refresh", "start"]
 
-pytestmark = pytest.mark.usefixtures("small")
+pytestmark = pytest.mark.usefixtures("signing_key", "small")
 
 USERINFO = "/auth/sandbox/userinfo"
 

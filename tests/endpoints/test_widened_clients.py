@@ -8,10 +8,10 @@ from django.test import Client as Browser
 from clients.models import Client
 from smartauth.people.models import User
 from tests.endpoints.app_launch import AUTHORIZE, App, authorize_params, launch, open_consent, ticks
-from tests.endpoints.test_token_authorization_code import redemption
-from tests.endpoints.test_token_refresh_token import Ask, Refresh, ask, refresh
+from tests.endpoints.test_token_refresh_token import Refresh, refresh
+from tests.endpoints.token_requests import Ask, redemption
 
-__all__ = ["ask", "refresh"]
+__all__ = ["refresh"]
 
 pytestmark = pytest.mark.usefixtures("small")
 

@@ -19,7 +19,7 @@ from tests.conftest import Configure
 from tests.endpoints.app_launch import App, Launch, ana, browser, calm, dr_grey, growth_chart, launch, small
 from tests.endpoints.conftest import Post, bulk_loader, get_token, no_flood, post, register, tenant
 from tests.endpoints.ehr import LAUNCH_URL, Begin, begin_answer, begin_launch, chart, clinic, ehr
-from tests.endpoints.test_token_authorization_code import Ask, _rsa_key, ask, redemption, signing_key
+from tests.endpoints.token_requests import Ask, _rsa_key, ask, redemption, signing_key
 from tests.proxy.conftest import Caller, call
 
 __all__ = [
@@ -146,3 +146,8 @@ def service_token(post: Post, bulk_loader: Any) -> Callable[..., Any]:
         return post("/auth/sandbox/token", form)
 
     return send
+
+
+@pytest.fixture(autouse=True)
+def _signs(signing_key: None) -> None:
+    """Have ID tokens signed in every test here."""

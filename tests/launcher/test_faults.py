@@ -29,7 +29,7 @@ from tests.endpoints.app_launch import (
     open_consent,
     told_in,
 )
-from tests.endpoints.test_token_authorization_code import redemption
+from tests.endpoints.token_requests import redemption
 from tests.launcher.conftest import Flow, MakeFlow, Watch
 from tests.proxy.conftest import Behind
 

@@ -16,7 +16,7 @@ from smartauth.sandbox.launcher.choices import Choices
 from smartauth.sandbox.launcher.kinds import BACKEND, STANDALONE
 from smartauth.sandbox.models import Handle, Run, Step
 from tests.endpoints.app_launch import AUTHORIZE, authorize_params
-from tests.endpoints.test_token_authorization_code import redemption
+from tests.endpoints.token_requests import redemption
 from tests.launcher.conftest import MINE, MakeFlow, Watch
 from tests.proxy.conftest import Caller
 

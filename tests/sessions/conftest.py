@@ -18,8 +18,8 @@ from tests.endpoints.app_launch import (
 )
 from tests.endpoints.conftest import bulk_loader, get_token, post, register, tenant
 from tests.endpoints.test_introspect import auditor
-from tests.endpoints.test_token_authorization_code import _rsa_key, ask, atlas, signing_key
 from tests.endpoints.test_token_refresh_token import refresh, start
+from tests.endpoints.token_requests import _rsa_key, ask, atlas, signing_key
 from tests.proxy.conftest import call
 
 __all__ = [
@@ -53,3 +53,8 @@ __all__ = [
 def root(db: None) -> User:
     """Somebody who may do everything."""
     return User.objects.create_superuser("root", password=PASSWORD)
+
+
+@pytest.fixture(autouse=True)
+def _signs(signing_key: None) -> None:
+    """Have ID tokens signed in every test here."""

@@ -20,8 +20,8 @@ from smartauth.people.models import User
 from smartauth.retention import purge
 from tests.endpoints.app_launch import App, launch, page_refusal, sign_in
 from tests.endpoints.conftest import Post
-from tests.endpoints.test_token_authorization_code import Ask, body_of, redemption
 from tests.endpoints.test_token_refresh_token import ONLINE, Refresh, Start, reads
+from tests.endpoints.token_requests import Ask, body_of, redemption
 from tests.proxy.conftest import Caller
 
 pytestmark = pytest.mark.usefixtures("small")

@@ -18,8 +18,8 @@ from smartauth.people.models import User
 from tests.endpoints.app_launch import App, launch
 from tests.endpoints.conftest import Post, Service
 from tests.endpoints.test_introspect import INTROSPECT
-from tests.endpoints.test_token_authorization_code import Ask, body_of, redemption
 from tests.endpoints.test_token_refresh_token import Refresh, Start, reads
+from tests.endpoints.token_requests import Ask, body_of, redemption
 from tests.factories import make_tenant
 from tests.proxy.conftest import Caller
 

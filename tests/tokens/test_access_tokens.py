@@ -33,9 +33,9 @@ from tests.endpoints.app_launch import FHIR_BASE, App, launch
 from tests.endpoints.conftest import Post, Service
 from tests.endpoints.test_introspect import INTROSPECT
 from tests.endpoints.test_revoke import REVOKE
-from tests.endpoints.test_token_authorization_code import verified
 from tests.endpoints.test_token_client_credentials import GRANT, TOKEN
 from tests.endpoints.test_token_refresh_token import Refresh, Start
+from tests.endpoints.token_requests import verified
 from tests.factories import ASSERTION_TYPE, ISSUER, make_tenant
 from tests.proxy.conftest import Caller
 

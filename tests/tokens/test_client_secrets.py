@@ -20,8 +20,8 @@ from tests.endpoints.app_launch import App, launch, make_app
 from tests.endpoints.conftest import Post, Service
 from tests.endpoints.test_introspect import INTROSPECT
 from tests.endpoints.test_revoke import REVOKE
-from tests.endpoints.test_token_authorization_code import basic, redemption
 from tests.endpoints.test_token_client_credentials import GRANT, TOKEN
+from tests.endpoints.token_requests import basic, redemption
 from tests.factories import web_app
 
 CODE = {"grant_type": "authorization_code", "code": "made-up", "redirect_uri": "https://x.example.org/"}

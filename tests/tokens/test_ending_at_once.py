@@ -21,9 +21,9 @@ from smartauth.receipts.models import Receipt
 from tests.endpoints.app_launch import App, launch
 from tests.endpoints.conftest import Post, Service
 from tests.endpoints.test_introspect import INTROSPECT
-from tests.endpoints.test_token_authorization_code import Ask, redemption
 from tests.endpoints.test_token_client_credentials import GRANT, TOKEN
 from tests.endpoints.test_token_refresh_token import Refresh, Start
+from tests.endpoints.token_requests import Ask, redemption
 from tests.factories import make_tenant
 from tests.proxy.conftest import Caller
 

@@ -16,9 +16,9 @@ from smartauth.people.models import User
 from smartauth.receipts.models import Receipt
 from tests.endpoints.app_launch import App, launch
 from tests.endpoints.conftest import Post, Service
-from tests.endpoints.test_token_authorization_code import Ask, basic, redemption
 from tests.endpoints.test_token_client_credentials import GRANT, TOKEN
 from tests.endpoints.test_token_refresh_token import Refresh, Start
+from tests.endpoints.token_requests import Ask, basic, redemption
 
 pytestmark = pytest.mark.usefixtures("small")
 
